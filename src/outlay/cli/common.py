@@ -1,0 +1,76 @@
+"""What commands share: the common options, JSON on stdout, progress on stderr."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, TypeVar
+
+import click
+
+from outlay.config import Settings, load_settings
+from outlay.ledger.store import Ledger
+
+__all__ = ["Common", "common_options", "progress", "say", "show_json"]
+
+_F = TypeVar("_F", bound=Callable[..., Any])
+_DEFAULT_LEDGER = "outlay-ledger"
+
+
+class Common:
+    """The three options that every command has."""
+
+    def __init__(self, ledger: Path | None, config: Path | None, as_json: bool) -> None:
+        self.ledger_path = ledger or Path(os.environ.get("OUTLAY_LEDGER", _DEFAULT_LEDGER))
+        self.as_json = as_json
+        self._config = config
+
+    def settings(self) -> Settings:
+        """``--config``, else ``./outlay.toml`` if there is one, else the defaults."""
+        return load_settings(self._config)
+
+    def ledger(self) -> Ledger:
+        """The ledger folder that was named."""
+        return Ledger(self.ledger_path)
+
+
+def common_options(function: _F) -> _F:
+    """Adds ``--ledger``, ``--config`` and ``--json``; the command gets them as one ``common`` argument."""
+
+    def wrapped(*args: Any, ledger: Path | None, config: Path | None, as_json: bool, **rest: Any) -> Any:
+        return function(*args, common=Common(ledger, config, as_json), **rest)
+
+    wrapped.__name__ = function.__name__
+    wrapped.__doc__ = function.__doc__
+    wrapped.__click_params__ = getattr(function, "__click_params__", [])  # type: ignore[attr-defined]
+    path = click.Path(path_type=Path)
+    decorated = click.option("--json", "as_json", is_flag=True, help="One JSON document on stdout, nothing else there.")(wrapped)
+    decorated = click.option("--config", type=path, help="Settings file (default: ./outlay.toml if there is one).")(decorated)
+    decorated = click.option("--ledger", type=path, help="Ledger folder (default: $OUTLAY_LEDGER, else ./outlay-ledger).")(decorated)
+    return decorated  # type: ignore[return-value]
+
+
+def show_json(document: object) -> None:
+    """The one JSON document of a ``--json`` run."""
+    click.echo(json.dumps(document, indent=2, ensure_ascii=False))
+
+
+def say(text: str) -> None:
+    """A line for the person at the terminal, on stderr."""
+    click.echo(text, err=True)
+
+
+@contextmanager
+def progress(common: Common) -> Iterator[Callable[[str], None]]:
+    """A status line on stderr while work goes on; silent when stderr is not a terminal or with ``--json``."""
+    if common.as_json or not sys.stderr.isatty():
+        yield lambda _: None
+        return
+    from rich.console import Console
+
+    with Console(stderr=True).status("starting") as status:
+        yield lambda text: status.update(text)

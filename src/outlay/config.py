@@ -1,0 +1,115 @@
+"""``outlay.toml``: the practice as code, one file for all.
+
+Read once into frozen settings. An unknown key is an error that offers the nearest known one, because a misspelt budget that is
+silently ignored is worse than none. Every setting has a default, so no file is needed to start.
+"""
+
+from __future__ import annotations
+
+import tomllib
+from datetime import date
+from decimal import Decimal
+from pathlib import Path
+from typing import Annotated, Any
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
+
+from outlay.errors import ConfigError, nearest
+
+__all__ = ["OverspendSettings", "Settings", "TagSettings", "TeamSettings", "load_settings"]
+
+
+def _exact(value: object) -> object:
+    """TOML floats are binary; money in the file is written as a string or an integer."""
+    if isinstance(value, float):
+        raise ValueError(f'write the amount as a string, "{value}", so that it stays exact')
+    return value
+
+
+ExactDecimal = Annotated[Decimal, BeforeValidator(_exact)]
+
+
+class _Frozen(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class TagSettings(_Frozen):
+    """``[tags]``: the allocation tags that become columns of the ledger, and what bills call them."""
+
+    since: date | None = Field(None, description="first day from which the tags are required; no back-fill")
+    required: tuple[str, ...] = Field(("model", "team", "use_case", "environment"), description="allocation tags")
+    aliases: dict[str, tuple[str, ...]] = Field(default_factory=dict, description="other keys that mean a tag")
+
+
+class TeamSettings(_Frozen):
+    """``[[teams]]``: who answers for a team's spend."""
+
+    id: str
+    engineering_lead: str | None = None
+    finance: str | None = None
+
+
+class OverspendSettings(_Frozen):
+    """``[overspend]``: what the detectors take as given."""
+
+    non_production: tuple[str, ...] = Field(
+        ("dev", "development", "test", "testing", "qa", "staging", "sandbox", "nonprod", "non-production"),
+        description="values of the environment tag that mean non-production",
+    )
+    working_days: tuple[int, ...] = Field((1, 2, 3, 4, 5), description="ISO weekdays on which non-production is needed")
+    working_hours: tuple[int, int] = Field((7, 19), description="first hour and hour after the last, UTC")
+    stable_weeks: int = Field(9, ge=2, description="full weeks of steady demand before a commitment is advised")
+    stable_change: ExactDecimal = Field(Decimal("0.20"), description="largest week-over-week change that counts as steady")
+    minimum_saving: ExactDecimal = Field(Decimal(1), description="findings below this amount are left out")
+
+
+class Settings(_Frozen):
+    """The whole file."""
+
+    currency: str = Field("USD", pattern=r"^[A-Z]{3}$", description="currency of the report; amounts are never converted")
+    tags: TagSettings = Field(default_factory=TagSettings)
+    teams: tuple[TeamSettings, ...] = ()
+    overspend: OverspendSettings = Field(default_factory=OverspendSettings)
+
+
+def load_settings(path: Path | None = None) -> Settings:
+    """Settings from ``path``; from ``./outlay.toml`` if ``path`` is None and that exists; else the defaults."""
+    chosen = path or Path("outlay.toml")
+    if path is None and not chosen.exists():
+        return Settings()
+    try:
+        content = tomllib.loads(chosen.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise ConfigError(f"can't be read: {error.strerror}.", where=str(chosen), hint="Check --config.") from None
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise ConfigError(f"is not valid TOML: {error}.", where=str(chosen)) from None
+    try:
+        return Settings.model_validate(content)
+    except ValidationError as error:
+        raise ConfigError(_explain(error, content), where=str(chosen)) from None
+
+
+def _explain(error: ValidationError, content: dict[str, Any]) -> str:
+    sentences = []
+    for fault in error.errors():
+        *parents, last = [str(part) for part in fault["loc"]] or ["?"]
+        key = ".".join([*parents, last])
+        if fault["type"] == "extra_forbidden":
+            sentences.append(f"unknown key '{key}'. {nearest(last, _known_keys(parents))}")
+        else:
+            sentences.append(f"'{key}': {fault['msg']}.")
+    return " ".join(sentences)
+
+
+def _known_keys(parents: list[str]) -> list[str]:
+    model: type[BaseModel] = Settings
+    for part in parents:
+        if part.isdigit():
+            continue
+        inner = model.model_fields[part].annotation
+        candidates = [inner, *getattr(inner, "__args__", ())]
+        models = [c for c in candidates if isinstance(c, type) and issubclass(c, BaseModel)]
+        if not models:
+            return []
+        model = models[0]
+    return list(model.model_fields)

@@ -1,0 +1,1 @@
+"""The ledger: canonical tables, the store that holds them, the engines that read them, and reconciliation."""

@@ -1,0 +1,1 @@
+"""Engines that read the ledger. DuckDB is embedded; the same compiled definitions run on Spark."""

@@ -1,0 +1,1 @@
+"""The canonical tables, one module a table: columns, types and meaning."""

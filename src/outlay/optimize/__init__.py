@@ -1,0 +1,1 @@
+"""Optimize: what is overspent, why, and on which rows that rests. One detector a file; :mod:`outlay.optimize.overspend` adds them up."""

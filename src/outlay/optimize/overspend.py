@@ -1,0 +1,157 @@
+"""The sixty-second bill: what was spent on AI, what of that need not have been, why, and on which rows that rests."""
+
+from __future__ import annotations
+
+import tempfile
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import date
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+from outlay.config import Settings
+from outlay.ledger.engine.duckdb import session
+from outlay.money import plain
+from outlay.optimize.detector import Detector
+from outlay.optimize.finding import Finding
+from outlay.optimize.settlement import settle
+from outlay.optimize.spend import Spend, Totals, read_spend
+from outlay.plugins import plugin_manager
+from outlay.prices.rates import RateBook
+from outlay.problems import ProblemSummary, summarise
+
+__all__ = ["Overspend", "Slice", "detectors", "overspend"]
+
+
+@dataclass(frozen=True, slots=True)
+class Slice:
+    """A part of the AI cost: by provider, team, model, ..."""
+
+    name: str
+    cost: Decimal
+
+
+@dataclass(frozen=True, slots=True)
+class Overspend:
+    """The answer. ``overspend`` is the sum of ``saving`` over the findings that count, in ``totals.currency``."""
+
+    totals: Totals
+    basis: str
+    overspend: Decimal
+    findings: tuple[Finding, ...]
+    problems: tuple[ProblemSummary, ...]
+    notes: tuple[str, ...]
+    files: tuple[str, ...]
+    seconds: float
+    days: tuple[tuple[date, str, Decimal], ...]
+    slices: dict[str, tuple[Slice, ...]]
+
+    @property
+    def to_confirm(self) -> Decimal:
+        """Savings that wait for a confirmation outside the bill. Never added to ``overspend``."""
+        return sum((f.saving for f in self.findings if not f.counted and f.saving is not None), Decimal(0))
+
+    def to_json(self) -> dict[str, Any]:
+        """The contract's document, amounts as exact strings."""
+        totals = self.totals
+        return {
+            "rows": totals.rows,
+            "seconds": self.seconds,
+            "currency": totals.currency,
+            "period": {"since": totals.since.isoformat() + "Z", "until": totals.until.isoformat() + "Z"},
+            "billed_cost": plain(totals.billed_cost),
+            "effective_cost": None if totals.effective_cost is None else plain(totals.effective_cost),
+            "ai_cost": plain(totals.ai_cost),
+            "ai_rows": totals.ai_rows,
+            "cost_basis": self.basis,
+            "overspend": plain(self.overspend),
+            "to_confirm": plain(self.to_confirm),
+            "findings": [_finding_json(finding) for finding in self.findings],
+            "problems": [
+                {"source": p.source, "code": p.code, "message": p.message, "hint": p.hint, "count": p.count, "first_line": p.first_line}
+                for p in self.problems
+            ],
+            "other_currencies": [
+                {"currency": currency, "rows": rows, "billed_cost": plain(billed)} for currency, rows, billed in totals.others
+            ],
+            "files": list(self.files),
+            "notes": list(self.notes),
+        }
+
+
+def _finding_json(finding: Finding) -> dict[str, Any]:
+    return {
+        "id": finding.id,
+        "detector": finding.detector,
+        "title": finding.title,
+        "saving": None if finding.saving is None else plain(finding.saving),
+        "counted": finding.counted,
+        "confidence": finding.confidence,
+        "basis": finding.basis,
+        "rows": finding.rows,
+        "cost": plain(finding.cost),
+        "why": finding.why,
+        "to_confirm": finding.needs or None,
+        "evidence": [
+            {"what": e.what, "rows": e.rows, "cost": plain(e.cost), "file": e.file, "row": e.row} for e in finding.evidence
+        ],
+        "facts": {k: plain(v) if isinstance(v, Decimal) else v for k, v in finding.facts.items()},
+    }
+
+
+def detectors() -> list[Detector]:
+    """Every registered detector in its order of application."""
+    found = [detector for group in plugin_manager().hook.outlay_detectors() for detector in group]
+    return sorted(found, key=lambda detector: (detector.order, detector.id))
+
+
+def overspend(
+    paths: Sequence[Path], settings: Settings, rates: RateBook, *, format_id: str | None = None,
+    progress: Callable[[str], None] = lambda _: None,
+) -> Overspend:
+    """Read bills in place and answer. Nothing is loaded, nothing is written but temporary files."""
+    started = time.monotonic()
+    with tempfile.TemporaryDirectory(prefix="outlay-") as spill, session() as connection:
+        spend = read_spend(connection, paths, settings, Path(spill), format_id=format_id, progress=progress)
+        progress("looking for overspend")
+        candidates = [
+            (detector.id, candidate)
+            for detector in detectors()
+            for candidate in detector.find(spend, rates, settings.overspend)
+        ]
+        claimed = {one.line for _, candidate in candidates for one in candidate.claims}
+        costs = _costs(spend, claimed)
+        findings = settle(candidates, costs, minimum=settings.overspend.minimum_saving)
+        ordered = sorted(findings, key=lambda f: (not f.counted, -(f.saving or Decimal(-1)), f.id))
+        return Overspend(
+            spend.totals, spend.basis, sum((f.saving or Decimal(0) for f in findings if f.counted), Decimal(0)), tuple(ordered),
+            tuple(summarise(spend.problems)), spend.source.skipped, tuple(str(path) for path in spend.source.files),
+            round(time.monotonic() - started, 3), tuple(spend.days()), _slices(spend),
+        )
+
+
+def _costs(spend: Spend, lines: set[int]) -> dict[int, Decimal]:
+    if not lines:
+        return {}
+    return dict(spend.connection.execute("SELECT line, cost FROM lines").fetchall()) if len(lines) > 1000 else {
+        row[0]: row[1] for row in spend.connection.execute(
+            f"SELECT line, cost FROM lines WHERE line IN ({', '.join(map(str, sorted(lines)))})"
+        ).fetchall()
+    }
+
+
+def _slices(spend: Spend) -> dict[str, tuple[Slice, ...]]:
+    """AI cost by the dimensions that the report shows; rows without a value are their own slice, named so."""
+    dimensions = {
+        "provider": ("provider", "no provider"), "kind": ("category", "other AI"), "workload": ("workload", "other"),
+        "team": ("team", "untagged"), "model": ("model", "no model (GPUs, platforms)"), "gpu": ("gpu_type", "no GPU"),
+    }
+    slices = {}
+    for name, (column, missing) in dimensions.items():
+        rows = spend.connection.execute(
+            f"SELECT coalesce({column}, ?), sum(cost) FROM lines WHERE is_ai GROUP BY 1 ORDER BY 2 DESC, 1", [missing]
+        ).fetchall()
+        slices[name] = tuple(Slice(row[0], row[1]) for row in rows)
+    return slices

@@ -1,0 +1,1 @@
+"""Where facts come from: one file a source system, each turning that system's own format into canonical rows and problems."""

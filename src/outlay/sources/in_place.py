@@ -1,0 +1,118 @@
+"""Bills read where they lie: one relation over any number of files, with nothing loaded.
+
+Parquet files are scanned in place, those of one schema together. Text files (CSV, JSON lines) are parsed once into a temporary
+Parquet file of the wanted columns, because the questions asked of a bill need more than one look. The relation has the typed
+FOCUS columns, ``__problem`` (rows with one are never summed), ``__file`` and ``__row``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from outlay.ledger.engine.duckdb import literal
+from outlay.problems import Problem
+from outlay.sources.bills import Found, find_bills, reading
+from outlay.sources.canonical import Bill, problem_text, typed_sql
+from outlay.sources.raw import register, register_alike
+
+if TYPE_CHECKING:
+    import duckdb
+
+__all__ = ["InPlace", "open_in_place"]
+
+
+@dataclass(frozen=True, slots=True)
+class InPlace:
+    """A relation over bills: ``sql`` is a SELECT, ``files[__file]`` names a row's file, ``versions`` what each was read as."""
+
+    sql: str
+    files: tuple[Path, ...]
+    versions: tuple[str, ...]
+    map_tags: bool
+    notices: tuple[Problem, ...]
+    skipped: tuple[str, ...]
+
+    def problems(self, connection: duckdb.DuckDBPyConnection) -> list[Problem]:
+        """Every rejected row, one problem each. Scans the problem columns only."""
+        rows = connection.execute(
+            f"SELECT __file, __row, __problem FROM ({self.sql}) WHERE __problem IS NOT NULL ORDER BY __file, __row"
+        ).fetchall()
+        return [Problem(self.files[file].name, row, *problem_text(marked)) for file, row, marked in rows]
+
+
+def open_in_place(
+    connection: duckdb.DuckDBPyConnection, paths: Sequence[Path], only: Iterable[str], spill: Path, *,
+    format_id: str | None = None, progress: Callable[[str], None] = lambda _: None,
+) -> InPlace:
+    """Find the bills in ``paths`` and make one relation of their ``only`` columns. Parses text files into ``spill``."""
+    found, skipped = find_bills(paths, format_id=format_id)
+    found, copies = _without_copies(found)
+    files: list[Path] = []
+    selects: list[str] = []
+    notices: list[Problem] = []
+    versions: list[str] = []
+    wanted = list(only)
+    map_tags = False
+    for group in _alike(found):
+        first = group[0]
+        bill = Bill.of(connection, first.raw, first.reader.mapping(first.raw))
+        map_tags |= bill.types.get("Tags", "").startswith("MAP")
+        base = len(files)
+        files += [one.raw.path for one in group]
+        versions += [bill.mapping.version] * len(group)
+        notices += [Problem(one.raw.path.name, None, n.code, n.message) for one in group for n in bill.mapping.notices]
+        if first.raw.kind == "parquet":
+            clause = register_alike([one.raw for one in group])
+            selects.append(typed_sql(bill, clause, only=wanted, extra={"__file": f"CAST(__file + {base} AS INTEGER)"}))
+            continue
+        progress(f"reading {first.raw.path.name}")
+        with reading(first.raw.path):
+            parsed = spill / f"parsed-{base}.parquet"
+            sql = typed_sql(bill, "{clause}", only=wanted, extra={"__file": f"CAST({base} AS INTEGER)"})
+            clause = register(connection, first.raw, used_by=sql)
+            connection.execute(f"COPY ({sql.replace('{clause}', clause)}) TO {literal(str(parsed))} (FORMAT parquet, COMPRESSION lz4)")
+        for one in first.raw.set_aside:
+            code = "not-json" if first.raw.kind == "jsonl" else "ragged-row"
+            notices.append(Problem(first.raw.path.name, one.record, code, f"the row {one.message}"))
+        selects.append(f"SELECT * FROM read_parquet({literal(str(parsed))})")
+    return InPlace(
+        " UNION ALL BY NAME ".join(selects), tuple(files), tuple(versions), map_tags, tuple(notices), (*skipped, *copies)
+    )
+
+
+def _alike(found: Sequence[Found]) -> list[list[Found]]:
+    """Parquet files of one reader and schema together; any other file alone."""
+    groups: dict[object, list[Found]] = {}
+    for number, one in enumerate(found):
+        key = (one.reader.format.id, tuple(one.raw.columns.items())) if one.raw.kind == "parquet" else number
+        groups.setdefault(key, []).append(one)
+    return list(groups.values())
+
+
+def _without_copies(found: Sequence[Found]) -> tuple[list[Found], list[str]]:
+    """Each content once; files are compared only where their sizes are equal."""
+    sizes: dict[int, list[Found]] = {}
+    kept: list[Found] = []
+    notes: list[str] = []
+    for one in found:
+        twins = sizes.setdefault(one.raw.path.stat().st_size, [])
+        twin = next((t for t in twins if _same_bytes(t.raw.path, one.raw.path)), None)
+        if twin is not None:
+            notes.append(f"{one.raw.path}: has the same content as {twin.raw.path}; counted once")
+            continue
+        twins.append(one)
+        kept.append(one)
+    return kept, notes
+
+
+def _same_bytes(a: Path, b: Path) -> bool:
+    with a.open("rb") as first, b.open("rb") as second:
+        while True:
+            chunk = first.read(1 << 20)
+            if chunk != second.read(1 << 20):
+                return False
+            if not chunk:
+                return True

@@ -1,0 +1,409 @@
+"""A file as it lies on disk, before anyone knows what it means.
+
+:func:`open_raw` looks at the content, never at the name: magic bytes tell gzip and Parquet, the first characters tell JSON
+lines from CSV, the header gives the column names. What can't be read as a whole is an :class:`UnreadableError` that says why
+(empty, truncated, not UTF-8, a compression bomb, no known format). :func:`register` then offers the rows to DuckDB as a
+relation with ``__row``, the 1-based number of the data record in the file, so that every figure can name its rows.
+
+CSV is parsed by Arrow's streaming reader (cells stay text, ``NULL`` and empty cells are missing, a ragged row is set
+aside); Parquet by DuckDB. :func:`register_independently` offers the same file through the *other* parser: reconciliation
+compares the two, so that a fault in either shows.
+"""
+
+from __future__ import annotations
+
+import csv
+import gzip
+import io
+import json
+import zlib
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
+
+from outlay.errors import UnreadableError
+from outlay.ledger.engine.duckdb import identifier, literal
+
+if TYPE_CHECKING:
+    import duckdb
+    import pyarrow as pa
+
+__all__ = ["RaggedRow", "RawFile", "open_raw", "register", "register_alike", "register_independently"]
+
+Kind = Literal["csv", "jsonl", "parquet"]
+
+_SNIFF_BYTES = 1 << 20
+_BLOCK_BYTES = 8 << 20
+_JSON_SAMPLE_LINES = 2_000
+_JSON_BATCH_LINES = 50_000
+_BOMB_PROBE_BYTES = 64 << 20
+_BOMB_RATIO = 250  # deflate reaches 1,032:1 on a run of one byte; real bills stay under 60:1
+_NULL_TEXTS = ["", "NULL", "null", "Null"]
+_DELIMITERS = (",", ";", "\t", "|")
+
+
+@dataclass(frozen=True, slots=True)
+class RaggedRow:
+    """A CSV record with more or fewer fields than the header has, or a line that is no JSON object."""
+
+    record: int
+    text: str
+    message: str
+
+
+@dataclass(frozen=True, slots=True)
+class RawFile:
+    """What is known of a file from its first bytes.
+
+    ``columns`` maps each column as the file spells it to its DuckDB type (``VARCHAR`` for CSV, ``JSON`` for JSON lines and
+    for nested Parquet columns). ``set_aside`` fills while a relation is read.
+    """
+
+    path: Path
+    kind: Kind
+    columns: dict[str, str]
+    compressed: bool = False
+    delimiter: str = ","
+    sample: tuple[dict[str, str | None], ...] = ()
+    set_aside: list[RaggedRow] = field(default_factory=list, compare=False)
+
+    def find(self, name: str) -> str | None:
+        """The column that is called ``name``, whatever its case and the separators between its words."""
+        return self._folded().get(_fold(name))
+
+    def _folded(self) -> dict[str, str]:
+        return {_fold(column): column for column in reversed(self.columns)}
+
+
+def _fold(name: str) -> str:
+    return "".join(character for character in name.lower() if character.isalnum())
+
+
+def open_raw(path: Path) -> RawFile:
+    """Look at the first bytes of ``path`` and say what it is. Reads at most about a MiB; raises :class:`UnreadableError`."""
+    try:
+        with path.open("rb") as handle:
+            magic = handle.read(8)
+            size = path.stat().st_size
+    except OSError as error:
+        raise UnreadableError(f"can't be opened: {error.strerror}.", where=str(path), hint="Check the path.") from None
+    if size == 0:
+        raise UnreadableError("is empty (0 bytes).", where=str(path), hint="Export it again.")
+    if magic[:4] == b"PAR1":
+        return _open_parquet(path)
+    compressed = magic[:2] == b"\x1f\x8b"
+    if not compressed:
+        _refuse_other_containers(path, magic)
+    head = _head(path, compressed=compressed)
+    text = _decode(path, head)
+    first = text.lstrip()[:1]
+    if not first:
+        raise UnreadableError("holds only blank space.", where=str(path), hint="Export it again.")
+    if first == "{":
+        return _open_jsonl(path, text, compressed=compressed)
+    return _open_csv(path, text, compressed=compressed)
+
+
+def _refuse_other_containers(path: Path, magic: bytes) -> None:
+    known = {
+        b"PK\x03\x04": ("is a ZIP archive", "Unpack it first; CSV, gzipped CSV, JSON lines and Parquet are read as they are."),
+        b"BZh": ("is compressed with bzip2", "Unpack it first, or compress it with gzip."),
+        b"\x28\xb5\x2f\xfd": ("is compressed with zstd", "Unpack it first, or compress it with gzip."),
+        b"\xfd7zXZ": ("is compressed with xz", "Unpack it first, or compress it with gzip."),
+        b"\xff\xfe": ("is encoded in UTF-16", "Save it as UTF-8."),
+        b"\xfe\xff": ("is encoded in UTF-16", "Save it as UTF-8."),
+        b"%PDF": ("is a PDF", "Export the bill as CSV or Parquet: an invoice PDF has no line items to read."),
+    }
+    for prefix, (what, hint) in known.items():
+        if magic.startswith(prefix):
+            raise UnreadableError(f"{what}.", where=str(path), hint=hint)
+
+
+def _head(path: Path, *, compressed: bool) -> bytes:
+    if not compressed:
+        with path.open("rb") as handle:
+            return handle.read(_SNIFF_BYTES)
+    _refuse_bomb(path)
+    try:
+        with gzip.open(path) as handle:
+            return handle.read(_SNIFF_BYTES)
+    except (EOFError, zlib.error, gzip.BadGzipFile) as error:
+        raise _truncated(path, error) from None
+
+
+def _refuse_bomb(path: Path) -> None:
+    """Unpack the first 64 MiB of output and stop; a bill never shrinks 250-fold, a bomb always does."""
+    consumed = produced = 0
+    unpack = zlib.decompressobj(wbits=31)
+    with path.open("rb") as handle:
+        while produced < _BOMB_PROBE_BYTES and (chunk := handle.read(64 << 10)):
+            consumed += len(chunk)
+            try:
+                produced += len(unpack.decompress(chunk, _BOMB_PROBE_BYTES))
+            except zlib.error as error:
+                raise _truncated(path, error) from None
+            if unpack.eof:
+                break
+    if produced >= _BOMB_PROBE_BYTES and produced > consumed * _BOMB_RATIO:
+        raise UnreadableError(
+            f"unpacks {produced // max(consumed, 1)}-fold in its first {produced >> 20} MiB: this looks like a compression bomb.",
+            where=str(path),
+            hint="If it is a real bill, unpack it yourself and give the plain file.",
+        )
+
+
+def _truncated(path: Path, error: Exception) -> UnreadableError:
+    return UnreadableError(
+        f"the gzip stream is truncated or damaged ({error}).", where=str(path), hint="Download or export it again."
+    )
+
+
+def _decode(path: Path, head: bytes) -> str:
+    try:
+        text = head.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        if error.start < len(head) - 4 or len(head) < _SNIFF_BYTES:
+            raise not_utf8(path, f"byte {error.start}") from None
+        text = head[: error.start].decode("utf-8-sig")
+    if "\x00" in text:
+        raise UnreadableError(
+            "is a binary file of no known format.", where=str(path),
+            hint="Outlay reads CSV, gzipped CSV, JSON lines and Parquet; see `outlay sources`.",
+        )
+    return text
+
+
+def not_utf8(path: Path, place: str) -> UnreadableError:
+    """The error for text in another encoding."""
+    return UnreadableError(
+        f"is not UTF-8 text ({place}).", where=str(path),
+        hint="Save it as UTF-8, e.g. `iconv -f WINDOWS-1252 -t UTF-8`.",
+    )
+
+
+def _open_csv(path: Path, text: str, *, compressed: bool) -> RawFile:
+    first_line = text.splitlines()[0]
+    delimiter = max(_DELIMITERS, key=first_line.count)
+    rows = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter)
+    header = next(rows)
+    names = [name.strip() for name in header]
+    if len(names) < 2 or any(len(name) > 200 for name in names):
+        raise UnreadableError(
+            "has no header line of column names.", where=str(path),
+            hint="Outlay reads CSV with a header, gzipped CSV, JSON lines and Parquet; see `outlay sources`.",
+        )
+    doubled = sorted({name for name in names if names.count(name) > 1})
+    if doubled:
+        raise UnreadableError(
+            f"has the column '{doubled[0]}' twice.", where=str(path), hint="Rename or drop one of them."
+        )
+    sample = []
+    for row in rows:
+        if len(sample) == 20:
+            break
+        if len(row) == len(names):
+            sample.append({name: (None if cell in _NULL_TEXTS else cell) for name, cell in zip(names, row, strict=True)})
+    return RawFile(path, "csv", dict.fromkeys(names, "VARCHAR"), compressed, delimiter, tuple(sample))
+
+
+def _open_jsonl(path: Path, text: str, *, compressed: bool) -> RawFile:
+    keys: dict[str, str] = {}
+    sample = []
+    for line in text.splitlines()[:_JSON_SAMPLE_LINES]:
+        try:
+            record = json.loads(line)
+        except ValueError:
+            continue
+        if isinstance(record, dict):
+            keys |= dict.fromkeys(record, "JSON")
+            if len(sample) < 20:
+                sample.append({k: v if isinstance(v, str) else json.dumps(v) for k, v in record.items() if v is not None})
+    if not keys:
+        raise UnreadableError(
+            "starts like JSON but no line is a JSON object.", where=str(path),
+            hint="Export as newline-delimited JSON: one object a line.",
+        )
+    return RawFile(path, "jsonl", keys, compressed, sample=tuple(sample))
+
+
+def _open_parquet(path: Path) -> RawFile:
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    try:
+        parquet = pq.ParquetFile(path)
+        schema = parquet.schema_arrow
+        table = parquet.read_row_group(0, columns=[f.name for f in schema][:400]).slice(0, 20) if parquet.num_row_groups else None
+    except (pa.ArrowInvalid, OSError) as error:
+        raise UnreadableError(
+            f"is a damaged Parquet file ({str(error).splitlines()[0]}).", where=str(path), hint="Export it again."
+        ) from None
+    sample = ()
+    if table is not None:
+        sample = tuple(
+            {k: (None if v is None else v if isinstance(v, str) else str(v)) for k, v in row.items()}
+            for row in table.to_pylist()
+        )
+    return RawFile(path, "parquet", {f.name: _duckdb_type(f.type) for f in schema}, sample=sample)
+
+
+def _duckdb_type(kind: pa.DataType) -> str:
+    import pyarrow.types as t
+
+    if t.is_decimal(kind):
+        return f"DECIMAL({kind.precision},{kind.scale})"
+    if t.is_map(kind):
+        return "MAP(VARCHAR, VARCHAR)"
+    if t.is_nested(kind):
+        return "JSON"
+    if t.is_floating(kind):
+        return "DOUBLE"
+    if t.is_integer(kind):
+        return "BIGINT"
+    if t.is_boolean(kind):
+        return "BOOLEAN"
+    if t.is_timestamp(kind):
+        return "TIMESTAMP"
+    if t.is_date(kind):
+        return "DATE"
+    return "VARCHAR"
+
+
+def register(connection: duckdb.DuckDBPyConnection, raw: RawFile, *, used_by: str | None = None) -> str:
+    """A FROM clause over the rows of ``raw``, with ``__row``.
+
+    ``used_by`` is the SQL that will read it; for CSV only the columns it names are converted. A CSV relation is a stream: it
+    can be read once, by one query.
+    """
+    if raw.kind == "parquet":
+        return _parquet_clause(raw)
+    raw.set_aside.clear()
+    name = f"raw_{abs(hash((str(raw.path), id(raw)))):x}"
+    if raw.kind == "csv":
+        wanted = [c for c in raw.columns if used_by is None or identifier(c) in used_by]
+        connection.register(name, _csv_stream(raw, wanted))
+        return name
+    connection.register(name, _jsonl_stream(raw))
+    shape = literal(json.dumps(dict.fromkeys(raw.columns, "JSON")))
+    fields = ", ".join(f"(__json.{identifier(c)}) AS {identifier(c)}" for c in raw.columns)
+    return f"(SELECT __row, {fields} FROM (SELECT __row, json_transform(__line, {shape}) AS __json FROM {name}))"
+
+
+def _parquet_clause(raw: RawFile) -> str:
+    return register_alike([raw])
+
+
+def register_alike(raws: Sequence[RawFile]) -> str:
+    """A FROM clause over Parquet files of one schema, with ``__row`` and ``__file``, the file's index in ``raws``."""
+    fields = ", ".join(
+        f"to_json({identifier(c)}) AS {identifier(c)}" if kind == "JSON" else identifier(c)
+        for c, kind in raws[0].columns.items()
+    )
+    paths = ", ".join(literal(str(raw.path)) for raw in raws)
+    return f"(SELECT file_row_number + 1 AS __row, file_index AS __file, {fields} FROM read_parquet([{paths}]))"
+
+
+def register_independently(connection: duckdb.DuckDBPyConnection, raw: RawFile, *, used_by: str) -> str:
+    """The same rows through another parser than :func:`register` uses (no ``__row``): DuckDB's for CSV, Arrow's for Parquet."""
+    if raw.kind == "parquet":
+        import pyarrow.dataset as ds
+
+        name = f"check_{abs(hash((str(raw.path), id(raw)))):x}"
+        dataset = ds.dataset(raw.path, format="parquet")
+        wanted = [c for c in raw.columns if identifier(c) in used_by]
+        connection.register(name, dataset.scanner(columns=wanted, batch_size=64_000).to_reader())
+        fields = ", ".join(
+            f"to_json({identifier(c)}) AS {identifier(c)}" if raw.columns[c] == "JSON" else identifier(c) for c in wanted
+        )
+        return f"(SELECT {fields or '1 AS __one'} FROM {name})"
+    if raw.kind == "csv":
+        types = ", ".join(f"{literal(c)}: 'VARCHAR'" for c in raw.columns)
+        nulls = ", ".join(literal(text) for text in _NULL_TEXTS)
+        return (
+            f"read_csv({literal(str(raw.path))}, delim={literal(raw.delimiter)}, quote='\"', escape='\"', header=true, "
+            f"auto_detect=false, columns={{{types}}}, nullstr=[{nulls}], allow_quoted_nulls=true, "
+            f"ignore_errors=true, max_line_size={_BLOCK_BYTES}"
+            f"{', compression=' + literal('gzip') if raw.compressed else ''})"
+        )
+    types = ", ".join(f"{literal(c)}: 'JSON'" for c in raw.columns)
+    return (
+        f"read_json({literal(str(raw.path))}, format='newline_delimited', columns={{{types}}}, ignore_errors=true"
+        f"{', compression=' + literal('gzip') if raw.compressed else ''})"
+    )
+
+
+def _csv_stream(raw: RawFile, wanted: Sequence[str]) -> pa.RecordBatchReader:
+    import pyarrow as pa
+    import pyarrow.csv as pc
+
+    def set_aside(row: pc.InvalidRow) -> str:
+        raw.set_aside.append(
+            RaggedRow(
+                (row.number or 1) - 1, row.text,
+                f"has {row.actual_columns} fields where the header has {row.expected_columns}",
+            )
+        )
+        return "skip"
+
+    source = pa.input_stream(str(raw.path), compression="gzip" if raw.compressed else None)
+    reader = pc.open_csv(
+        source,
+        read_options=pc.ReadOptions(block_size=_BLOCK_BYTES, use_threads=False, column_names=list(raw.columns), skip_rows_after_names=1),
+        parse_options=pc.ParseOptions(
+            delimiter=raw.delimiter, newlines_in_values=True, invalid_row_handler=set_aside
+        ),
+        convert_options=pc.ConvertOptions(
+            include_columns=wanted or list(raw.columns)[:1],
+            column_types=dict.fromkeys(raw.columns, pa.string()),
+            null_values=_NULL_TEXTS, strings_can_be_null=True, quoted_strings_can_be_null=True,
+        ),
+    )
+    schema = reader.schema.insert(0, pa.field("__row", pa.int64()))
+    return pa.RecordBatchReader.from_batches(schema, _numbered(reader, raw, schema))
+
+
+def _numbered(reader: pa.RecordBatchReader, raw: RawFile, schema: pa.Schema) -> Iterator[pa.RecordBatch]:
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    following = 1
+    for batch in reader:
+        aside = [row.record for row in raw.set_aside if row.record >= following]
+        numbers = pa.arange(following, following + batch.num_rows + len(aside))
+        if aside:
+            kept = pc.invert(pc.is_in(numbers, value_set=pa.array(aside, pa.int64())))
+            numbers = numbers.filter(kept)[: batch.num_rows]
+        following = numbers[-1].as_py() + 1 if batch.num_rows else following
+        yield pa.RecordBatch.from_arrays([numbers, *batch.columns], schema=schema)
+
+
+def _jsonl_stream(raw: RawFile) -> pa.RecordBatchReader:
+    import pyarrow as pa
+
+    schema = pa.schema([("__row", pa.int64()), ("__line", pa.string())])
+
+    def batches() -> Iterator[pa.RecordBatch]:
+        rows: list[int] = []
+        lines: list[str] = []
+        opener = gzip.open if raw.compressed else open
+        with opener(raw.path, "rt", encoding="utf-8-sig") as handle:  # type: ignore[operator]
+            for number, line in enumerate(handle, start=1):
+                if not line.strip():
+                    continue
+                try:
+                    is_object = isinstance(json.loads(line), dict)
+                except ValueError:
+                    is_object = False
+                if not is_object:
+                    raw.set_aside.append(RaggedRow(number, line[:2000], "is not a JSON object"))
+                    continue
+                rows.append(number)
+                lines.append(line)
+                if len(rows) == _JSON_BATCH_LINES:
+                    yield pa.RecordBatch.from_arrays([pa.array(rows, pa.int64()), pa.array(lines)], schema=schema)
+                    rows, lines = [], []
+        if rows:
+            yield pa.RecordBatch.from_arrays([pa.array(rows, pa.int64()), pa.array(lines)], schema=schema)
+
+    return pa.RecordBatchReader.from_batches(schema, batches())

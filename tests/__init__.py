@@ -1,0 +1,1 @@
+"""The tests of Outlay; they mirror src/outlay."""
