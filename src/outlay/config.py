@@ -1,7 +1,7 @@
 """``outlay.toml``: the practice as code, one file for all.
 
-Read once into frozen settings. An unknown key is an error that offers the nearest known one, because a misspelt budget that is
-silently ignored is worse than none. Every setting has a default, so no file is needed to start.
+Read once into frozen settings. An unknown key is an error that offers the nearest known one, because a misspelt
+budget that is silently ignored is worse than none. Every setting has a default, so no file is needed to start.
 """
 
 from __future__ import annotations
@@ -59,14 +59,18 @@ class OverspendSettings(_Frozen):
     working_days: tuple[int, ...] = Field((1, 2, 3, 4, 5), description="ISO weekdays on which non-production is needed")
     working_hours: tuple[int, int] = Field((7, 19), description="first hour and hour after the last, UTC")
     stable_weeks: int = Field(9, ge=2, description="full weeks of steady demand before a commitment is advised")
-    stable_change: ExactDecimal = Field(Decimal("0.20"), description="largest week-over-week change that counts as steady")
+    stable_change: ExactDecimal = Field(
+        Decimal("0.20"), description="largest week-over-week change that counts as steady"
+    )
     minimum_saving: ExactDecimal = Field(Decimal(1), description="findings below this amount are left out")
 
 
 class Settings(_Frozen):
     """The whole file."""
 
-    currency: str = Field("USD", pattern=r"^[A-Z]{3}$", description="currency of the report; amounts are never converted")
+    currency: str = Field(
+        "USD", pattern=r"^[A-Z]{3}$", description="currency of the report; amounts are never converted"
+    )
     tags: TagSettings = Field(default_factory=TagSettings)
     teams: tuple[TeamSettings, ...] = ()
     overspend: OverspendSettings = Field(default_factory=OverspendSettings)

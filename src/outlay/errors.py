@@ -3,7 +3,7 @@
 ::
 
     OutlayError
-    |-- UsageError            the command or call was used wrongly: an unknown metric, a window that ends before it starts
+    |-- UsageError            the command or call was used wrongly: an unknown metric, a window that ends early
     |-- ConfigError           outlay.toml can't be used
     |-- UnreadableError       a file can't be read at all: unknown format, truncated, wrong encoding, empty, a bomb
     |-- ReconciliationError   what was stored is not what the file says; the load was not committed

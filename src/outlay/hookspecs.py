@@ -1,7 +1,7 @@
 """The hooks through which Outlay is extended; the built-ins use the same ones.
 
-A plugin is an installed package with an entry point in the group ``outlay`` that points at a module (or object) with functions
-marked by :data:`hookimpl`. docs/plugins.md has a working example and is tested.
+A plugin is an installed package with an entry point in the group ``outlay`` that points at a module (or object) with
+functions marked by :data:`hookimpl`. docs/plugins.md has a working example and is tested.
 """
 
 from __future__ import annotations

@@ -5,8 +5,9 @@ A bill is checked against an invoice to the cent, so an amount is a :class:`deci
 decimals), Azure (17) and token vendors print. Binary floats never hold money: they are read as the shortest decimal
 that names the same float. Sums are taken in one currency only, and rounding happens once, where a person reads it.
 
-The trap that engines set: the product of two decimals needs the sum of both precisions, and past 38 digits DuckDB raises
-while Spark rounds without a word. So no stored amount is multiplied as it is: cast it down first (see ``docs/adr/0003``).
+The trap that engines set: the product of two decimals needs the sum of both precisions, and past 38 digits DuckDB
+raises while Spark rounds without a word. So no stored amount is multiplied as it is: cast it down first (see
+``docs/adr/0003``).
 """
 
 from __future__ import annotations

@@ -1,7 +1,8 @@
 """Windows of time: half-open, naive, UTC.
 
-FOCUS periods are ``[start, end)``: a month ends where the next begins, and no hour is counted in two. Times carry no zone
-because they are all UTC; what a bill writes with a zone is converted when it is read. Nothing here reads the clock.
+FOCUS periods are ``[start, end)``: a month ends where the next begins, and no hour is counted in two. Times carry no
+zone because they are all UTC; what a bill writes with a zone is converted when it is read. Nothing here reads the
+clock.
 """
 
 from __future__ import annotations
@@ -50,9 +51,7 @@ def parse_day(text: str, *, name: str = "date") -> datetime:
     try:
         moment = datetime.fromisoformat(text.replace("Z", "+00:00"))
     except ValueError:
-        raise UsageError(
-            f"'{text}' is not a date.", where=name, hint="Write it as 2026-10-01 or 2026-10."
-        ) from None
+        raise UsageError(f"'{text}' is not a date.", where=name, hint="Write it as 2026-10-01 or 2026-10.") from None
     offset = moment.utcoffset()
     return moment if offset is None else (moment - offset).replace(tzinfo=None)
 

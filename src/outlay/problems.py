@@ -1,8 +1,9 @@
 """Bad data as values.
 
-One bad line never aborts a load: it becomes a :class:`Problem` that says in which file, on which line, what is wrong and what
-to do, and goes to quarantine while the good rows load. A *notice* is a problem of a file as a whole (its effective costs are
-rounded, say) that keeps no row out. The catalogue below is the whole list; docs/reference/problems.md is tested against it.
+One bad line never aborts a load: it becomes a :class:`Problem` that says in which file, on which line, what is wrong
+and what to do, and goes to quarantine while the good rows load. A *notice* is a problem of a file as a whole (its
+effective costs are rounded, say) that keeps no row out. The catalogue below is the whole list;
+docs/reference/problems.md is tested against it.
 """
 
 from __future__ import annotations
@@ -29,75 +30,112 @@ def _kinds(*kinds: ProblemKind) -> dict[str, ProblemKind]:
 
 CATALOGUE: dict[str, ProblemKind] = _kinds(
     ProblemKind(
-        "unparsable-amount", True, "an amount, price or quantity that is not a number",
+        "unparsable-amount",
+        True,
+        "an amount, price or quantity that is not a number",
         "Correct the cell, or export again: amounts are written 1234.56, with a point and no thousands separator.",
     ),
     ProblemKind(
-        "unparsable-time", True, "a date or time that does not exist or is not written as one",
+        "unparsable-time",
+        True,
+        "a date or time that does not exist or is not written as one",
         "Write times as ISO 8601 in UTC, e.g. 2026-10-01T00:00:00Z.",
     ),
     ProblemKind(
-        "missing-amount", True, "a row without a cost that every row must have",
+        "missing-amount",
+        True,
+        "a row without a cost that every row must have",
         "Every row needs a billed cost; export the cost columns too.",
     ),
     ProblemKind(
-        "missing-currency", True, "a row whose currency is not given",
+        "missing-currency",
+        True,
+        "a row whose currency is not given",
         "Export the currency column: an amount without a currency can't be added to anything.",
     ),
     ProblemKind(
-        "bad-currency", True, "a currency that is not a three-letter ISO 4217 code",
+        "bad-currency",
+        True,
+        "a currency that is not a three-letter ISO 4217 code",
         "BillingCurrency is an ISO 4217 code such as USD; virtual currencies belong in PricingCurrency.",
     ),
     ProblemKind(
-        "missing-time", True, "a row without a charge period or billing period",
+        "missing-time",
+        True,
+        "a row without a charge period or billing period",
         "Every row needs ChargePeriodStart; export the period columns too.",
     ),
     ProblemKind(
-        "period-reversed", True, "a charge or billing period that ends before it starts",
+        "period-reversed",
+        True,
+        "a charge or billing period that ends before it starts",
         "Correct the period; FOCUS periods are half-open: the end is after the start.",
     ),
     ProblemKind(
-        "unknown-charge-category", True, "a ChargeCategory that FOCUS does not know",
+        "unknown-charge-category",
+        True,
+        "a ChargeCategory that FOCUS does not know",
         "FOCUS allows Usage, Purchase, Tax, Credit and Adjustment.",
     ),
     ProblemKind(
-        "negative-quantity", True, "a negative quantity on an ordinary usage row",
+        "negative-quantity",
+        True,
+        "a negative quantity on an ordinary usage row",
         "Only corrections, credits and refunds run backwards; correct the sign, or mark the row as a correction.",
     ),
     ProblemKind(
-        "ragged-row", True, "a row with more or fewer fields than the header",
+        "ragged-row",
+        True,
+        "a row with more or fewer fields than the header",
         "A field with a comma or a line break must be quoted; export again.",
     ),
     ProblemKind(
-        "not-json", True, "a line that is not a JSON object",
+        "not-json",
+        True,
+        "a line that is not a JSON object",
         "The file must hold one JSON object a line; a half-written last line means the export was cut off.",
     ),
     ProblemKind(
-        "degenerate-effective-cost", False, "EffectiveCost is not usable: whole numbers or zeros where BilledCost is not",
+        "degenerate-effective-cost",
+        False,
+        "EffectiveCost is not usable: whole numbers or zeros where BilledCost is not",
         "Reports on this source should use BilledCost; ask the provider for an export with amortised costs.",
     ),
     ProblemKind(
-        "amount-rounded", False, "an amount with more than 18 decimals was rounded half to even at the 18th",
+        "amount-rounded",
+        False,
+        "an amount with more than 18 decimals was rounded half to even at the 18th",
         "Nothing to do: the difference is below 1e-18 of the currency a row.",
     ),
     ProblemKind(
-        "list-cost-unknown", False, "the bill has no list price for these rows, so ListCost stays empty",
+        "list-cost-unknown",
+        False,
+        "the bill has no list price for these rows, so ListCost stays empty",
         "Include the public on-demand cost in the export to see savings against list price.",
     ),
     ProblemKind(
-        "bad-tags", False, "a Tags cell that is not a JSON object; the row is kept without tags",
+        "bad-tags",
+        False,
+        "a Tags cell that is not a JSON object; the row is kept without tags",
         "Tags are a JSON object of keys and values.",
     ),
     ProblemKind(
-        "period-derived", False, "the bill gives no billing period; the calendar month of the charge is used",
+        "period-derived",
+        False,
+        "the bill gives no billing period; the calendar month of the charge is used",
         "Export BillingPeriodStart and BillingPeriodEnd.",
     ),
     ProblemKind(
-        "period-replaced", False, "rows of this source and billing month were there already and were replaced",
-        "If the earlier file was another part of the same export, load both parts in one command, or give them --source names.",
+        "period-replaced",
+        False,
+        "rows of this source and billing month were there already and were replaced",
+        "If the earlier file was another part of the same export, load both parts in one command, or give them "
+        "--source names.",
     ),
     ProblemKind(
-        "unknown-gpu-instance", False, "a GPU instance type that the instance map does not know; its GPU hours are not counted",
+        "unknown-gpu-instance",
+        False,
+        "a GPU instance type that the instance map does not know; its GPU hours are not counted",
         "Add it with --prices, or report it: the map is prices/data/gpu_instances.csv.",
     ),
 )
@@ -143,7 +181,11 @@ def summarise(problems: Iterable[Problem]) -> list[ProblemSummary]:
         groups.setdefault((problem.source, problem.code, problem.message), []).append(problem)
     summaries = [
         ProblemSummary(
-            source, code, message, members[0].hint, len(members),
+            source,
+            code,
+            message,
+            members[0].hint,
+            len(members),
             min((member.line for member in members if member.line is not None), default=None),
             members[0].rejects,
         )

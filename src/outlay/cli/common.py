@@ -8,12 +8,14 @@ import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
-from outlay.config import Settings, load_settings
-from outlay.ledger.store import Ledger
+if TYPE_CHECKING:
+    from outlay.config import Settings
+    from outlay.ledger.store import Ledger
+
 
 __all__ = ["Common", "common_options", "progress", "say", "show_json"]
 
@@ -25,33 +27,42 @@ class Common:
     """The three options that every command has."""
 
     def __init__(self, ledger: Path | None, config: Path | None, as_json: bool) -> None:
+        self.ledger_named = ledger is not None or "OUTLAY_LEDGER" in os.environ
         self.ledger_path = ledger or Path(os.environ.get("OUTLAY_LEDGER", _DEFAULT_LEDGER))
         self.as_json = as_json
         self._config = config
 
     def settings(self) -> Settings:
         """``--config``, else ``./outlay.toml`` if there is one, else the defaults."""
+        from outlay.config import load_settings
+
         return load_settings(self._config)
 
     def ledger(self) -> Ledger:
         """The ledger folder that was named."""
+        from outlay.ledger.store import Ledger
+
         return Ledger(self.ledger_path)
 
 
 def common_options(function: _F) -> _F:
     """Adds ``--ledger``, ``--config`` and ``--json``; the command gets them as one ``common`` argument."""
 
-    def wrapped(*args: Any, ledger: Path | None, config: Path | None, as_json: bool, **rest: Any) -> Any:
+    def wrapped(*args: object, ledger: Path | None, config: Path | None, as_json: bool, **rest: object) -> object:
         return function(*args, common=Common(ledger, config, as_json), **rest)
 
     wrapped.__name__ = function.__name__
     wrapped.__doc__ = function.__doc__
     wrapped.__click_params__ = getattr(function, "__click_params__", [])  # type: ignore[attr-defined]
     path = click.Path(path_type=Path)
-    decorated = click.option("--json", "as_json", is_flag=True, help="One JSON document on stdout, nothing else there.")(wrapped)
-    decorated = click.option("--config", type=path, help="Settings file (default: ./outlay.toml if there is one).")(decorated)
-    decorated = click.option("--ledger", type=path, help="Ledger folder (default: $OUTLAY_LEDGER, else ./outlay-ledger).")(decorated)
-    return decorated  # type: ignore[return-value]
+    options = (
+        click.option("--json", "as_json", is_flag=True, help="One JSON document on stdout, nothing else there."),
+        click.option("--config", type=path, help="Settings file (default: ./outlay.toml if there is one)."),
+        click.option("--ledger", type=path, help="Ledger folder (default: $OUTLAY_LEDGER, else ./outlay-ledger)."),
+    )
+    for option in options:
+        wrapped = option(wrapped)
+    return wrapped  # type: ignore[return-value]
 
 
 def show_json(document: object) -> None:
@@ -73,4 +84,4 @@ def progress(common: Common) -> Iterator[Callable[[str], None]]:
     from rich.console import Console
 
     with Console(stderr=True).status("starting") as status:
-        yield lambda text: status.update(text)
+        yield status.update

@@ -19,8 +19,11 @@ def command(common: Common) -> None:
         files = record.facts["files"]
         rows = sum(f["rows_loaded"] for f in files)
         replaced = sum(entry[2] for entry in record.facts["replaced"])
-        names = ", ".join(f["path"].rsplit("/", 1)[-1] for f in files[:3]) + (f" and {len(files) - 3} more" if len(files) > 3 else "")
+        names = ", ".join(f["path"].rsplit("/", 1)[-1] for f in files[:3]) + (
+            f" and {len(files) - 3} more" if len(files) > 3 else ""
+        )
         click.echo(
             f"version {record.version}  {record.at:%Y-%m-%d %H:%M} UTC  {rows:,} rows"
-            + (f" in place of {replaced:,}" if replaced else "") + f"  {names}"
+            + (f" in place of {replaced:,}" if replaced else "")
+            + f"  {names}"
         )

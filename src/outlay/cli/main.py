@@ -14,7 +14,10 @@ __all__ = ["COMMANDS", "main"]
 
 COMMANDS = {
     "demo": ("outlay.cli.demo", "Build a demo ledger and show what was spent and overspent."),
-    "overspend": ("outlay.cli.overspend", "Read bills in place: what was spent on AI, what of it is overspend, and why."),
+    "overspend": (
+        "outlay.cli.overspend",
+        "Read bills in place: what was spent on AI, what of it is overspend, and why.",
+    ),
     "load": ("outlay.cli.load", "Load bills into the ledger, in one atomic commit."),
     "sources": ("outlay.cli.sources", "List the bill formats that Outlay reads, and what each needs."),
     "query": ("outlay.cli.query", "Any metric by any dimension, from the ledger."),
@@ -40,7 +43,9 @@ class _Lazy(click.Group):
         with formatter.section("Commands"):
             formatter.write_dl([(name, summary) for name, (_, summary) in COMMANDS.items()])
 
-    def resolve_command(self, ctx: click.Context, args: list[str]) -> tuple[str | None, click.Command | None, list[str]]:
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
         if args and args[0] not in COMMANDS:
             from outlay.errors import nearest
 

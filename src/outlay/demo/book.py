@@ -1,7 +1,7 @@
 """The book in which lines of the bill are written: what follows from the SKU and the team is filled in here.
 
-Accounts and resource ids are made up in the form that each provider uses, and depend on the seed and the name only, so that a line
-keeps its identity whatever else is on the bill.
+Accounts and resource ids are made up in the form that each provider uses, and depend on the seed and the name
+only, so that a line keeps its identity whatever else is on the bill.
 """
 
 from __future__ import annotations
@@ -52,7 +52,8 @@ class Book:
     ) -> Line:
         """A line of usage at the contracted price, on demand, the whole time (or ``window``, in hours since 1970).
 
-        ``tags`` stand beside the team's and the environment's. ``chance`` names the key that lines with one season share.
+        ``tags`` stand beside the team's and the environment's. ``chance`` names the key that lines with one
+        season share.
         """
         provider = SERVICES[sku.service].provider
         account = self.account(provider, team, environment)
@@ -77,7 +78,7 @@ class Book:
         )
 
     def used(self, line: Line, commitment: Commitment) -> Line:
-        """``line`` as usage that ``commitment`` covers: nothing is billed for it, its effective cost is the committed rate."""
+        """``line`` as usage that ``commitment`` covers: billed nothing, effective cost at the committed rate."""
         return replace(
             line,
             pricing_category="Committed",
@@ -89,7 +90,7 @@ class Book:
         )
 
     def unused(self, line: Line, commitment: Commitment) -> Line:
-        """The part of ``commitment`` that nobody used: a usage row on the commitment itself, which carries no team's tags."""
+        """The part of ``commitment`` that nobody used: a usage row on the commitment itself, without a team's tags."""
         return replace(
             _on_commitment(line, commitment),
             pricing_category="Committed",
@@ -99,7 +100,7 @@ class Book:
         )
 
     def fee(self, line: Line, commitment: Commitment, units: int) -> Line:
-        """The recurring fee of ``units`` of ``commitment``: billed, and without effective cost, which its hours carry."""
+        """The recurring fee of ``units`` of ``commitment``: billed, without effective cost, which its hours carry."""
         return replace(
             _on_commitment(line, commitment),
             charge_category="Purchase",

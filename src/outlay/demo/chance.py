@@ -1,28 +1,29 @@
 """Chance that repeats: a small integer hash, the same in Python and in SQL.
 
-A demonstration that changes between two machines can't be checked, so nothing here draws random numbers. Engines' own
-``hash()`` and ``random()`` change with the version and the thread count; this mixer is plain 31-bit arithmetic (xor, shift,
-multiply, keep the low 31 bits; the xor-shift-multiply scheme of the MurmurHash3 finaliser), which every engine that has 64-bit
-integers computes alike. Keys come from SHA-256 of the seed and a name, so a new line of the bill changes no other line.
+A demonstration that changes between two machines can't be checked, so nothing here draws random numbers. Engines'
+own ``hash()`` and ``random()`` change with the version and the thread count; this mixer is plain 31-bit
+arithmetic (xor, shift, multiply, keep the low 31 bits; the xor-shift-multiply scheme of the MurmurHash3
+finaliser), which every engine that has 64-bit integers computes alike. Keys come from SHA-256 of the seed and a
+name, so a new line of the bill changes no other line.
 """
 
 from __future__ import annotations
 
 import hashlib
 
-__all__ = ["MIX_SQL", "identity", "key_of", "mix"]
+__all__ = ["MIX_MACROS", "identity", "key_of", "mix"]
 
 _MASK = 0x7FFFFFFF
 _SPREAD = 1_103_515_245
 _MULTIPLIER = 73_244_475
 
-MIX_SQL = f"""
-CREATE TEMP MACRO mix_spread(k, t) AS xor(k::BIGINT, (t::BIGINT * {_SPREAD}) & {_MASK});
+MIX_MACROS = f"""
 CREATE TEMP MACRO mix_round(x, shift) AS (xor(x, x >> shift) * {_MULTIPLIER}) & {_MASK};
 CREATE TEMP MACRO mix_last(x) AS xor(x, x >> 16);
-CREATE TEMP MACRO mix(k, t) AS mix_last(mix_round(mix_round(mix_spread(k, t), 16), 15));
+CREATE TEMP MACRO mix(k, t) AS
+    mix_last(mix_round(mix_round(xor(k::BIGINT, (t::BIGINT * {_SPREAD}) & {_MASK}), 16), 15));
 """
-"""SQL macros; ``mix(key, time)`` is :func:`mix`."""
+"""The same in DuckDB, as ``mix(key, time)``."""
 
 
 def key_of(seed: int, *names: str | int) -> int:

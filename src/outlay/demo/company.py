@@ -1,8 +1,9 @@
 """The synthetic company: a plausible year of an AI company's bills, with the waste in them known.
 
-No public bill shows language-model tokens, GPUs and commitments together, so what a demonstration or a benchmark needs is generated:
-FOCUS 1.4 files of five providers, a corrected bill for one month, and beside them ``truth.json``, which says what was planted and what it
-is worth. The generator knows, because it planted it; no detector is asked. Every row, file and folder says that it is synthetic.
+No public bill shows language-model tokens, GPUs and commitments together, so what a demonstration or a benchmark
+needs is generated: FOCUS 1.4 files of five providers, a corrected bill for one month, and beside them
+``truth.json``, which says what was planted and what it is worth. The generator knows, because it planted it; no
+detector is asked. Every row, file and folder says that it is synthetic.
 
 The same arguments give the same rows on any machine. See ``docs/reference/synthetic-company.md``.
 """
@@ -18,8 +19,10 @@ from pathlib import Path
 from outlay.demo.catalogue import PROVIDERS
 from outlay.demo.lines import Calendar
 from outlay.demo.plan import make_plan
+from outlay.demo.plants import Restatement
 from outlay.demo.rows import FileFormat, Sum, Writer
-from outlay.demo.truth import Restatement, Tally, tell
+from outlay.demo.tally import Tally
+from outlay.demo.truth import tell
 from outlay.errors import UsageError
 from outlay.ledger.engine.duckdb import session
 
@@ -43,7 +46,7 @@ Made by `outlay` with rows={rows}, seed={seed}, until={until}, months={months}.
 
 @dataclass(frozen=True, slots=True)
 class Company:
-    """What was written. ``files`` are the bills as first issued, ``restated`` the corrected ones to be loaded after them.
+    """What was written. ``files`` are the bills as first issued, ``restated`` the corrected ones, to be loaded after.
 
     ``rows`` counts the rows of ``files``; a corrected bill has as many as the one it replaces.
     """
@@ -64,10 +67,10 @@ def generate(
     months: int = 12,
     file_format: FileFormat = "parquet",
 ) -> Company:
-    """Writes the company's bills into ``out``: about ``rows`` rows over ``months`` months that end with the day ``until``.
+    """Writes the company's bills into ``out``: about ``rows`` rows over ``months`` months, up to the day ``until``.
 
-    ``out`` is made if it is missing; an earlier company in it is replaced, and any other content is left alone. Raises
-    :class:`outlay.errors.UsageError` for a number out of range, and for rows too few to hold the company.
+    ``out`` is made if it is missing; an earlier company in it is replaced, and any other content is left alone.
+    Raises :class:`outlay.errors.UsageError` for a number out of range, and for rows too few to hold the company.
     """
     _check(rows, months, file_format)
     calendar = Calendar.ending(until, months)
@@ -116,7 +119,7 @@ def _check(rows: int, months: int, file_format: str) -> None:
 
 
 def _clear(out: Path) -> None:
-    """Removes the files of an earlier company, and nothing else: a month that is no longer made must not stay behind."""
+    """Removes the files of an earlier company and nothing else: a month that is no longer made must not stay."""
     slugs = [provider.slug for provider in PROVIDERS.values()]
     for folder in (out, out / "restated"):
         for slug in slugs:

@@ -1,7 +1,8 @@
 """What stays the same on a line of the bill, under FOCUS' column names.
 
-The table built here has one row a line. Beside the FOCUS columns it holds what the rows are computed with, in lower case: the price
-behind each cost, and how many pricing units, consumed units and commitment units one counted unit is.
+The table built here has one row a line. Beside the FOCUS columns it holds what the rows are computed with, in
+lower case: the price behind each cost, and how many pricing units, consumed units and commitment units one
+counted unit is.
 """
 
 from __future__ import annotations
@@ -24,7 +25,7 @@ _COMPANY = "Synthetic AI Company (generated)"
 _CURRENCY = "USD"
 _UNIT_PRICE, _PER_UNIT = pa.decimal128(18, 9), pa.decimal128(7, 6)
 _COST_PRICE = pa.decimal128(20, 9)
-"""Wider than a unit price needs: DuckDB multiplies two decimals of up to 18 digits in 64 bits, and raises when they overflow."""
+"""Wider than a unit price needs: DuckDB multiplies decimals of up to 18 digits in 64 bits, which overflow."""
 
 
 def price_of(line: Line, cost: str) -> Decimal:
@@ -87,6 +88,12 @@ def _provider(line: Line) -> str:
     return SERVICES[line.sku.service].provider
 
 
+def _commitment_unit(line: Line) -> str | None:
+    if line.commitment is None:
+        return None
+    return _CURRENCY if line.commitment.category == "Spend" else line.sku.pricing_unit
+
+
 _TEXT: dict[str, Callable[[Line], str | None]] = {
     "service": lambda line: line.sku.service,
     "tags_json": lambda line: _json(line.tags),
@@ -111,7 +118,7 @@ _TEXT: dict[str, Callable[[Line], str | None]] = {
     "CommitmentDiscountName": lambda line: line.commitment.name if line.commitment else None,
     "CommitmentDiscountStatus": lambda line: line.commitment_status,
     "CommitmentDiscountType": lambda line: line.commitment.kind if line.commitment else None,
-    "CommitmentDiscountUnit": lambda line: _commitment_unit(line),
+    "CommitmentDiscountUnit": _commitment_unit,
     "CommitmentProgramEligibilityDetails": _eligibility,
     "ConsumedUnit": lambda line: line.sku.consumed_unit if _is_consumption(line) else None,
     "ContractApplied": lambda line: None,
@@ -139,14 +146,8 @@ _TEXT: dict[str, Callable[[Line], str | None]] = {
 }
 
 
-def _commitment_unit(line: Line) -> str | None:
-    if line.commitment is None:
-        return None
-    return _CURRENCY if line.commitment.category == "Spend" else line.sku.pricing_unit
-
-
 def _per_commitment(line: Line) -> Decimal | None:
-    """Units of the commitment per pricing unit: money for a spend commitment, the unit itself for a usage commitment."""
+    """Commitment units per pricing unit: money for a spend commitment, the unit itself for a usage commitment."""
     if line.commitment is None:
         return None
     return line.commitment.rate if line.commitment.category == "Spend" else Decimal(1)

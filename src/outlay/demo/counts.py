@@ -1,9 +1,10 @@
 """How much a line uses in an hour, a day or a month: SQL on whole numbers only.
 
-Each line is laid over the hours or days of a part of the bill with ``unnest(range(...))`` and gets a count: hours run by a schedule,
-or a volume of tokens or thousandths of a GB that grows over the year, rests at weekends, follows the hour of the day and varies
-by a tenth either way. All of it is 64-bit integer arithmetic with truncating division, so every machine and every version of the
-engine counts the same. 1970-01-01 was a Thursday, hence ``(day + 3) % 7``: Monday is 0.
+Each line is laid over the hours or days of a part of the bill with ``unnest(range(...))`` and gets a count: hours
+run by a schedule, or a volume of tokens or thousandths of a GB that grows over the year, rests at weekends,
+follows the hour of the day and varies by a tenth either way. All of it is 64-bit integer arithmetic with
+truncating division, so every machine and every version of the engine counts the same. 1970-01-01 was a Thursday,
+hence ``(day + 3) % 7``: Monday is 0.
 """
 
 from __future__ import annotations
@@ -62,33 +63,24 @@ def shapes(lines: Sequence[Line], calendar: Calendar) -> pa.Table:
     return pa.table(columns)
 
 
-def _weekend(day: str) -> str:
-    return f"({day} + 3) % 7 >= 5"
+def _volume(amount: str) -> str:
+    grown = f"({amount}) * (1000 + growth_permille * (d - day_zero) // 365) // 1000"
+    rested = f"{grown} * (CASE WHEN weekend THEN weekend_permille ELSE 1000 END) // 1000"
+    return f"greatest(1, {rested} * (900 + mixed % {_VARIES}) // 1000) * boost"
 
 
-def _run_to(day: str) -> str:
-    """End of the schedule of ``day``; ``start`` is a column by then."""
-    end = f"CASE WHEN {_weekend(day)} THEN weekend_to ELSE weekday_to END"
-    return f"{end} - CASE WHEN wobble > 0 AND {end} > start THEN mix(chance, {day}) % (wobble + 1) ELSE 0 END"
-
-
-def _volume(amount: str, day: str, time: str) -> str:
-    grown = f"({amount}) * (1000 + growth_permille * ({day} - day_zero) // 365) // 1000"
-    rested = f"{grown} * (CASE WHEN {_weekend(day)} THEN weekend_permille ELSE 1000 END) // 1000"
-    return f"greatest(1, {rested} * (900 + mix(chance, {time}) % {_VARIES}) // 1000) * boost"
-
-
-def _late(day: str, late_from_day: int | None) -> str:
+def _late(late_from_day: int | None) -> str:
     """The count ``n``, less a tenth of each volume from a day on if that day is given."""
     if late_from_day is None:
         return "n"
-    return f"CASE WHEN counts = 'volume' AND {day} >= {late_from_day} THEN greatest(1, n * 9 // 10) ELSE n END"
+    return f"CASE WHEN counts = 'volume' AND d >= {late_from_day} THEN greatest(1, n * 9 // 10) ELSE n END"
 
 
 def narrow_sql(part: Part, late_from_day: int | None) -> str:
     """SQL that gives (line, first_hour, last_hour, n) of every row of ``part``.
 
-    Rows by the month stand in the part that ends the month. ``late_from_day``: see :meth:`outlay.demo.rows.Writer.write`.
+    Rows by the month stand in the part that ends the month. ``late_from_day``: see
+    :meth:`outlay.demo.rows.Writer.write`.
     """
     branches = [_hours_sql(part, late_from_day), _days_sql(part, late_from_day)]
     if part.last_day == part.month_last_day:
@@ -99,41 +91,48 @@ def narrow_sql(part: Part, late_from_day: int | None) -> str:
 def _hours_sql(part: Part, late_from_day: int | None) -> str:
     seasonal = "(base // 24) * (1500 - 80 * abs(h % 24 - 14)) // 1000"
     return f"""
-        SELECT line, h AS first_hour, h + 1 AS last_hour, ({_late("d", late_from_day)})::BIGINT AS n FROM (
-            SELECT *, CASE counts WHEN 'volume' THEN {_volume(seasonal, "d", "h")}
-                ELSE CASE WHEN (h % 24 >= start AND h % 24 < {_run_to("d")}) <> inverse THEN units ELSE 0 END END AS n
-            FROM (
-                SELECT *, h // 24 AS d, CASE WHEN {_weekend("(h // 24)")} THEN weekend_from ELSE weekday_from END AS start
-                FROM ({_laid_out(part, "hour", part.first_day, part.last_day, 1, "h")})))
+                SELECT line, h AS first_hour, h + 1 AS last_hour, ({_late(late_from_day)})::BIGINT AS n FROM (
+                SELECT *, CASE counts WHEN 'volume' THEN {_volume(seasonal)} WHEN 'hours' THEN CASE WHEN (h % 24
+                >= start AND h % 24 < stop) <> inverse THEN units ELSE 0 END END AS n FROM ({
+        _scheduled(part, "hour", part.first_day, part.last_day)
+    }))
         WHERE n > 0"""
 
 
 def _days_sql(part: Part, late_from_day: int | None) -> str:
     used = _used_by_day(part, "day", part.first_day, part.last_day)
     return f"""
-        SELECT line, d * 24, d * 24 + 24, ({_late("d", late_from_day)})::BIGINT FROM ({used}) WHERE n > 0"""
+        SELECT line, h, h + 24, ({_late(late_from_day)})::BIGINT FROM ({used}) WHERE n > 0"""
 
 
 def _months_sql(part: Part, late_from_day: int | None) -> str:
     used = _used_by_day(part, "month", part.month_first_day, part.month_last_day)
-    total = f"CASE WHEN any_value(counts) = 'flat' THEN 1 ELSE sum({_late('d', late_from_day)}) END"
+    total = f"CASE WHEN any_value(counts) = 'flat' THEN 1 ELSE sum({_late(late_from_day)}) END"
     return f"""
-        SELECT line, min(d) * 24, max(d) * 24 + 24, ({total})::BIGINT FROM ({used}) GROUP BY line HAVING sum(n) > 0"""
+        SELECT line, min(h), max(h) + 24, ({total})::BIGINT FROM ({used})
+        GROUP BY line HAVING sum(n) > 0 ORDER BY line"""
 
 
 def _used_by_day(part: Part, grain: str, first_day: int, last_day: int) -> str:
-    running = f"({_run_to('d')} - start)"
     return f"""
-            SELECT *, CASE counts WHEN 'volume' THEN {_volume("base", "d", "d")}
-                ELSE units * CASE WHEN inverse THEN 24 - {running} ELSE {running} END END AS n
-            FROM (
-                SELECT *, CASE WHEN {_weekend("d")} THEN weekend_from ELSE weekday_from END AS start
-                FROM ({_laid_out(part, grain, first_day, last_day, 24, "d")}))"""
+            SELECT *, CASE counts WHEN 'volume' THEN {_volume("base")}
+                ELSE units * CASE WHEN inverse THEN 24 - (stop - start) ELSE stop - start END END AS n
+            FROM ({_scheduled(part, grain, first_day, last_day)})"""
 
 
-def _laid_out(part: Part, grain: str, first_day: int, last_day: int, hours: int, name: str) -> str:
-    """Each line of ``grain`` repeated for every bucket of ``hours`` hours between two days, the bucket's number as ``name``."""
+def _scheduled(part: Part, grain: str, first_day: int, last_day: int) -> str:
+    """Each line of ``grain`` in every bucket between two days, with its schedule's hours ``[start, stop)`` on that day.
+
+    The columns are made in stages, so that the hash stands in the query once and the engine has little to plan.
+    """
+    hours = 1 if grain == "hour" else 24
     first, last = first_day * 24, last_day * 24
-    buckets = f"range(greatest(first_hour, {first}) // {hours}, least(last_hour, {last}) // {hours})"
-    return f"""SELECT *, unnest({buckets}) AS {name} FROM shapes
-                WHERE provider = {literal(part.provider)} AND grain = '{grain}' AND first_hour < {last} AND last_hour > {first}"""
+    buckets = f"range(greatest(first_hour, {first}), least(last_hour, {last}), {hours})"
+    return f"""
+                SELECT *, ends - CASE WHEN wobble > 0 AND ends > start THEN mixed % (wobble + 1) ELSE 0 END AS
+                stop FROM ( SELECT *, CASE WHEN weekend THEN weekend_from ELSE weekday_from END AS start, CASE
+                WHEN weekend THEN weekend_to ELSE weekday_to END AS ends, mix(chance, time) AS mixed FROM ( SELECT
+                *, (d + 3) % 7 >= 5 AS weekend, CASE WHEN counts = 'volume' AND grain = 'hour' THEN h ELSE d END
+                AS time FROM ( SELECT *, h // 24 AS d FROM ( SELECT *, unnest({buckets}) AS h FROM shapes
+                WHERE provider = {literal(part.provider)} AND grain = '{grain}'
+                    AND first_hour < {last} AND last_hour > {first}))))"""

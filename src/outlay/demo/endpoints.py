@@ -1,8 +1,8 @@
 """The company's token endpoints: who calls which model, how much, and the waste planted among them.
 
-Planted: a team that sends every prompt uncached on a model that another team reads from cache; a nightly job that pays for answers
-within seconds on a model whose batch price is on the bill; a model whose list price falls; a day of retries; embeddings that no team
-has tagged.
+Planted: a team that sends every prompt uncached on a model that another team reads from cache; a nightly job that
+pays for answers within seconds on a model whose batch price is on the bill; a model whose list price falls; a day
+of retries; embeddings that no team has tagged.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ PRICE_FALL = Decimal("0.75")
 
 @dataclass(frozen=True, slots=True)
 class Endpoint:
-    """A use case on one model: tokens a day by meter, at the start of the year. ``tier`` goes before each meter's name."""
+    """A use case on one model: tokens a day by meter, at the start. ``tier`` goes before each meter's name."""
 
     use_case: str
     model: str
@@ -151,7 +151,7 @@ def add_endpoint(
 
 
 def add_endpoints(book: Book, grain: Grain, anomaly: Grain) -> None:
-    """All of the core's endpoints at ``grain``; the one with the anomaly at its own, since a day is what it shows on."""
+    """All of the core's endpoints at ``grain``; the one with the anomaly at its own, since it shows on a day."""
     for endpoint in _ENDPOINTS:
         add_endpoint(book, endpoint, grain)
     already = len(book.lines)
@@ -184,7 +184,9 @@ def _add_anomaly(book: Book, grain: Grain) -> None:
     if grain != "day":
         add_endpoint(book, _ANOMALOUS, grain)
         return
-    start = (calendar.first_day + calendar.days * 3 // 5) * 24
+    day = calendar.first_day + calendar.days * 3 // 5
+    wednesday = day - (day + 3) % 7 + 2  # a day whose neighbours are weekdays too
+    start = min(max(wednesday, calendar.first_day), calendar.last_day - 1) * 24
     if start > calendar.first_hour:
         add_endpoint(book, _ANOMALOUS, grain, window=(calendar.first_hour, start))
     retried = replace(_ANOMALOUS, label="anomaly")

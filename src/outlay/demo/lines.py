@@ -1,12 +1,13 @@
 """One line of a bill, and how many rows it becomes.
 
-A bill repeats itself: the same resource, account and tags, hour after hour, with only the time and the quantity changing. So the
-company is a few thousand *lines*, each with all that stays the same, and the rows are lines times hours, days or months. That is
-what makes a hundred million rows cheap to make, and what makes the truth exact: prices are constant on a line, so a sum of costs is
-a sum of whole counts times a price.
+A bill repeats itself: the same resource, account and tags, hour after hour, with only the time and the quantity
+changing. So the company is a few thousand *lines*, each with all that stays the same, and the rows are lines
+times hours, days or months. That is what makes a hundred million rows cheap to make, and what makes the truth
+exact: prices are constant on a line, so a sum of costs is a sum of whole counts times a price.
 
-A line counts in one of three ways. ``hours``: a thing that runs by a schedule, ``units`` of it at once. ``volume``: a whole number
-of tokens or thousandths of a GB with growth, a weekly and a daily season and some chance. ``flat``: one a month.
+A line counts in one of three ways. ``hours``: a thing that runs by a schedule, ``units`` of it at once.
+``volume``: a whole number of tokens or thousandths of a GB with growth, a weekly and a daily season and some
+chance. ``flat``: one a month.
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ from typing import Literal
 from outlay.demo.catalogue import Sku
 from outlay.demo.chance import mix
 
-__all__ = ["ALWAYS", "Calendar", "Commitment", "Grain", "Line", "Schedule", "SubAccount", "count_rows"]
+__all__ = ["ALWAYS", "Calendar", "Commitment", "Grain", "Line", "Schedule", "SubAccount", "count_rows", "day_text"]
 
 Grain = Literal["hour", "day", "month"]
 _EPOCH = date(1970, 1, 1)
@@ -31,8 +32,8 @@ _EPOCH = date(1970, 1, 1)
 class Schedule:
     """Hours of the day, ``[from, to)``, on weekdays and on weekends.
 
-    ``wobble``: the end is up to so many hours earlier, by chance, day by day. ``inverse``: all the other hours, which is how the
-    unused part of a commitment mirrors the used part.
+    ``wobble``: the end is up to so many hours earlier, by chance, day by day. ``inverse``: all the other hours,
+    which is how the unused part of a commitment mirrors the used part.
     """
 
     weekday: tuple[int, int] = (0, 24)
@@ -72,11 +73,11 @@ class Commitment:
 
 @dataclass(frozen=True, slots=True)
 class Line:
-    """What stays the same on a run of rows. The four prices are USD per pricing unit; each cost of a row is price x quantity.
+    """What stays the same on a run of rows. The four prices are USD per pricing unit; each cost is price x quantity.
 
-    ``first_hour`` and ``last_hour`` (hours since 1970, half-open) bound the line. ``base`` is the volume of a day at the start.
-    ``chance`` keys the hash, so that lines which share it (the meters of one endpoint) rise and fall together. ``labels`` say
-    what the line was planted for.
+    ``first_hour`` and ``last_hour`` (hours since 1970, half-open) bound the line. ``base`` is the volume of a day
+    at the start. ``chance`` keys the hash, so that lines which share it (the meters of one endpoint) rise and
+    fall together. ``labels`` say what the line was planted for.
     """
 
     name: str

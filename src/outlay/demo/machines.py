@@ -1,9 +1,9 @@
 """The company's GPUs: reservations, provisioned throughput, inference pools, notebooks and training runs.
 
-Planted: a reservation that stands empty at night; a pool on demand beside a team that pays the committed rate for the same machine;
-training that may be interrupted, on demand beside the same machine on spot; V100s beside newer cards that cost less; notebooks that
-nobody turns off; provisioned throughput without traffic. Pools that carry no plant scale to zero at night, so that their base, which
-a commitment could cover, is nothing.
+Planted: a reservation that stands empty at night; a pool on demand beside a team that pays the committed rate for
+the same machine; training that may be interrupted, on demand beside the same machine on spot; V100s beside newer
+cards that cost less; notebooks that nobody turns off; provisioned throughput without traffic. Pools that carry no
+plant scale to zero at night, so that their base, which a commitment could cover, is nothing.
 """
 
 from __future__ import annotations
@@ -60,6 +60,10 @@ _RUN_STATES = ("succeeded", "failed", "cancelled", "succeeded", "succeeded")
 
 def _inference(use_case: str, model: str) -> dict[str, str]:
     return {"use_case": use_case, "model": model, "workload": "inference"}
+
+
+def _data(use_case: str) -> dict[str, str]:
+    return {"use_case": use_case, "workload": "data"}
 
 
 def _label(name: str) -> frozenset[str]:
@@ -138,10 +142,9 @@ def add_steady(book: Book, grain: Grain, instances: int) -> None:
 
 
 def add_notebooks(book: Book, grain: Grain, instances: int) -> None:
-    """Development machines that were started in the middle of the period and run ever since, nights and weekends too."""
+    """Development machines, started in the middle of the period and on ever since, nights and weekends too."""
     calendar = book.calendar
     since = calendar.month_start(len(calendar.months) // 2)
-    tags = {"use_case": "notebooks", "workload": "data"}
     for number in range(instances):
         line = book.line(
             f"notebook-{number}",
@@ -150,29 +153,33 @@ def add_notebooks(book: Book, grain: Grain, instances: int) -> None:
             "dev",
             grain,
             region="aws",
-            tags=tags,
+            tags=_data("notebooks"),
             window=(since, calendar.last_hour),
         )
         book.add(replace(line, eligible=PROGRAMS, labels=_label("non-production-hours")))
 
 
+_SPELLING = sagemaker("ml.g5.2xlarge", "Host", "1.515", 1)
+_LABELLING = sagemaker("ml.m5.xlarge", "Processing", "0.23", 0)
 _POOLS: tuple[tuple[str, Sku, str, str, str, Schedule, str], ...] = (
     ("image-tagging-0", ec2("p3.8xlarge"), "vision", "aws", "clip-vit-l", Schedule((6, 22), (8, 20)), "older"),
     ("image-search-0", ec2("g6e.xlarge"), "vision", "aws", "siglip", Schedule((5, 23), (7, 22), 2), "newer"),
     ("image-search-1", ec2("g6e.xlarge"), "vision", "aws", "siglip", Schedule((8, 20), (0, 0), 2), "newer"),
     ("voice-0", azure_h100(), "assistant", "azure", "whisper-large-v3", Schedule((6, 22), (8, 20), 2), ""),
     ("index-0", google_gpu("A100"), "search", "google", "e5-mistral-7b", Schedule((7, 21), (0, 0), 1), ""),
-    ("spelling-0", sagemaker("ml.g5.2xlarge", "Host", "1.515", 1), "search", "aws", "byt5", Schedule((6, 24), (6, 24)), ""),
+    ("spelling-0", _SPELLING, "search", "aws", "byt5", Schedule((6, 24), (6, 24)), ""),
+    ("labelling-0", _LABELLING, "research", "aws", "", Schedule((8, 18), (0, 0)), ""),
     ("forgotten-0", ec2("g6.xlarge"), "platform", "aws", "", Schedule((6, 22), (6, 22)), "untagged"),
 )  # fmt: skip
 
 
 def add_pools(book: Book, grain: Grain) -> None:
-    """Inference pools that follow the day and the week. The second machine of image-search joins after a third of the period."""
+    """Inference pools that follow the day and the week. A third of the time in, image-search gets a second machine."""
     calendar = book.calendar
     later = (calendar.month_start(len(calendar.months) // 3), calendar.last_hour)
     labels = {"older": "older-generation", "newer": "newer-peer"}
     for name, sku, team, region, model, schedule, role in _POOLS:
+        pool = name.rpartition("-")[0]
         line = book.line(
             name,
             sku,
@@ -180,7 +187,7 @@ def add_pools(book: Book, grain: Grain) -> None:
             "prod",
             grain,
             region=region,
-            tags=_inference(name.rpartition("-")[0], model),
+            tags=_inference(pool, model) if model else _data(pool),
             window=later if name == "image-search-1" else None,
         )
         book.add(
@@ -197,8 +204,9 @@ def add_pools(book: Book, grain: Grain) -> None:
 def add_run(book: Book, kind: str, number: int, hours: int) -> Line:
     """One training run: hourly rows of one machine somewhere in the period, tagged with how it ended.
 
-    Cancelled runs are long and failed ones short, as in published cluster traces (Acme: cancelled jobs took 5 to 8 times the GPU
-    time of failed ones). Interruptible runs all succeed, so that what they cost is in one plant only.
+    Cancelled runs are long and failed ones short, as in published cluster traces (Acme: cancelled jobs took 5 to
+    8 times the GPU time of failed ones). Interruptible runs all succeed, so that what they cost is in one plant
+    only.
     """
     status = "succeeded" if kind == "interruptible" else _RUN_STATES[number % len(_RUN_STATES)]
     hours = {"failed": max(1, hours // 2), "cancelled": hours * 2}.get(status, hours)

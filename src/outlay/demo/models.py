@@ -1,8 +1,9 @@
 """Token prices of the models that the synthetic company calls.
 
-Every meter of a model is a SKU of its own, because each is priced apart: uncached input, cache read, cache write, output, and the
-same at the batch tier. The meters are named as each vendor's bill names them, and the pricing unit differs with the vendor (a
-thousand tokens, a million), so a reader that assumes one block size gets these bills wrong by a factor of a thousand.
+Every meter of a model is a SKU of its own, because each is priced apart: uncached input, cache read, cache write,
+output, and the same at the batch tier. The meters are named as each vendor's bill names them, and the pricing
+unit differs with the vendor (a thousand tokens, a million), so a reader that assumes one block size gets these
+bills wrong by a factor of a thousand.
 
 ``[B]``: a price in genai-prices 0.2.3; the others are made up near what was public.
 """

@@ -1,7 +1,7 @@
 """What the synthetic company buys beside AI: machines, storage, databases, networks, support, and the tax on it.
 
-About two rows in five of the bill, as at any company, so that finding the AI on it is a task. One savings plan covers a large machine
-and is always used to the full: the unused commitment on this bill is the GPUs' alone.
+About two rows in five of the bill, as at any company, so that finding the AI on it is a task. One savings plan
+covers a large machine and is always used to the full: the unused commitment on this bill is the GPUs' alone.
 """
 
 from __future__ import annotations
@@ -31,74 +31,48 @@ _ENVIRONMENTS = ("prod", "prod", "staging", "prod", "dev")
 _LINES_PER_ACCOUNT = 200
 
 
-def _ordinary(
-    service: str, code: str, meter: str, price: str, unit: str, resource_type: str, per_unit: str = "1"
-) -> Sku:
-    return Sku(
-        service,
-        code,
-        f"{code}-ONDEMAND",
-        meter,
-        Decimal(price),
-        unit,
-        unit,
-        Decimal(per_unit),
-        Decimal(per_unit),
-        resource_type,
-        f"{meter} at ${price} per {unit}",
-    )
+_HOURS: dict[str, tuple[str, str, str, str, str]] = {
+    # service, meter, price per hour, resource type, region
+    "RDSR7G2XL": ("rds", "USE1-InstanceUsage:db.r7g.2xlarge", "0.956", "DB Instance", "aws"),
+    "D4SV5": ("azure-vm", "D4s v5", "0.192", "Virtual machine", "azure"),
+    "N2CORE": ("gce", "N2 Instance Core running in Americas", "0.031611", "Compute Instance", "google"),
+    "SQLGP2": ("azure-sql", "vCore General Purpose Gen5", "0.252", "SQL database", "azure"),
+}
+_VOLUMES: dict[str, tuple[str, str, str, str, str, str, int]] = {
+    # service, meter, price, unit, resource type, region, a day's volume in thousandths of the unit (or in requests)
+    "S3STANDARD": ("s3", "USE1-TimedStorage-ByteHrs", "0.023", "GB-Months", "Bucket", "aws", 260_000),
+    "S3GET": ("s3", "USE1-Requests-Tier2", "0.0000004", "Requests", "Bucket", "aws", 9_000_000),
+    "GCSSTANDARD": ("gcs", "Standard Storage US Multi-region", "0.026", "GB-Months", "Bucket", "google", 140_000),
+    "EBSGP3": ("ec2", "USE1-EBS:VolumeUsage.gp3", "0.08", "GB-Months", "Volume", "aws", 66_000),
+    "BQANALYSIS": ("bigquery", "Analysis", "6.25", "TB", "Dataset", "google", 1_900),
+    "BLOBHOTLRS": ("azure-blob", "Hot LRS Data Stored", "0.0184", "GB-Months", "Storage account", "azure", 90_000),
+    "AWSDTOUT": ("ec2", "USE1-DataTransfer-Out-Bytes", "0.09", "GB", "Network Interface", "aws", 120_000),
+    "DDBWRITE": ("dynamodb", "USE1-WriteRequestUnits", "0.000000625", "Requests", "Table", "aws", 4_000_000),
+    "ALBLCU": ("elb", "USE1-LCUUsage", "0.008", "LCU-Hours", "Load Balancer", "aws", 61_000),
+    "CWLOGS": ("cloudwatch", "USE1-DataProcessing-Bytes", "0.50", "GB", "Log Group", "aws", 7_000),
+    "AZEGRESS": ("azure-bandwidth", "Standard Data Transfer Out", "0.087", "GB", "Virtual network", "azure", 33_000),
+    "GCPEGRESS": ("gcp-network", "Network Internet Data Transfer Out", "0.12", "GB", "Network", "google", 25_000),
+}
 
 
-_MILLI = "0.001"
-ORDINARY: tuple[tuple[Sku, str, int], ...] = (
-    # What every company has beside its AI: (SKU, region, units a day in the SKU's smallest count; 0 for a machine by the hour).
-    (ec2("m7i.2xlarge"), "aws", 0),
-    (
-        _ordinary("s3", "S3STANDARD", "USE1-TimedStorage-ByteHrs", "0.023", "GB-Months", "Bucket", _MILLI),
-        "aws",
-        260_000,
-    ),
-    (_ordinary("s3", "S3GET", "USE1-Requests-Tier2", "0.0000004", "Requests", "Bucket"), "aws", 9_000_000),
-    (_ordinary("rds", "RDSR7G2XL", "USE1-InstanceUsage:db.r7g.2xlarge", "0.956", "Hours", "DB Instance"), "aws", 0),
-    (
-        _ordinary("gcs", "GCSSTANDARD", "Standard Storage US Multi-region", "0.026", "GB-Months", "Bucket", _MILLI),
-        "google",
-        140_000,
-    ),
-    (_ordinary("azure-vm", "D4SV5", "D4s v5", "0.192", "Hours", "Virtual machine"), "azure", 0),
-    (_ordinary("ec2", "EBSGP3", "USE1-EBS:VolumeUsage.gp3", "0.08", "GB-Months", "Volume", _MILLI), "aws", 66_000),
-    (_ordinary("bigquery", "BQANALYSIS", "Analysis", "6.25", "TB", "Dataset", _MILLI), "google", 1_900),
-    (ec2("c7i.4xlarge"), "aws", 0),
-    (
-        _ordinary("azure-blob", "BLOBHOTLRS", "Hot LRS Data Stored", "0.0184", "GB-Months", "Storage account", _MILLI),
-        "azure",
-        90_000,
-    ),
-    (_ordinary("ec2", "AWSDTOUT", "USE1-DataTransfer-Out-Bytes", "0.09", "GB", "Instance", _MILLI), "aws", 120_000),
-    (
-        _ordinary("gce", "N2CORE", "N2 Instance Core running in Americas", "0.031611", "Hours", "Compute Instance"),
-        "google",
-        0,
-    ),
-    (_ordinary("dynamodb", "DDBWRITE", "USE1-WriteRequestUnits", "0.000000625", "Requests", "Table"), "aws", 4_000_000),
-    (_ordinary("azure-sql", "SQLGP2", "vCore General Purpose Gen5", "0.252", "Hours", "SQL database"), "azure", 0),
-    (_ordinary("elb", "ALBLCU", "USE1-LCUUsage", "0.008", "LCU-Hours", "Load Balancer", _MILLI), "aws", 61_000),
-    (_ordinary("cloudwatch", "CWLOGS", "USE1-DataProcessing-Bytes", "0.50", "GB", "Log Group", _MILLI), "aws", 7_000),
-    (
-        _ordinary(
-            "azure-bandwidth", "AZEGRESS", "Standard Data Transfer Out", "0.087", "GB", "Virtual network", _MILLI
-        ),
-        "azure",
-        33_000,
-    ),
-    (
-        _ordinary(
-            "gcp-network", "GCPEGRESS", "Network Internet Data Transfer Out", "0.12", "GB", "Compute Instance", _MILLI
-        ),
-        "google",
-        25_000,
-    ),
-)
+def _skus() -> tuple[tuple[Sku, str, int], ...]:
+    """Each SKU with its region and a day's volume, 0 for what is billed by the hour; machines and volumes mixed."""
+    hours = [(ec2("m7i.2xlarge"), "aws", 0), (ec2("c7i.4xlarge"), "aws", 0)]
+    for code, (service, meter, price, resource_type, region) in _HOURS.items():
+        sku = Sku(service, code, f"{code}-ONDEMAND", meter, Decimal(price), resource_type=resource_type)
+        hours.append((replace(sku, description=f"{meter} at ${price} per hour"), region, 0))
+    volumes = []
+    for code, (service, meter, price, unit, resource_type, region, base) in _VOLUMES.items():
+        part = Decimal(1) if unit == "Requests" else Decimal("0.001")
+        sku = Sku(service, code, f"{code}-ONDEMAND", meter, Decimal(price), unit, unit, part, part, resource_type)
+        volumes.append((replace(sku, description=f"{meter} at ${price} per {unit}"), region, base))
+    mixed = []
+    for number, machine in enumerate(hours):
+        mixed += [machine, *volumes[2 * number : 2 * number + 2]]
+    return tuple(mixed)
+
+
+ORDINARY = _skus()
 
 
 def add_core(book: Book, grain: Grain) -> None:

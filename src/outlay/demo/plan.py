@@ -1,12 +1,13 @@
 """How finely the company's bills are written, and what is added until there are as many rows as asked.
 
-Five teams (search, assistant, vision, research, platform) buy tokens from five vendors, GPUs from three clouds, one reservation too
-many, and what any company buys beside that. The waste stands on lines of its own, one plant to a line, so that no dollar of one
-plant is a dollar of another.
+Five teams (search, assistant, vision, research, platform) buy tokens from five vendors, GPUs from three clouds,
+one reservation too many, and what any company buys beside that. The waste stands on lines of its own, one plant
+to a line, so that no dollar of one plant is a dollar of another.
 
-A bill of ten thousand rows can't hold every hour of a year (one machine alone has 8,760), so the core starts with a row a month and is
-refined step by step, in a fixed order, as long as its share of the rows allows. What the core leaves of its share goes to more of
-the same: endpoints that cache well, pools that sleep at night, runs on spot. None of it is waste of a planted kind.
+A bill of ten thousand rows can't hold every hour of a year (one machine alone has 8,760), so the core starts with
+a row a month and is refined step by step, in a fixed order, as long as its share of the rows allows. What the
+core leaves of its share goes to more of the same: endpoints that cache well, pools that sleep at night, runs on
+spot. None of it is waste of a planted kind.
 """
 
 from __future__ import annotations
@@ -98,7 +99,7 @@ def ladder() -> Iterator[Detail]:
 
 
 def make_plan(calendar: Calendar, seed: int, rows: int) -> Plan:
-    """Lines that become ``rows`` rows, less than one line's by the month. Too few rows for the months are a UsageError."""
+    """Lines that become ``rows`` rows, or a few less. Too few rows for the months are a :class:`UsageError`."""
     book, detail = _core(calendar, seed, int(rows * AI_SHARE))
     ai_left = int(rows * AI_SHARE) - _rows(book.lines, calendar)
     ordinary.add_core(book, "day" if rows >= 40 * calendar.days else "month")

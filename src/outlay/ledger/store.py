@@ -1,11 +1,12 @@
 """The ledger on disk: a folder of Delta Lake tables, read by DuckDB.
 
-A load writes Parquet files beside the others and then makes them the table's in one commit of the Delta log; until that commit
-nobody sees them, after it everybody does. So a process killed at any moment leaves the ledger as it was or as it will be, and
-files without a commit are only litter. A restated period is the same commit with removals of that source's old files for that
-month: ``costs`` is partitioned by source and billing month for this. The log is never cleaned, so it is the load history and
-answers "as of" questions. Two processes may load at once: each commit names its sources as Delta application transactions, the
-second of two commits on the same source is refused by the log, looks again at what is there, and tries again.
+A load writes Parquet files beside the others and then makes them the table's in one commit of the Delta log; until
+that commit nobody sees them, after it everybody does. So a process killed at any moment leaves the ledger as it was
+or as it will be, and files without a commit are only litter. A restated period is the same commit with removals of
+that source's old files for that month: ``costs`` is partitioned by source and billing month for this. The log is
+never cleaned, so it is the load history and answers "as of" questions. Two processes may load at once: each commit
+names its sources as Delta application transactions, the second of two commits on the same source is refused by the
+log, looks again at what is there, and tries again.
 """
 
 from __future__ import annotations
@@ -107,18 +108,24 @@ class Ledger:
 
         if not self.exists():
             raise LedgerError(
-                "holds no ledger yet.", where=str(self.path), hint="Load a bill first: `outlay load BILL`, or run `outlay demo`."
+                "holds no ledger yet.",
+                where=str(self.path),
+                hint="Load a bill first: `outlay load BILL`, or run `outlay demo`.",
             )
         try:
             return DeltaTable(str(self.costs_path), version=version)
         except (TableNotFoundError, DeltaError) as error:
             raise LedgerError(
-                f"can't be read as of version {version} ({str(error).splitlines()[0]}).", where=str(self.path),
+                f"can't be read as of version {version} ({str(error).splitlines()[0]}).",
+                where=str(self.path),
                 hint="`outlay history` lists the versions.",
             ) from None
 
     def ensure_columns(self, wanted: Sequence[Column]) -> None:
-        """Add the columns that the table lacks: a newly configured allocation tag becomes a column, empty in older rows."""
+        """Add the columns that the table lacks.
+
+        A newly configured allocation tag becomes a column, empty in older rows.
+        """
         import pyarrow as pa
         from deltalake import Field, Schema
 
@@ -140,7 +147,9 @@ class Ledger:
         moment = parse_day(as_of, name="--as-of")
         earlier = [record.version for record in self.history() if record.at <= moment]
         if not earlier:
-            raise UsageError(f"the ledger has no version as old as {as_of}.", where="--as-of", hint="See `outlay history`.")
+            raise UsageError(
+                f"the ledger has no version as old as {as_of}.", where="--as-of", hint="See `outlay history`."
+            )
         return max(earlier)
 
     def live_files(self, *, version: int | None = None) -> list[tuple[str, Scope]]:
@@ -149,7 +158,8 @@ class Ledger:
 
         actions = pa.table(self.table(version=version).get_add_actions(flatten=True)).to_pylist()
         return [
-            (action["path"], Scope(action["partition.x_Source"], action["partition.x_BillingMonth"])) for action in actions
+            (action["path"], Scope(action["partition.x_Source"], action["partition.x_BillingMonth"]))
+            for action in actions
         ]
 
     def history(self) -> list[LoadRecord]:
@@ -180,8 +190,8 @@ class Ledger:
     ) -> tuple[int, dict[Scope, int]]:
         """Make ``files`` the whole content of ``scopes``, in one commit.
 
-        ``facts`` is told how many rows each scope loses and returns what the history shall say. Returns the version and those
-        counts. Raises :class:`LedgerError` when other writers kept getting in first.
+        ``facts`` is told how many rows each scope loses and returns what the history shall say. Returns the version
+        and those counts. Raises :class:`LedgerError` when other writers kept getting in first.
         """
         from deltalake import CommitProperties, Transaction
         from deltalake.exceptions import CommitFailedError
@@ -206,12 +216,17 @@ class Ledger:
             properties = CommitProperties(
                 custom_metadata={_METADATA_KEY: json.dumps(facts(removed))},
                 app_transactions=[
-                    Transaction(_app_id(source), (table.transaction_version(_app_id(source)) or 0) + 1) for source in sources
+                    Transaction(_app_id(source), (table.transaction_version(_app_id(source)) or 0) + 1)
+                    for source in sources
                 ],
             )
             try:
                 table.create_write_transaction(
-                    actions, "append", table.schema(), partition_by=list(PARTITION_COLUMNS), commit_properties=properties
+                    actions,
+                    "append",
+                    table.schema(),
+                    partition_by=list(PARTITION_COLUMNS),
+                    commit_properties=properties,
                 )
             except CommitFailedError:
                 time.sleep(min(0.02 * 2**attempt, 1.0))
@@ -219,7 +234,8 @@ class Ledger:
             return self.table().version(), removed
         raise LedgerError(
             f"other loads of {', '.join(sources)} kept committing first ({_MAX_COMMIT_TRIES} tries).",
-            where=str(self.path), hint="Load again when they are done; nothing was changed.",
+            where=str(self.path),
+            hint="Load again when they are done; nothing was changed.",
         )
 
     def register(self, connection: duckdb.DuckDBPyConnection, *, as_of: str | None = None) -> int:
@@ -229,14 +245,12 @@ class Ledger:
         paths = [str(self.costs_path / action["path"]) for action in _add_actions(table)]
         if paths:
             listed = ", ".join(literal(path) for path in paths)
-            present = {row[0] for row in connection.execute(
-                f"DESCRIBE SELECT * FROM read_parquet([{listed}], hive_partitioning=true, hive_types_autocast=false, union_by_name=true)"
-            ).fetchall()}
-            fields = ", ".join(identifier(n) if n in present else f"CAST(NULL AS VARCHAR) AS {identifier(n)}" for n in names)
-            connection.execute(
-                f"CREATE OR REPLACE VIEW costs AS SELECT {fields} FROM read_parquet([{listed}], hive_partitioning=true, "
-                f"hive_types_autocast=false, union_by_name=true)"
+            files = f"read_parquet([{listed}], hive_partitioning=true, hive_types_autocast=false, union_by_name=true)"
+            present = {row[0] for row in connection.execute(f"DESCRIBE SELECT * FROM {files}").fetchall()}
+            fields = ", ".join(
+                identifier(n) if n in present else f"CAST(NULL AS VARCHAR) AS {identifier(n)}" for n in names
             )
+            connection.execute(f"CREATE OR REPLACE VIEW costs AS SELECT {fields} FROM {files}")
         else:
             tags = [name.removeprefix("x_Tag_") for name in names if name.startswith("x_Tag_")]
             shape = ", ".join(f"CAST(NULL AS {c.sql_type}) AS {identifier(c.name)}" for c in columns(tags))
@@ -275,8 +289,13 @@ def arrow_schema(wanted: Sequence[Column]) -> pa.Schema:
     import pyarrow as pa
 
     kinds = {
-        "VARCHAR": pa.string(), "BOOLEAN": pa.bool_(), "BIGINT": pa.int64(), "DATE": pa.date32(),
-        "TIMESTAMP": pa.timestamp("us"), "MAP(VARCHAR, VARCHAR)": pa.map_(pa.string(), pa.string()),
-        "DECIMAL(38,18)": pa.decimal128(38, 18), "DECIMAL(9,4)": pa.decimal128(9, 4),
+        "VARCHAR": pa.string(),
+        "BOOLEAN": pa.bool_(),
+        "BIGINT": pa.int64(),
+        "DATE": pa.date32(),
+        "TIMESTAMP": pa.timestamp("us"),
+        "MAP(VARCHAR, VARCHAR)": pa.map_(pa.string(), pa.string()),
+        "DECIMAL(38,18)": pa.decimal128(38, 18),
+        "DECIMAL(9,4)": pa.decimal128(9, 4),
     }
     return pa.schema([pa.field(c.name, kinds[c.sql_type]) for c in wanted])

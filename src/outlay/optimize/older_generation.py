@@ -1,7 +1,7 @@
 """Older GPU generations where a newer card costs less.
 
-A newer card with at least as much memory that this bill (or the price file) prices lower per GPU-hour does the same work for less
-money at worst, and faster at best. Whether the workload runs on it (drivers, kernels, region, capacity) is not on the bill, so this is
+A newer card with at least as much memory and, within a tenth, the memory bandwidth (what most inference waits for), that this bill or
+the price file prices lower per GPU-hour, should do the same work for less. Whether the workload runs on it (drivers, kernels, region, capacity) is not on the bill, so this is
 always listed to confirm. No speed-up is assumed: the saving is the difference of the two hourly rates only.
 """
 
@@ -14,10 +14,13 @@ from outlay.config import OverspendSettings
 from outlay.optimize.bill_rates import UnitRate, claim, evidence_of, gpu_rate
 from outlay.optimize.finding import Candidate
 from outlay.optimize.spend import Line, Spend
+from outlay.prices.gpus import Gpu
 from outlay.prices.gpus import gpu as gpu_card
 from outlay.prices.rates import RateBook
 
 __all__ = ["OlderGeneration"]
+
+_MIN_BANDWIDTH = Decimal("0.9")
 
 
 class OlderGeneration:
@@ -25,7 +28,7 @@ class OlderGeneration:
 
     id = "older-generation"
     order = 40
-    rule = "On-demand GPU-hours of a card with a newer, at least as large successor that costs less per GPU-hour."
+    rule = "On-demand GPU-hours of a card with a newer, at least as large and (within a tenth) as fast-fed successor that costs less per GPU-hour."
 
     def find(self, spend: Spend, rates: RateBook, settings: OverspendSettings) -> Iterable[Candidate]:
         """Pools of older cards, each against the cheapest successor with a known rate."""
@@ -59,6 +62,13 @@ class OlderGeneration:
             )
 
 
+def _feeds_as_fast(name: str, old: Gpu) -> bool:
+    new = gpu_card(name)
+    if new is None or new.memory_bandwidth_gb_s is None or old.memory_bandwidth_gb_s is None:
+        return False
+    return new.memory_bandwidth_gb_s >= old.memory_bandwidth_gb_s * _MIN_BANDWIDTH
+
+
 def _cheapest_successor(
     spend: Spend, rates: RateBook, gpu: str, region: str | None, on_bill: set[tuple[str, str]]
 ) -> tuple[str, UnitRate] | None:
@@ -67,7 +77,7 @@ def _cheapest_successor(
         return None
     found = []
     for other_gpu, other_item in on_bill:
-        if other_gpu in card.successors:
+        if other_gpu in card.successors and _feeds_as_fast(other_gpu, card):
             rate = gpu_rate(spend, rates, "on_demand", other_item, region)
             if rate is not None:
                 found.append((f"{other_item} ({other_gpu})", rate))

@@ -14,6 +14,7 @@ from typing import Any
 from outlay.config import Settings
 from outlay.ledger.engine.duckdb import session
 from outlay.money import plain
+from outlay.optimize.bill_rates import share as share_of
 from outlay.optimize.detector import Detector
 from outlay.optimize.finding import Finding
 from outlay.optimize.settlement import settle
@@ -52,6 +53,10 @@ class Overspend:
     def to_confirm(self) -> Decimal:
         """Savings that wait for a confirmation outside the bill. Never added to ``overspend``."""
         return sum((f.saving for f in self.findings if not f.counted and f.saving is not None), Decimal(0))
+
+    def share(self, amount: Decimal) -> Decimal | None:
+        """``amount`` as a fraction of the AI cost, to 34 digits; None when there is no (positive) AI cost to take it of."""
+        return share_of(amount, self.totals.ai_cost) if self.totals.ai_cost > 0 else None
 
     def to_json(self) -> dict[str, Any]:
         """The contract's document, amounts as exact strings."""

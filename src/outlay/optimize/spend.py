@@ -24,12 +24,11 @@ from typing import TYPE_CHECKING
 from outlay.config import Settings
 from outlay.errors import UnreadableError
 from outlay.ledger.engine.duckdb import identifier, literal
-from outlay.money import MONEY_SQL
 from outlay.problems import Problem
-from outlay.sources.canonical import TagSpelling, register_skus, sku_key, tag_sql, tokens_sql, gpu_hours_sql, workload_sql
+from outlay.sources.canonical import register_skus, sku_key, telling_columns
+from outlay.optimize.rollups import ROW_BITS, AiRows, cost_sql, roll_up
 from outlay.sources.in_place import InPlace, open_in_place
 from outlay.sources.recognise import SKU_COLUMNS
-from outlay.sources.survey import spellings
 
 if TYPE_CHECKING:
     import duckdb
@@ -41,9 +40,6 @@ _COLUMNS = (
     "PricingCategory", "PricingQuantity", "ConsumedQuantity", "CommitmentDiscountId", "CommitmentDiscountStatus",
     "CapacityReservationStatus", "RegionId", "ResourceId", "Tags",
 )
-_INTERRUPTIBLE_KEYS = ("interruptible", "preemptible", "spot_ok", "checkpointed")
-_LATENCY_KEYS = ("latency", "latency_class", "batch")
-_TRUE = ("true", "yes", "1", "on", "y")
 _DEGENERATE_FROM = 5
 
 
@@ -108,7 +104,6 @@ _LINE_SQL = (
     "pricing_category, charge_category, commitment_id, commitment_status, capacity_status, resource, team, use_case, environment, "
     "interruptible, latency, is_ai, rows, cost, billed, tokens, gpu_hours, hourly_rows, off_hours_cost, first, last, days, example"
 )
-_ROW_BITS = 40
 
 
 class Spend:
@@ -133,10 +128,10 @@ class Spend:
 
     def place(self, example: int) -> tuple[str, int]:
         """File name and row that a line's ``example`` stands for."""
-        return self.source.files[example >> _ROW_BITS].name, example & ((1 << _ROW_BITS) - 1)
+        return self.source.files[example >> ROW_BITS].name, example & ((1 << ROW_BITS) - 1)
 
     def days(self) -> list[tuple[date, str, Decimal]]:
-        """AI cost by day and kind (category / workload)."""
+        """AI cost by day and kind: the AI category, and the accelerator where there is one."""
         return self.connection.execute("SELECT day, kind, cost FROM days ORDER BY day, kind").fetchall()
 
 
@@ -149,21 +144,26 @@ def read_spend(
     progress("summing up by SKU")
     _overview(connection, source)
     problems = list(source.notices)
-    if _scalar(connection, "SELECT coalesce(sum(rows) FILTER (NOT good), 0) FROM overview"):
+    rejected = _scalar(connection, "SELECT coalesce(sum(rows) FILTER (NOT good), 0) FROM overview")
+    if rejected:
         problems += source.problems(connection)
     currency, others = _currency(connection, settings, source)
-    degenerate = _degenerate(connection)
+    degenerate = _degenerate(connection, source)
     problems += [
         Problem(source.files[0].name if len(source.files) == 1 else "the bill", None, "degenerate-effective-cost",
                 f"{name}: EffectiveCost is a whole number on every row while BilledCost is not")
         for name in degenerate
     ]
     keys = ", ".join(identifier(name) for name in SKU_COLUMNS)
-    register_skus(connection, "skus", connection.execute(f"SELECT DISTINCT {keys} FROM overview").fetchall())
-    _commitments(connection, degenerate, currency)
+    skus = connection.execute(f"SELECT DISTINCT {keys} FROM overview").fetchall()
+    telling = telling_columns(skus)
+    register_skus(connection, "skus", skus, telling)
+    _commitments(connection, currency, telling)
     progress("rolling up AI rows")
-    tags = _tags(connection, settings, source)
-    _roll_up(connection, source, settings, tags, degenerate, currency)
+    usable = [f't."BillingCurrency" = {literal(currency)}'] if others else []
+    usable += ["t.__problem IS NULL"] if rejected else []
+    rows = AiRows(source, telling, " AND ".join(usable) or "true", cost_sql(degenerate, 't."BilledCost"', 't."EffectiveCost"', 't."ServiceProviderName"'))
+    roll_up(connection, rows, settings)
     totals = _totals(connection, degenerate, currency, others)
     basis = "EffectiveCost" + (f" (BilledCost for {', '.join(degenerate)})" if degenerate else "")
     return Spend(connection, source, totals, basis, problems)
@@ -179,10 +179,9 @@ def _overview(connection: duckdb.DuckDBPyConnection, source: InPlace) -> None:
     connection.execute(
         f"CREATE OR REPLACE TEMP TABLE overview AS SELECT {keys}, \"BillingCurrency\" AS currency, __problem IS NULL AS good, "
         f'"CommitmentDiscountId" AS commitment_id, "CommitmentDiscountStatus" AS commitment_status, count(*) AS rows, '
-        f'sum("BilledCost") AS billed, sum("EffectiveCost") AS effective, sum("ListCost") AS list, '
+        f'sum("BilledCost") AS billed, sum("EffectiveCost") AS effective, '
         f'sum(coalesce("EffectiveCost", "BilledCost")) AS effective_or_billed, '
-        f'count_if("BilledCost" <> round("BilledCost", 0)) AS billed_fractional, '
-        f'count_if("EffectiveCost" <> round("EffectiveCost", 0)) AS effective_fractional, count("EffectiveCost") AS effective_rows, '
+        f'count("EffectiveCost") AS effective_rows, '
         f'min("ChargePeriodStart") AS first, max(coalesce("ChargePeriodEnd", "ChargePeriodStart")) AS last '
         f"FROM ({source.sql}) GROUP BY ALL"
     )
@@ -203,124 +202,38 @@ def _currency(connection: duckdb.DuckDBPyConnection, settings: Settings, source:
     return chosen, tuple((row[0], row[1], row[2]) for row in found if row[0] != chosen)
 
 
-def _degenerate(connection: duckdb.DuckDBPyConnection) -> list[str]:
-    rows = connection.execute(
+def _degenerate(connection: duckdb.DuckDBPyConnection, source: InPlace) -> list[str]:
+    """Providers whose EffectiveCost is whole on every row while BilledCost is not.
+
+    A sum with decimals proves a row with decimals, so the rows themselves are looked at only where every sum is whole.
+    """
+    suspects = connection.execute(
         "SELECT coalesce(\"ServiceProviderName\", '(no provider)') FROM overview WHERE good GROUP BY 1 "
-        f"HAVING sum(billed_fractional) >= {_DEGENERATE_FROM} AND sum(effective_rows) > 0 AND sum(effective_fractional) = 0 ORDER BY 1"
+        "HAVING sum(effective_rows) > 0 AND bool_and(effective IS NULL OR effective = round(effective, 0)) "
+        "AND bool_or(billed <> round(billed, 0)) ORDER BY 1"
+    ).fetchall()
+    if not suspects:
+        return []
+    names = ", ".join(literal(row[0]) for row in suspects)
+    rows = connection.execute(
+        f"SELECT coalesce(\"ServiceProviderName\", '(no provider)') FROM ({source.sql}) "
+        f"WHERE __problem IS NULL AND coalesce(\"ServiceProviderName\", '(no provider)') IN ({names}) GROUP BY 1 "
+        f'HAVING count_if("BilledCost" <> round("BilledCost", 0)) >= {_DEGENERATE_FROM} '
+        f'AND count_if("EffectiveCost" <> round("EffectiveCost", 0)) = 0 ORDER BY 1'
     ).fetchall()
     return [row[0] for row in rows]
 
 
-def _cost_sql(degenerate: Sequence[str], billed: str, effective: str, provider: str) -> str:
-    if not degenerate:
-        return f"coalesce({effective}, {billed})"
-    names = ", ".join(literal(name) for name in degenerate)
-    return f"CASE WHEN coalesce({provider}, '(no provider)') IN ({names}) THEN {billed} ELSE coalesce({effective}, {billed}) END"
-
-
-def _commitments(connection: duckdb.DuckDBPyConnection, degenerate: Sequence[str], currency: str) -> None:
+def _commitments(connection: duckdb.DuckDBPyConnection, currency: str, telling: Sequence[str]) -> None:
     """Table ``commitments``: what each commitment covered, and how much of that was AI."""
     connection.execute(
         f"CREATE OR REPLACE TEMP TABLE commitments AS SELECT commitment_id, "
         f"coalesce(sum(effective_or_billed) FILTER (commitment_status = 'Used'), 0) AS used, "
         f"coalesce(sum(effective_or_billed) FILTER (commitment_status = 'Used' AND s.x_IsAi), 0) AS used_ai, "
         f"coalesce(sum(effective_or_billed) FILTER (commitment_status = 'Unused'), 0) AS unused "
-        f"FROM overview o LEFT JOIN skus s ON {sku_key('o.')} = s.__sku "
+        f"FROM overview o LEFT JOIN skus s ON {sku_key('o.', telling)} = s.__sku "
         f"WHERE good AND commitment_id IS NOT NULL AND currency = {literal(currency)} GROUP BY 1"
     )
-
-
-def _tags(connection: duckdb.DuckDBPyConnection, settings: Settings, source: InPlace) -> dict[str, TagSpelling]:
-    keys = tuple(
-        row[0] for row in connection.execute(
-            f"SELECT DISTINCT unnest(map_keys(\"Tags\")) FROM ({source.sql})"
-        ).fetchall() if row[0] is not None
-    )
-    allocation, workload = spellings(settings.tags, keys)
-    found = {spelling.tag: spelling for spelling in allocation}
-    folded = {key: "".join(c for c in key.lower() if c.isalnum()) for key in keys}
-
-    def named(tag: str, names: Sequence[str]) -> TagSpelling:
-        wanted = ["".join(c for c in name if c.isalnum()) for name in names]
-        return TagSpelling(tag, tuple(sorted(k for k in keys if folded[k] in wanted)))
-
-    for tag in ("team", "use_case", "environment"):
-        found.setdefault(tag, named(tag, (tag,)))
-    found["workload"] = workload
-    found["interruptible"] = named("interruptible", _INTERRUPTIBLE_KEYS)
-    found["latency"] = named("latency", _LATENCY_KEYS)
-    return found
-
-
-def _roll_up(
-    connection: duckdb.DuckDBPyConnection, source: InPlace, settings: Settings, tags: dict[str, TagSpelling],
-    degenerate: Sequence[str], currency: str,
-) -> None:
-    cost = _cost_sql(degenerate, 't."BilledCost"', 't."EffectiveCost"', 't."ServiceProviderName"')
-    hour = 't."ChargePeriodStart"'
-    hourly = f't."ChargePeriodEnd" <= {hour} + INTERVAL 1 HOUR'
-    days = ", ".join(str(day) for day in settings.overspend.working_days) or "0"
-    start, end = settings.overspend.working_hours
-    working = f"(isodow({hour}) IN ({days}) AND hour({hour}) >= {start} AND hour({hour}) < {end})"
-    truths = ", ".join(literal(value) for value in _TRUE)
-    tag = {name: tag_sql(spelling, 't."Tags"') for name, spelling in tags.items()}
-    stated = workload_sql(tags["workload"], 't."Tags"')
-    rows = f"""
-        SELECT s.__sku AS sku, t."PricingCategory" AS pricing_category, t."ChargeCategory" AS charge_category,
-            t."CommitmentDiscountId" AS commitment_id, t."CommitmentDiscountStatus" AS commitment_status,
-            t."CapacityReservationStatus" AS capacity_status, t."RegionId" AS region,
-            CASE WHEN s.x_GpuType IS NOT NULL OR s.x_AiCategory = 'provisioned_throughput' THEN t."ResourceId" END AS resource,
-            {tag['team']} AS team, {tag['use_case']} AS use_case, {tag['environment']} AS environment,
-            CASE WHEN s.x_IsAi THEN coalesce({stated}, s.x_SkuWorkload, 'other') END AS workload,
-            coalesce(lower({tag['interruptible']}) IN ({truths}), false) AS interruptible, lower({tag['latency']}) AS latency,
-            s.x_AiCategory AS category, s.x_IsAi AS is_ai, s.x_InstanceType AS instance_type,
-            t."ServiceProviderName" AS provider,
-            {cost} AS cost, t."BilledCost" AS billed, {tokens_sql()} AS tokens, {gpu_hours_sql()} AS gpu_hours,
-            {hour} AS hour, t."ChargePeriodEnd" AS ended, ({hourly}) AS hourly, ({hourly} AND NOT {working}) AS off_hours,
-            (t.__file::BIGINT << {_ROW_BITS}) + t.__row AS place,
-            CASE WHEN t."PricingCategory" = 'Standard' AND t."ChargeCategory" = 'Usage' AND s.x_GpuType IS NOT NULL
-                 AND t."CommitmentDiscountStatus" IS NULL THEN date_trunc('hour', {hour}) END AS pool_hour,
-            CASE WHEN s.x_IsAi THEN CAST({hour} AS DATE) END AS day
-        FROM ({source.sql}) t JOIN skus s ON {sku_key('t.')} = s.__sku
-        WHERE t.__problem IS NULL AND t."BillingCurrency" = {literal(currency)}
-          AND (s.x_IsAi OR t."CommitmentDiscountStatus" = 'Unused')
-    """
-    keys = (
-        "sku, pricing_category, charge_category, commitment_id, commitment_status, capacity_status, region, resource, team, use_case, "
-        "environment, workload, interruptible, latency"
-    )
-    pool = "provider, region, instance_type, pool_hour"
-    connection.execute(
-        f"""CREATE OR REPLACE TEMP TABLE rolled AS SELECT {keys}, provider, instance_type, pool_hour, day, category,
-            grouping(sku, pool_hour, day) AS rollup, count(*) AS rows, sum(cost) AS cost, sum(billed) AS billed,
-            CAST(sum(tokens) AS {MONEY_SQL}) AS tokens, CAST(sum(gpu_hours) AS {MONEY_SQL}) AS gpu_hours,
-            count_if(hourly) AS hourly_rows, coalesce(sum(cost) FILTER (off_hours), 0) AS off_hours_cost,
-            min(hour) AS first, max(coalesce(ended, hour)) AS last, min(place) AS example
-            FROM ({rows}) GROUP BY GROUPING SETS (({keys}), ({pool}), (day, category, workload))"""
-    )
-    by_line, by_pool, by_day = 0b011, 0b101, 0b110
-    connection.execute(
-        f"""CREATE OR REPLACE TEMP TABLE lines AS SELECT row_number() OVER (ORDER BY r.cost DESC, r.example) AS line,
-            k."ServiceProviderName" AS provider, k."ServiceName" AS service, s.x_AiCategory AS category, r.workload, s.x_ModelId AS model,
-            s.x_TokenDirection AS direction, s.x_TokenCacheAction AS cache_action, s.x_ServiceTier AS tier,
-            s.x_InstanceType AS instance_type, s.x_GpuType AS gpu_type, r.region, r.pricing_category, r.charge_category, r.commitment_id,
-            r.commitment_status, r.capacity_status, r.resource, r.team, r.use_case, r.environment, r.interruptible, r.latency,
-            coalesce(s.x_IsAi, false) AS is_ai, r.rows, r.cost, r.billed, r.tokens, r.gpu_hours, r.hourly_rows, r.off_hours_cost, r.first,
-            r.last, date_diff('day', r.first, r.last) + 1 AS days, r.example
-            FROM rolled r JOIN skus s ON r.sku = s.__sku
-            JOIN (SELECT DISTINCT {sku_key()} AS __sku, "ServiceProviderName", "ServiceName" FROM overview) k ON r.sku = k.__sku
-            WHERE r.rollup = {by_line}"""
-    )
-    connection.execute(
-        f"""CREATE OR REPLACE TEMP TABLE hours AS SELECT provider, region, instance_type, pool_hour AS hour, gpu_hours, cost, rows, hourly_rows
-            FROM rolled WHERE rollup = {by_pool} AND pool_hour IS NOT NULL AND gpu_hours IS NOT NULL"""
-    )
-    connection.execute(
-        f"""CREATE OR REPLACE TEMP TABLE days AS SELECT day, category, coalesce(workload, 'other') AS workload,
-            category || CASE WHEN category = 'gpu_compute' THEN ' / ' || coalesce(workload, 'other') ELSE '' END AS kind, sum(cost) AS cost
-            FROM rolled WHERE rollup = {by_day} AND day IS NOT NULL GROUP BY ALL"""
-    )
-    connection.execute("DROP TABLE rolled")
 
 
 def _totals(

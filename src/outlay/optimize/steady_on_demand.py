@@ -56,6 +56,8 @@ class SteadyOnDemand:
                 f"AND provider IS NOT DISTINCT FROM {_text(pool.provider)} AND region IS NOT DISTINCT FROM {_text(pool.region)} "
                 f"AND instance_type = {_text(pool.instance_type)}"
             )
+            if _mostly_non_production(lines, settings):
+                continue
             yield self._candidate(spend, rates, pool, base, weeks, lines)
 
     def _candidate(
@@ -94,6 +96,13 @@ class SteadyOnDemand:
             amount_known=rate is not None,
             facts={"base_gpus": base, "covered_gpu_hours": covered, "max_week_over_week": change, "weeks": len(weeks)},
         )
+
+
+def _mostly_non_production(lines: list[Line], settings: OverspendSettings) -> bool:
+    """Machines that should be off at night are not what one commits to."""
+    values = {value.lower() for value in settings.non_production}
+    part = sum((line.cost for line in lines if (line.environment or "").lower() in values), Decimal(0))
+    return part * 2 > sum((line.cost for line in lines), Decimal(0))
 
 
 def _text(value: str | None) -> str:

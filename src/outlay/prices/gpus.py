@@ -68,7 +68,7 @@ class Gpu:
     ``purpose`` is ``compute``, or ``graphics`` for a card without matrix units that is sold for drawing.
     ``line`` groups what can run the same software (all NVIDIA GPUs; Trainium; TPUs). ``generation`` counts
     the vendor's generations within the line. ``memory_gib`` is the size the vendor names (24 for an L4),
-    before what drivers reserve.
+    before what drivers reserve; ``memory_bandwidth_gb_s`` its peak by the vendor's datasheet, None where not known here.
     """
 
     name: str
@@ -79,6 +79,7 @@ class Gpu:
     generation: int
     launch_year: int
     memory_gib: int
+    memory_bandwidth_gb_s: int | None
     source: str
     as_of: date
 
@@ -87,7 +88,7 @@ class Gpu:
         """Names of newer devices of the same line with at least this memory, oldest first.
 
         Newer is a later generation, or a later launch of the same architecture with more memory. These are
-        candidates to price and test, not a promise of speed: only memory *size* is compared, not bandwidth.
+        candidates to price and test, not a promise of speed: only memory *size* is compared here.
         """
         newer = [one for one in gpus() if one.line == self.line and one.purpose == "compute" and _succeeds(one, self)]
         return tuple(other.name for other in sorted(newer, key=lambda one: (one.launch_year, one.memory_gib, one.name)))
@@ -163,6 +164,7 @@ def gpus() -> tuple[Gpu, ...]:
             generation=int(row["generation"]),
             launch_year=int(row["launch_year"]),
             memory_gib=int(row["memory_gib"]),
+            memory_bandwidth_gb_s=int(row["memory_bandwidth_gb_s"]) if row["memory_bandwidth_gb_s"] else None,
             source=row["source"],
             as_of=date.fromisoformat(row["as_of"]),
         )

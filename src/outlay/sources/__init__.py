@@ -1,1 +1,4 @@
-"""Where facts come from: one file a source system, each turning that system's own format into canonical rows and problems."""
+"""Where facts come from.
+
+One file a source system, each turning that system's own format into canonical rows and problems.
+"""

@@ -1,8 +1,9 @@
 """Which files are bills, and which reader reads each.
 
-A path may be a file or a folder; a folder is read recursively, hidden and empty-named files aside. Where a provider writes a
-manifest (AWS), the manifest decides which of the folder's files belong to the bill. A file in no known format is an error that
-lists the formats; in a folder, files that can't be a bill by their content (a README, a manifest) are skipped and named.
+A path may be a file or a folder; a folder is read recursively, hidden and empty-named files aside. Where a provider
+writes a manifest (AWS), the manifest decides which of the folder's files belong to the bill. A file in no known
+format is an error that lists the formats; in a folder, files that can't be a bill by their content (a README, a
+manifest) are skipped and named.
 """
 
 from __future__ import annotations
@@ -53,7 +54,8 @@ def reader_for(raw: RawFile, *, format_id: str | None = None) -> Reader:
     titles = "; ".join(reader.format.title for reader in known)
     columns = ", ".join(list(raw.columns)[:6])
     raise UnreadableError(
-        f"is no bill that Outlay knows (its columns begin: {columns}).", where=str(raw.path),
+        f"is no bill that Outlay knows (its columns begin: {columns}).",
+        where=str(raw.path),
         hint=f"Known formats: {titles}. Run `outlay sources` for what each needs, or name one with --as.",
     )
 
@@ -91,7 +93,9 @@ def _in_folder(folder: Path, format_id: str | None) -> tuple[list[Found], list[s
                 raise
             skipped.append(str(error))
     if not found:
-        raise UnreadableError("holds no bill.", where=str(folder), hint="Outlay reads CSV, CSV.gz, JSON lines and Parquet.")
+        raise UnreadableError(
+            "holds no bill.", where=str(folder), hint="Outlay reads CSV, CSV.gz, JSON lines and Parquet."
+        )
     return found, skipped
 
 
@@ -119,4 +123,6 @@ def reading(paths: Path | Iterable[Path]) -> Iterator[None]:
             ) from error
         if "utf" in folded or "unicode" in folded:
             raise not_utf8(Path(where), "in its later part") from error
-        raise UnreadableError(f"can't be read: {text.splitlines()[0][:300]}.", where=where, hint="Export it again.") from error
+        raise UnreadableError(
+            f"can't be read: {text.splitlines()[0][:300]}.", where=where, hint="Export it again."
+        ) from error

@@ -2,10 +2,10 @@
 
 Three layers, each a SELECT over the one before:
 
-1. *typed*: every FOCUS column cast to its type; text that does not cast is found by comparing what was there with what came
-   out, and the row gets a problem code instead of a wrong number.
-2. *recognised*: the row joined to what its SKU is (:mod:`outlay.sources.recognise` runs once a distinct SKU, in Python, and
-   the result is joined back), to its source and to its allocation tags.
+1. *typed*: every FOCUS column cast to its type; text that does not cast is found by comparing what was there with
+   what came out, and the row gets a problem code instead of a wrong number.
+2. *recognised*: the row joined to what its SKU is (:mod:`outlay.sources.recognise` runs once a distinct SKU, in
+   Python, and the result is joined back), to its source and to its allocation tags.
 3. *costs*: the columns of :mod:`outlay.ledger.tables.costs`.
 
 Both the loader and ``outlay overspend`` (which loads nothing) read bills through this module, so they can't disagree.
@@ -13,13 +13,14 @@ Both the loader and ``outlay overspend`` (which loads nothing) read bills throug
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from outlay.ledger.engine.duckdb import identifier, literal
 from outlay.ledger.tables.costs import columns, focus_columns, tag_column
-from outlay.money import MONEY_SQL
+from outlay.money import MONEY_SCALE, MONEY_SQL
 from outlay.sources.raw import RawFile
 from outlay.sources.reader import RowMapping
 from outlay.sources.recognise import SKU_COLUMNS, Recognised, Sku, recognise
@@ -36,16 +37,22 @@ __all__ = [
     "quarantine_sql",
     "register_skus",
     "sku_key",
+    "telling_columns",
     "tag_sql",
     "tokens_sql",
     "typed_sql",
     "workload_sql",
+    "workload_value_sql",
 ]
 
 _EARLIEST_YEAR = 1990
 _SLASHED_DATES = "['%m/%d/%y', '%m/%d/%y %H:%M', '%m/%d/%Y', '%m/%d/%Y %H:%M', '%m/%d/%Y %H:%M:%S']"
 _DECORATED = r"-?\$?[0-9]{1,3}(,[0-9]{3})*\.[0-9]+|-?\$[0-9]+(\.[0-9]+)?"
-"""Spreadsheet money that can mean one thing only: ``$10,000.00``. ``1,234`` could be one or a thousand, so it is refused."""
+"""Spreadsheet money that can mean one thing only: ``$10,000.00``.
+
+``1,234`` could be one or a thousand, so it is refused.
+"""
+_DECIMAL_TYPE = re.compile(r"DECIMAL\((\d+),(\d+)\)")
 _CHARGE_CATEGORIES = ("Usage", "Purchase", "Tax", "Credit", "Adjustment")
 _TAG_COLUMNS = ("Tags", "AllocatedTags")
 
@@ -91,7 +98,9 @@ def _typed(bill: Bill, name: str, sql_type: str) -> str:
         return source if found.startswith("MAP") else f"CAST(try_cast({source} AS JSON) AS {sql_type})"
     if found == "VARCHAR":
         return source
-    return f"CAST(to_json({source}) AS VARCHAR)" if found.startswith(("MAP", "STRUCT")) else f"CAST({source} AS VARCHAR)"
+    return (
+        f"CAST(to_json({source}) AS VARCHAR)" if found.startswith(("MAP", "STRUCT")) else f"CAST({source} AS VARCHAR)"
+    )
 
 
 def _decimal(source: str, found: str) -> str:
@@ -99,12 +108,23 @@ def _decimal(source: str, found: str) -> str:
         return f"try_cast(CAST({source} AS VARCHAR) AS {MONEY_SQL})"
     if found == MONEY_SQL:
         return source
+    if _always_fits(found):
+        return f"CAST({source} AS {MONEY_SQL})"
     plain = f"try_cast({source} AS {MONEY_SQL})"
     if found != "VARCHAR":
         return plain
     decorated = f"regexp_full_match(trim({source}), {literal(_DECORATED)})"
     bare = f"replace(replace(trim({source}), '$', ''), ',', '')"
     return f"coalesce({plain}, CASE WHEN {decorated} THEN try_cast({bare} AS {MONEY_SQL}) END)"
+
+
+def _always_fits(found: str) -> bool:
+    """Whether every value of a type casts to the ledger's amounts, so that no row need be asked."""
+    match = _DECIMAL_TYPE.fullmatch(found)
+    if match is None:
+        return found in ("TINYINT", "SMALLINT", "INTEGER", "BIGINT")
+    precision, scale = int(match[1]), int(match[2])
+    return scale <= MONEY_SCALE and precision - scale <= 38 - MONEY_SCALE
 
 
 def _time(source: str, found: str) -> str:
@@ -124,10 +144,12 @@ def _problem(bill: Bill) -> str:
         source = bill.mapping.columns.get(wanted.name)
         if source is None or wanted.sql_type not in (MONEY_SQL, "TIMESTAMP"):
             continue
-        if bill.types[wanted.name] == wanted.sql_type:
+        if bill.types[wanted.name] == wanted.sql_type or _always_fits(bill.types[wanted.name]):
             continue
         code = "unparsable-amount" if wanted.sql_type == MONEY_SQL else "unparsable-time"
-        checks.append((f"({source}) IS NOT NULL AND {_typed(bill, wanted.name, wanted.sql_type)} IS NULL", code, wanted.name))
+        checks.append(
+            (f"({source}) IS NOT NULL AND {_typed(bill, wanted.name, wanted.sql_type)} IS NULL", code, wanted.name)
+        )
 
     def typed(name: str) -> str:
         return _typed(bill, name, {c.name: c.sql_type for c in focus_columns()}[name])
@@ -144,7 +166,8 @@ def _problem(bill: Bill) -> str:
         (f"{typed('ChargeCategory')} NOT IN ({categories})", "unknown-charge-category", "ChargeCategory"),
         (
             f"{typed('PricingQuantity')} < 0 AND {typed('BilledCost')} > 0 AND {typed('ChargeCategory')} = 'Usage'",
-            "negative-quantity", "PricingQuantity",
+            "negative-quantity",
+            "PricingQuantity",
         ),
     ]
     cases = " ".join(f"WHEN {condition} THEN {literal(f'{code}|{name}')}" for condition, code, name in checks)
@@ -152,7 +175,12 @@ def _problem(bill: Bill) -> str:
 
 
 def typed_sql(
-    bill: Bill, clause: str, *, only: Iterable[str] | None = None, extra: Mapping[str, str] | None = None, numbered: bool = True
+    bill: Bill,
+    clause: str,
+    *,
+    only: Iterable[str] | None = None,
+    extra: Mapping[str, str] | None = None,
+    numbered: bool = True,
 ) -> str:
     """SELECT of ``__row``, ``__problem`` and the typed FOCUS columns (all, or ``only`` those named) from ``clause``.
 
@@ -176,7 +204,10 @@ def billing_period(bill: Bill) -> tuple[str, str]:
     start = _typed(bill, "BillingPeriodStart", "TIMESTAMP")
     end = _typed(bill, "BillingPeriodEnd", "TIMESTAMP")
     month = f"date_trunc('month', {_typed(bill, 'ChargePeriodStart', 'TIMESTAMP')})"
-    return f"coalesce({start}, CAST({month} AS TIMESTAMP))", f"coalesce({end}, CAST({month} + INTERVAL 1 MONTH AS TIMESTAMP))"
+    return (
+        f"coalesce({start}, CAST({month} AS TIMESTAMP))",
+        f"coalesce({end}, CAST({month} + INTERVAL 1 MONTH AS TIMESTAMP))",
+    )
 
 
 def quarantine_sql(bill: Bill, clause: str) -> str:
@@ -207,44 +238,92 @@ def problem_text(marked: str) -> tuple[str, str]:
 
 
 _RECOGNISED_TYPES = {
-    "x_IsAi": "BOOLEAN", "x_AiCategory": "VARCHAR", "x_SkuWorkload": "VARCHAR",
-    "x_ModelDeveloper": "VARCHAR", "x_ModelFamily": "VARCHAR", "x_ModelId": "VARCHAR", "x_ModelVersion": "VARCHAR",
-    "x_TokenDirection": "VARCHAR", "x_TokenCacheAction": "VARCHAR", "x_ServiceTier": "VARCHAR",
-    "x_TokensPerPricingUnit": "DECIMAL(12,0)", "x_TokensPerConsumedUnit": "DECIMAL(12,0)",
-    "x_InstanceType": "VARCHAR", "x_GpuType": "VARCHAR", "x_GpuCount": "DECIMAL(9,4)",
-    "x_GpuHoursPerUnit": "DECIMAL(12,6)", "x_Reason": "VARCHAR",
+    "x_IsAi": "BOOLEAN",
+    "x_AiCategory": "VARCHAR",
+    "x_SkuWorkload": "VARCHAR",
+    "x_ModelDeveloper": "VARCHAR",
+    "x_ModelFamily": "VARCHAR",
+    "x_ModelId": "VARCHAR",
+    "x_ModelVersion": "VARCHAR",
+    "x_TokenDirection": "VARCHAR",
+    "x_TokenCacheAction": "VARCHAR",
+    "x_ServiceTier": "VARCHAR",
+    "x_TokensPerPricingUnit": "DECIMAL(12,0)",
+    "x_TokensPerConsumedUnit": "DECIMAL(12,0)",
+    "x_InstanceType": "VARCHAR",
+    "x_GpuType": "VARCHAR",
+    "x_GpuCount": "DECIMAL(9,4)",
+    "x_GpuHoursPerUnit": "DECIMAL(12,6)",
+    "x_Reason": "VARCHAR",
 }
 
 
 def _recognised_row(found: Recognised) -> tuple[object, ...]:
     return (
-        found.is_ai, found.ai_category, found.workload_kind,
-        found.model_developer, found.model_family, found.model_id, found.model_version,
-        found.token_direction, found.token_cache_action, found.service_tier,
-        found.tokens_per_pricing_unit, found.tokens_per_consumed_unit,
-        found.instance_type, found.gpu_type, found.gpu_count, found.gpu_hours_per_pricing_unit, found.reason,
+        found.is_ai,
+        found.ai_category,
+        found.workload_kind,
+        found.model_developer,
+        found.model_family,
+        found.model_id,
+        found.model_version,
+        found.token_direction,
+        found.token_cache_action,
+        found.service_tier,
+        found.tokens_per_pricing_unit,
+        found.tokens_per_consumed_unit,
+        found.instance_type,
+        found.gpu_type,
+        found.gpu_count,
+        found.gpu_hours_per_pricing_unit,
+        found.reason,
     )
 
 
-def sku_key(prefix: str = "") -> str:
+def sku_key(prefix: str = "", columns: Sequence[str] = SKU_COLUMNS) -> str:
     """The 64-bit key of a row's SKU columns. :func:`register_skus` proves it free of collisions on the bill at hand."""
-    return f"hash({', '.join(f'{prefix}{identifier(name)}' for name in SKU_COLUMNS)})"
+    return f"hash({', '.join(f'{prefix}{identifier(name)}' for name in columns)})"
 
 
-def register_skus(connection: duckdb.DuckDBPyConnection, name: str, distinct: Sequence[tuple[object, ...]]) -> list[Recognised]:
-    """Create temp table ``name``: what each distinct SKU is, keyed by :func:`sku_key`. ``distinct`` are SKU_COLUMNS tuples."""
+def telling_columns(distinct: Sequence[tuple[object, ...]]) -> tuple[str, ...]:
+    """The fewest SKU columns (found greedily) that tell all of a bill's distinct SKUs apart; the rest need not be read again."""
+    chosen: list[int] = []
+    while len({tuple(row[i] for i in chosen) for row in distinct}) < len(distinct):
+        rest = [i for i in range(len(SKU_COLUMNS)) if i not in chosen]
+        chosen.append(max(rest, key=lambda i: len({(*(row[j] for j in chosen), row[i]) for row in distinct})))
+    return tuple(SKU_COLUMNS[i] for i in sorted(chosen)) or SKU_COLUMNS[:1]
+
+
+def register_skus(
+    connection: duckdb.DuckDBPyConnection,
+    name: str,
+    distinct: Sequence[tuple[object, ...]],
+    columns: Sequence[str] = SKU_COLUMNS,
+) -> list[Recognised]:
+    """Create temp table ``name``.
+
+    What each distinct SKU is, keyed by :func:`sku_key`. ``distinct`` are SKU_COLUMNS tuples.
+    """
     import pyarrow as pa
 
     found = [recognise(Sku(*values)) for values in distinct]  # type: ignore[arg-type]
     keys = pa.table({c: pa.array([row[i] for row in distinct], pa.string()) for i, c in enumerate(SKU_COLUMNS)})
     facts = [_recognised_row(one) for one in found]
-    kinds = {"BOOLEAN": pa.bool_(), "VARCHAR": pa.string(), "DECIMAL(12,0)": pa.decimal128(18, 0),
-             "DECIMAL(9,4)": pa.decimal128(9, 4), "DECIMAL(12,6)": pa.decimal128(12, 6)}
+    kinds = {
+        "BOOLEAN": pa.bool_(),
+        "VARCHAR": pa.string(),
+        "DECIMAL(12,0)": pa.decimal128(18, 0),
+        "DECIMAL(9,4)": pa.decimal128(9, 4),
+        "DECIMAL(12,6)": pa.decimal128(12, 6),
+    }
     for i, (column, kind) in enumerate(_RECOGNISED_TYPES.items()):
         keys = keys.append_column(column, pa.array([fact[i] for fact in facts], kinds[kind]))
     connection.register("__skus", keys)
     facts_sql = ", ".join(identifier(column) for column in _RECOGNISED_TYPES)
-    connection.execute(f"CREATE OR REPLACE TEMP TABLE {name} AS SELECT {sku_key()} AS __sku, {facts_sql} FROM __skus")
+    kept = "".join(f", {identifier(column)}" for column in ("ServiceProviderName", "ServiceName"))
+    connection.execute(
+        f"CREATE OR REPLACE TEMP TABLE {name} AS SELECT {sku_key('', columns)} AS __sku, {facts_sql}{kept} FROM __skus"
+    )
     connection.unregister("__skus")
     row = connection.execute(f"SELECT count(*), count(DISTINCT __sku) FROM {name}").fetchall()[0]
     if row[0] != row[1]:  # one chance in 2^64 a pair; a wrong join would be a wrong figure
@@ -262,16 +341,29 @@ def tag_sql(spelling: TagSpelling, tags: str = '"Tags"') -> str:
 
 def workload_sql(spelling: TagSpelling, tags: str = '"Tags"') -> str:
     """The workload kind that a tag states, in FinOps-for-AI words, else NULL."""
-    value = f"lower({tag_sql(spelling, tags)})"
+    return workload_value_sql(tag_sql(spelling, tags))
+
+
+def workload_value_sql(value: str) -> str:
+    """The same over the tag's value."""
+    value = f"lower({value})"
     return (
-        f"CASE WHEN {value} IN ('training', 'train', 'finetuning', 'fine-tuning', 'finetune', 'pretraining') THEN 'training' "
+        f"CASE WHEN {value} IN ('training', 'train', 'finetuning', 'fine-tuning', 'finetune', 'pretraining') "
+        f"THEN 'training' "
         f"WHEN {value} IN ('inference', 'serving', 'serve', 'endpoint', 'online') THEN 'inference' "
         f"WHEN {value} IN ('data', 'etl', 'data-prep', 'preprocessing', 'labeling', 'labelling') THEN 'data' END"
     )
 
 
 def costs_sql(
-    typed: str, skus: str, *, tags: Sequence[TagSpelling], workload: TagSpelling, source: str, file: str, load_id: str,
+    typed: str,
+    skus: str,
+    *,
+    tags: Sequence[TagSpelling],
+    workload: TagSpelling,
+    source: str,
+    file: str,
+    load_id: str,
     only: Iterable[str] | None = None,
 ) -> str:
     """SELECT of canonical ``costs`` rows from a ``typed`` SELECT, good rows only.
@@ -310,7 +402,10 @@ def costs_sql(
 
 
 def tokens_sql() -> str:
-    """Tokens that row ``t`` of SKU ``s`` bought; the consumed count where the bill gives it, else quantity times block."""
+    """Tokens that row ``t`` of SKU ``s`` bought.
+
+    The consumed count where the bill gives it, else quantity times block.
+    """
     consumed = 'CAST(t."ConsumedQuantity" AS DECIMAL(24,6)) * s.x_TokensPerConsumedUnit'
     priced = 'CAST(t."PricingQuantity" AS DECIMAL(26,9)) * s.x_TokensPerPricingUnit'
     return (

@@ -1,10 +1,11 @@
 """FOCUS 1.0 to 1.4, from any provider: CSV, gzipped CSV or Parquet.
 
-The canonical form is FOCUS 1.4, so most columns map to themselves. What differs: up to 1.2 the seller and the maker of a
-service were ``ProviderName`` and ``PublisherName``; 1.3 replaced them by ``ServiceProviderName`` and ``HostProviderName``,
-which mean nearly, not exactly, the same (the host is where it runs, the publisher who made it); the old pair fills the new
-one where the new one is absent. Headers are matched without regard to case, because the specification's own examples
-spell ``SkuPriceid``. Providers' own ``x_`` columns help where FOCUS 1.0 had no place for the meter.
+The canonical form is FOCUS 1.4, so most columns map to themselves. What differs: up to 1.2 the seller and the maker
+of a service were ``ProviderName`` and ``PublisherName``; 1.3 replaced them by ``ServiceProviderName`` and
+``HostProviderName``, which mean nearly, not exactly, the same (the host is where it runs, the publisher who made it);
+the old pair fills the new one where the new one is absent. Headers are matched without regard to case, because the
+specification's own examples spell ``SkuPriceid``. Providers' own ``x_`` columns help where FOCUS 1.0 had no place for
+the meter.
 
 Source: FOCUS specification 1.0-1.4, https://focus.finops.org (CC-BY-4.0).
 """
@@ -27,7 +28,10 @@ _VERSION_MARKS = (
     ("1.4", ("InvoiceDetailId", "CommitmentProgramEligibilityDetails")),
     ("1.3", ("ServiceProviderName", "HostProviderName", "ContractApplied", "AllocatedMethodId")),
     ("1.2", ("BillingAccountType", "PricingCurrency", "InvoiceId", "SubAccountType")),
-    ("1.1", ("SkuMeter", "SkuPriceDetails", "ServiceSubcategory", "CapacityReservationId", "CommitmentDiscountQuantity")),
+    (
+        "1.1",
+        ("SkuMeter", "SkuPriceDetails", "ServiceSubcategory", "CapacityReservationId", "CommitmentDiscountQuantity"),
+    ),
 )
 
 
@@ -37,7 +41,8 @@ class FocusReader:
     format = Format(
         "focus",
         "FOCUS 1.0-1.4 Cost and Usage (any provider)",
-        "An export in FOCUS format: CSV, CSV.gz or Parquet, with BilledCost, EffectiveCost, BillingCurrency and the charge period.",
+        "An export in FOCUS format: CSV, CSV.gz or Parquet, with BilledCost, EffectiveCost, BillingCurrency and the "
+        "charge period.",
     )
 
     def recognises(self, raw: RawFile) -> bool:

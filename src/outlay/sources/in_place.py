@@ -1,8 +1,8 @@
 """Bills read where they lie: one relation over any number of files, with nothing loaded.
 
-Parquet files are scanned in place, those of one schema together. Text files (CSV, JSON lines) are parsed once into a temporary
-Parquet file of the wanted columns, because the questions asked of a bill need more than one look. The relation has the typed
-FOCUS columns, ``__problem`` (rows with one are never summed), ``__file`` and ``__row``.
+Parquet files are scanned in place, those of one schema together. Text files (CSV, JSON lines) are parsed once into a
+temporary Parquet file of the wanted columns, because the questions asked of a bill need more than one look. The
+relation has the typed FOCUS columns, ``__problem`` (rows with one are never summed), ``__file`` and ``__row``.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from outlay.ledger.engine.duckdb import literal
 from outlay.problems import Problem
 from outlay.sources.bills import Found, find_bills, reading
 from outlay.sources.canonical import Bill, problem_text, typed_sql
-from outlay.sources.raw import register, register_alike
+from outlay.sources.raw import map_keys, register, register_alike
 
 if TYPE_CHECKING:
     import duckdb
@@ -26,14 +26,29 @@ __all__ = ["InPlace", "open_in_place"]
 
 @dataclass(frozen=True, slots=True)
 class InPlace:
-    """A relation over bills: ``sql`` is a SELECT, ``files[__file]`` names a row's file, ``versions`` what each was read as."""
+    """A relation over bills.
+
+    ``sql`` is a SELECT, ``files[__file]`` names a row's file, ``versions`` what each was read as. ``map_tags`` are the Parquet
+    files and columns that hold tags as a MAP; ``other_tags`` the SELECTs whose tags are something else.
+    """
 
     sql: str
     files: tuple[Path, ...]
     versions: tuple[str, ...]
-    map_tags: bool
+    map_tags: tuple[tuple[Path, str], ...]
+    other_tags: tuple[str, ...]
     notices: tuple[Problem, ...]
     skipped: tuple[str, ...]
+
+    def tag_keys(self, connection: duckdb.DuckDBPyConnection) -> tuple[str, ...]:
+        """Every tag key in use, in order."""
+        keys: set[str] = set()
+        for path, column in self.map_tags:
+            keys |= map_keys(path, column)
+        for sql in self.other_tags:
+            rows = connection.execute(f'SELECT DISTINCT unnest(map_keys("Tags")) FROM ({sql})').fetchall()
+            keys |= {row[0] for row in rows if row[0] is not None}
+        return tuple(sorted(keys))
 
     def problems(self, connection: duckdb.DuckDBPyConnection) -> list[Problem]:
         """Every rejected row, one problem each. Scans the problem columns only."""
@@ -44,8 +59,13 @@ class InPlace:
 
 
 def open_in_place(
-    connection: duckdb.DuckDBPyConnection, paths: Sequence[Path], only: Iterable[str], spill: Path, *,
-    format_id: str | None = None, progress: Callable[[str], None] = lambda _: None,
+    connection: duckdb.DuckDBPyConnection,
+    paths: Sequence[Path],
+    only: Iterable[str],
+    spill: Path,
+    *,
+    format_id: str | None = None,
+    progress: Callable[[str], None] = lambda _: None,
 ) -> InPlace:
     """Find the bills in ``paths`` and make one relation of their ``only`` columns. Parses text files into ``spill``."""
     found, skipped = find_bills(paths, format_id=format_id)
@@ -55,11 +75,11 @@ def open_in_place(
     notices: list[Problem] = []
     versions: list[str] = []
     wanted = list(only)
-    map_tags = False
+    map_tags: list[tuple[Path, str]] = []
+    other_tags: list[str] = []
     for group in _alike(found):
         first = group[0]
         bill = Bill.of(connection, first.raw, first.reader.mapping(first.raw))
-        map_tags |= bill.types.get("Tags", "").startswith("MAP")
         base = len(files)
         files += [one.raw.path for one in group]
         versions += [bill.mapping.version] * len(group)
@@ -67,19 +87,33 @@ def open_in_place(
         if first.raw.kind == "parquet":
             clause = register_alike([one.raw for one in group])
             selects.append(typed_sql(bill, clause, only=wanted, extra={"__file": f"CAST(__file + {base} AS INTEGER)"}))
+            tags = first.raw.find("Tags")
+            if tags is not None and first.raw.columns[tags].startswith("MAP"):
+                map_tags += [(one.raw.path, tags) for one in group]
+            elif "Tags" in bill.mapping.columns:
+                other_tags.append(selects[-1])
             continue
         progress(f"reading {first.raw.path.name}")
         with reading(first.raw.path):
             parsed = spill / f"parsed-{base}.parquet"
             sql = typed_sql(bill, "{clause}", only=wanted, extra={"__file": f"CAST({base} AS INTEGER)"})
             clause = register(connection, first.raw, used_by=sql)
-            connection.execute(f"COPY ({sql.replace('{clause}', clause)}) TO {literal(str(parsed))} (FORMAT parquet, COMPRESSION lz4)")
+            connection.execute(
+                f"COPY ({sql.replace('{clause}', clause)}) TO {literal(str(parsed))} (FORMAT parquet, COMPRESSION lz4)"
+            )
         for one in first.raw.set_aside:
             code = "not-json" if first.raw.kind == "jsonl" else "ragged-row"
             notices.append(Problem(first.raw.path.name, one.record, code, f"the row {one.message}"))
         selects.append(f"SELECT * FROM read_parquet({literal(str(parsed))})")
+        map_tags.append((parsed, "Tags"))
     return InPlace(
-        " UNION ALL BY NAME ".join(selects), tuple(files), tuple(versions), map_tags, tuple(notices), (*skipped, *copies)
+        " UNION ALL BY NAME ".join(selects),
+        tuple(files),
+        tuple(versions),
+        tuple(map_tags),
+        tuple(other_tags),
+        tuple(notices),
+        (*skipped, *copies),
     )
 
 

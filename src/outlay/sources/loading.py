@@ -1,15 +1,15 @@
 """Loading bills into the ledger: survey, write, reconcile, commit - all or nothing.
 
-One command is one load, however many files it names: parts of one export belong together, so they are committed together and
-replace, together, what the ledger held for their sources and billing months. The steps:
+One command is one load, however many files it names: parts of one export belong together, so they are committed
+together and replace, together, what the ledger held for their sources and billing months. The steps:
 
 1. every file is surveyed through one parser (control totals, SKUs, accounts and months);
 2. its good rows are written as Parquet beside the table through the other parser; bad rows go to quarantine;
 3. what was written is read back and must equal the control totals, by month and currency, to the last digit;
 4. one Delta commit makes it the ledger's.
 
-The same content with the same settings again changes nothing. Two accounts' bills never replace each other, because the source
-of a row is its billing account unless ``source`` names another.
+The same content with the same settings again changes nothing. Two accounts' bills never replace each other, because
+the source of a row is its billing account unless ``source`` names another.
 """
 
 from __future__ import annotations
@@ -33,7 +33,15 @@ from outlay.ledger.tables.costs import COST_MEASURES, PARTITION_COLUMNS, columns
 from outlay.money import plain
 from outlay.problems import Problem, ProblemSummary, summarise
 from outlay.sources.bills import Found, find_bills, reading
-from outlay.sources.canonical import Bill, TagSpelling, costs_sql, problem_text, quarantine_sql, register_skus, typed_sql
+from outlay.sources.canonical import (
+    Bill,
+    TagSpelling,
+    costs_sql,
+    problem_text,
+    quarantine_sql,
+    register_skus,
+    typed_sql,
+)
 from outlay.sources.raw import register
 from outlay.sources.survey import Survey, source_slug, spellings, sums_by_month, survey
 
@@ -66,7 +74,10 @@ class FileReport:
 
 @dataclass(frozen=True, slots=True)
 class LoadReport:
-    """What a load did. ``changed`` is False when the same content was there already; ``version`` is the ledger's then."""
+    """What a load did.
+
+    ``changed`` is False when the same content was there already; ``version`` is the ledger's then.
+    """
 
     load_id: str
     changed: bool
@@ -91,13 +102,22 @@ class _Part:
 
 
 def load(
-    ledger: Ledger, paths: Sequence[Path], settings: Settings, *, format_id: str | None = None, source: str | None = None,
+    ledger: Ledger,
+    paths: Sequence[Path],
+    settings: Settings,
+    *,
+    format_id: str | None = None,
+    source: str | None = None,
     progress: Progress = lambda _: None,
 ) -> LoadReport:
-    """Load ``paths`` into ``ledger`` in one commit. Raises an :class:`outlay.errors.OutlayError` with nothing changed."""
+    """Load ``paths`` into ``ledger`` in one commit.
+
+    Raises an :class:`outlay.errors.OutlayError` with nothing changed.
+    """
     if source is not None and source_slug(source) != source:
         raise UsageError(
-            f"'{source}' can't be a source name.", where="--source",
+            f"'{source}' can't be a source name.",
+            where="--source",
             hint=f"Use lower-case letters, digits, '.', '_' and '-', e.g. '{source_slug(source)}'.",
         )
     found, skipped = find_bills(paths, format_id=format_id)
@@ -114,7 +134,18 @@ def load(
     try:
         with session() as connection:
             parts = [
-                _prepare(connection, ledger, one, digest, settings, source, load_id, progress, written, number)
+                _prepare(
+                    connection,
+                    ledger,
+                    one,
+                    digest=digest,
+                    settings=settings,
+                    source=source,
+                    load_id=load_id,
+                    progress=progress,
+                    written=written,
+                    number=number,
+                )
                 for number, (one, digest) in enumerate(zip(found, digests, strict=True))
             ]
             progress("reconciling")
@@ -177,8 +208,17 @@ def _load_id(digests: Sequence[str], settings: Settings, source: str | None) -> 
 
 
 def _prepare(
-    connection: duckdb.DuckDBPyConnection, ledger: Ledger, found: Found, digest: str, settings: Settings, source: str | None,
-    load_id: str, progress: Progress, written: list[Path], number: int,
+    connection: duckdb.DuckDBPyConnection,
+    ledger: Ledger,
+    found: Found,
+    *,
+    digest: str,
+    settings: Settings,
+    source: str | None,
+    load_id: str,
+    progress: Progress,
+    written: list[Path],
+    number: int,
 ) -> _Part:
     started = time.monotonic()
     name = found.raw.path.name
@@ -191,7 +231,17 @@ def _prepare(
         tags, workload = spellings(settings.tags, seen.tag_keys)
         register_skus(connection, "skus", seen.skus)
         progress(f"{name}: writing {seen.good_rows:,} rows")
-        _write(connection, ledger, part, tags, workload, source, load_id, written, number)
+        _write(
+            connection,
+            ledger,
+            part,
+            tags=tags,
+            workload=workload,
+            source=source,
+            load_id=load_id,
+            written=written,
+            number=number,
+        )
         if seen.good_rows < seen.rows or part.bill.raw.set_aside:
             _quarantine(connection, part)
     part.seconds = time.monotonic() - started
@@ -207,14 +257,23 @@ def source_sql(seen: Survey, source: str | None) -> str:
         return literal(source_slug(accounts[0] if accounts else None))
     cases = " ".join(
         f'WHEN t."BillingAccountId" = {literal(account)} THEN {literal(source_slug(account))}'
-        for account in accounts if account is not None
+        for account in accounts
+        if account is not None
     )
     return f"CASE {cases} ELSE {literal(source_slug(None))} END"
 
 
 def _write(
-    connection: duckdb.DuckDBPyConnection, ledger: Ledger, part: _Part, tags: list[TagSpelling], workload: TagSpelling,
-    source: str | None, load_id: str, written: list[Path], number: int,
+    connection: duckdb.DuckDBPyConnection,
+    ledger: Ledger,
+    part: _Part,
+    *,
+    tags: list[TagSpelling],
+    workload: TagSpelling,
+    source: str | None,
+    load_id: str,
+    written: list[Path],
+    number: int,
 ) -> None:
     seen = part.seen
     if not seen.good_rows:
@@ -222,7 +281,13 @@ def _write(
     scopes = sorted({Scope(source or source_slug(m.account), m.month) for m in seen.months})
     typed = typed_sql(part.bill, register(connection, part.bill.raw))
     sql = costs_sql(
-        typed, "skus", tags=tags, workload=workload, source=source_sql(seen, source), file=part.bill.raw.path.name, load_id=load_id
+        typed,
+        "skus",
+        tags=tags,
+        workload=workload,
+        source=source_sql(seen, source),
+        file=part.bill.raw.path.name,
+        load_id=load_id,
     )
     root = ledger.costs_path
     options = "FORMAT parquet, COMPRESSION zstd, RETURN_STATS"
@@ -232,12 +297,15 @@ def _write(
         target = folder / f"part-{load_id}-{number}-{os.getpid()}.parquet"
         written.append(target)
         dropped = ", ".join(identifier(name) for name in PARTITION_COLUMNS)
-        rows = connection.execute(f"COPY (SELECT * EXCLUDE ({dropped}) FROM ({sql})) TO {literal(str(target))} ({options})").fetchall()
+        rows = connection.execute(
+            f"COPY (SELECT * EXCLUDE ({dropped}) FROM ({sql})) TO {literal(str(target))} ({options})"
+        ).fetchall()
     else:
         by = ", ".join(identifier(name) for name in PARTITION_COLUMNS)
         pattern = f"part-{load_id}-{number}-{os.getpid()}-{{uuid}}"
         rows = connection.execute(
-            f"COPY ({sql}) TO {literal(str(root))} ({options}, PARTITION_BY ({by}), APPEND, FILENAME_PATTERN {literal(pattern)})"
+            f"COPY ({sql}) TO {literal(str(root))} "
+            f"({options}, PARTITION_BY ({by}), APPEND, FILENAME_PATTERN {literal(pattern)})"
         ).fetchall()
         written += [Path(row[0]) for row in rows]
     for row in rows:
@@ -304,10 +372,15 @@ def _write_quarantine(ledger: Ledger, load_id: str, parts: Sequence[_Part]) -> N
     import pyarrow.parquet as pq
 
     names, numbers, codes, texts = zip(*rows, strict=True)
-    table = pa.table({
-        "x_LoadId": pa.array([load_id] * len(rows)), "x_SourceFile": pa.array(names), "x_SourceRow": pa.array(numbers, pa.int64()),
-        "code": pa.array(codes), "row": pa.array(texts),
-    })
+    table = pa.table(
+        {
+            "x_LoadId": pa.array([load_id] * len(rows)),
+            "x_SourceFile": pa.array(names),
+            "x_SourceRow": pa.array(numbers, pa.int64()),
+            "code": pa.array(codes),
+            "row": pa.array(texts),
+        }
+    )
     folder = ledger.path / _QUARANTINE
     folder.mkdir(exist_ok=True)
     finished = folder / f"{load_id}.parquet"
@@ -325,31 +398,49 @@ def _report(part: _Part, source: str | None) -> FileReport:
                 sums[measure] = (sums[measure] or Decimal(0)) + value
     loaded = sum(f.rows for f in part.written)
     return FileReport(
-        path=str(part.bill.raw.path), format=part.found.reader.format.id, version=part.bill.mapping.version,
+        path=str(part.bill.raw.path),
+        format=part.found.reader.format.id,
+        version=part.bill.mapping.version,
         sources=tuple(sorted({source or source_slug(m.account) for m in part.seen.months})),
-        rows_read=loaded + len(part.rejected), rows_loaded=loaded, rows_rejected=len(part.rejected),
+        rows_read=loaded + len(part.rejected),
+        rows_loaded=loaded,
+        rows_rejected=len(part.rejected),
         billing_periods=tuple(sorted({m.month for m in part.seen.months})),
-        totals=totals, problems=tuple(summarise(part.problems)), seconds=round(part.seconds, 3),
+        totals=totals,
+        problems=tuple(summarise(part.problems)),
+        seconds=round(part.seconds, 3),
     )
 
 
 def _report_to_json(report: FileReport) -> dict[str, Any]:
     return {
-        "path": report.path, "format": report.format, "version": report.version, "sources": list(report.sources),
-        "rows_read": report.rows_read, "rows_loaded": report.rows_loaded, "rows_rejected": report.rows_rejected,
+        "path": report.path,
+        "format": report.format,
+        "version": report.version,
+        "sources": list(report.sources),
+        "rows_read": report.rows_read,
+        "rows_loaded": report.rows_loaded,
+        "rows_rejected": report.rows_rejected,
         "billing_periods": list(report.billing_periods),
-        "totals": {c: {m: None if v is None else plain(v) for m, v in sums.items()} for c, sums in report.totals.items()},
-        "problems": [
-            [p.source, p.code, p.message, p.hint, p.count, p.first_line, p.rejects] for p in report.problems
-        ],
+        "totals": {
+            c: {m: None if v is None else plain(v) for m, v in sums.items()} for c, sums in report.totals.items()
+        },
+        "problems": [[p.source, p.code, p.message, p.hint, p.count, p.first_line, p.rejects] for p in report.problems],
         "seconds": report.seconds,
     }
 
 
 def _report_from_json(said: dict[str, Any]) -> FileReport:
     return FileReport(
-        said["path"], said["format"], said["version"], tuple(said["sources"]), said["rows_read"], said["rows_loaded"],
-        said["rows_rejected"], tuple(said["billing_periods"]),
+        said["path"],
+        said["format"],
+        said["version"],
+        tuple(said["sources"]),
+        said["rows_read"],
+        said["rows_loaded"],
+        said["rows_rejected"],
+        tuple(said["billing_periods"]),
         {c: {m: None if v is None else Decimal(v) for m, v in sums.items()} for c, sums in said["totals"].items()},
-        tuple(ProblemSummary(*p) for p in said["problems"]), said["seconds"],
+        tuple(ProblemSummary(*p) for p in said["problems"]),
+        said["seconds"],
     )

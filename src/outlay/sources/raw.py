@@ -1,13 +1,14 @@
 """A file as it lies on disk, before anyone knows what it means.
 
-:func:`open_raw` looks at the content, never at the name: magic bytes tell gzip and Parquet, the first characters tell JSON
-lines from CSV, the header gives the column names. What can't be read as a whole is an :class:`UnreadableError` that says why
-(empty, truncated, not UTF-8, a compression bomb, no known format). :func:`register` then offers the rows to DuckDB as a
-relation with ``__row``, the 1-based number of the data record in the file, so that every figure can name its rows.
+:func:`open_raw` looks at the content, never at the name: magic bytes tell gzip and Parquet, the first characters tell
+JSON lines from CSV, the header gives the column names. What can't be read as a whole is an :class:`UnreadableError`
+that says why (empty, truncated, not UTF-8, a compression bomb, no known format). :func:`register` then offers the
+rows to DuckDB as a relation with ``__row``, the 1-based number of the data record in the file, so that every figure
+can name its rows.
 
 CSV is parsed by Arrow's streaming reader (cells stay text, ``NULL`` and empty cells are missing, a ragged row is set
-aside); Parquet by DuckDB. :func:`register_independently` offers the same file through the *other* parser: reconciliation
-compares the two, so that a fault in either shows.
+aside); Parquet by DuckDB. :func:`register_independently` offers the same file through the *other* parser:
+reconciliation compares the two, so that a fault in either shows.
 """
 
 from __future__ import annotations
@@ -29,12 +30,13 @@ if TYPE_CHECKING:
     import duckdb
     import pyarrow as pa
 
-__all__ = ["RaggedRow", "RawFile", "open_raw", "register", "register_alike", "register_independently"]
+__all__ = ["RaggedRow", "RawFile", "map_keys", "open_raw", "register", "register_alike", "register_independently"]
 
 Kind = Literal["csv", "jsonl", "parquet"]
 
 _SNIFF_BYTES = 1 << 20
 _BLOCK_BYTES = 8 << 20
+_SAMPLE_ROWS = 20
 _JSON_SAMPLE_LINES = 2_000
 _JSON_BATCH_LINES = 50_000
 _BOMB_PROBE_BYTES = 64 << 20
@@ -56,8 +58,8 @@ class RaggedRow:
 class RawFile:
     """What is known of a file from its first bytes.
 
-    ``columns`` maps each column as the file spells it to its DuckDB type (``VARCHAR`` for CSV, ``JSON`` for JSON lines and
-    for nested Parquet columns). ``set_aside`` fills while a relation is read.
+    ``columns`` maps each column as the file spells it to its DuckDB type (``VARCHAR`` for CSV, ``JSON`` for JSON
+    lines and for nested Parquet columns). ``set_aside`` fills while a relation is read.
     """
 
     path: Path
@@ -81,7 +83,10 @@ def _fold(name: str) -> str:
 
 
 def open_raw(path: Path) -> RawFile:
-    """Look at the first bytes of ``path`` and say what it is. Reads at most about a MiB; raises :class:`UnreadableError`."""
+    """Look at the first bytes of ``path`` and say what it is.
+
+    Reads at most about a MiB; raises :class:`UnreadableError`.
+    """
     try:
         with path.open("rb") as handle:
             magic = handle.read(8)
@@ -107,7 +112,10 @@ def open_raw(path: Path) -> RawFile:
 
 def _refuse_other_containers(path: Path, magic: bytes) -> None:
     known = {
-        b"PK\x03\x04": ("is a ZIP archive", "Unpack it first; CSV, gzipped CSV, JSON lines and Parquet are read as they are."),
+        b"PK\x03\x04": (
+            "is a ZIP archive",
+            "Unpack it first; CSV, gzipped CSV, JSON lines and Parquet are read as they are.",
+        ),
         b"BZh": ("is compressed with bzip2", "Unpack it first, or compress it with gzip."),
         b"\x28\xb5\x2f\xfd": ("is compressed with zstd", "Unpack it first, or compress it with gzip."),
         b"\xfd7zXZ": ("is compressed with xz", "Unpack it first, or compress it with gzip."),
@@ -147,7 +155,8 @@ def _refuse_bomb(path: Path) -> None:
                 break
     if produced >= _BOMB_PROBE_BYTES and produced > consumed * _BOMB_RATIO:
         raise UnreadableError(
-            f"unpacks {produced // max(consumed, 1)}-fold in its first {produced >> 20} MiB: this looks like a compression bomb.",
+            f"unpacks {produced // max(consumed, 1)}-fold in its first {produced >> 20} MiB: "
+            "this looks like a compression bomb.",
             where=str(path),
             hint="If it is a real bill, unpack it yourself and give the plain file.",
         )
@@ -168,7 +177,8 @@ def _decode(path: Path, head: bytes) -> str:
         text = head[: error.start].decode("utf-8-sig")
     if "\x00" in text:
         raise UnreadableError(
-            "is a binary file of no known format.", where=str(path),
+            "is a binary file of no known format.",
+            where=str(path),
             hint="Outlay reads CSV, gzipped CSV, JSON lines and Parquet; see `outlay sources`.",
         )
     return text
@@ -177,7 +187,8 @@ def _decode(path: Path, head: bytes) -> str:
 def not_utf8(path: Path, place: str) -> UnreadableError:
     """The error for text in another encoding."""
     return UnreadableError(
-        f"is not UTF-8 text ({place}).", where=str(path),
+        f"is not UTF-8 text ({place}).",
+        where=str(path),
         hint="Save it as UTF-8, e.g. `iconv -f WINDOWS-1252 -t UTF-8`.",
     )
 
@@ -190,7 +201,8 @@ def _open_csv(path: Path, text: str, *, compressed: bool) -> RawFile:
     names = [name.strip() for name in header]
     if len(names) < 2 or any(len(name) > 200 for name in names):
         raise UnreadableError(
-            "has no header line of column names.", where=str(path),
+            "has no header line of column names.",
+            where=str(path),
             hint="Outlay reads CSV with a header, gzipped CSV, JSON lines and Parquet; see `outlay sources`.",
         )
     doubled = sorted({name for name in names if names.count(name) > 1})
@@ -198,18 +210,20 @@ def _open_csv(path: Path, text: str, *, compressed: bool) -> RawFile:
         raise UnreadableError(
             f"has the column '{doubled[0]}' twice.", where=str(path), hint="Rename or drop one of them."
         )
-    sample = []
+    sample: list[dict[str, str | None]] = []
     for row in rows:
-        if len(sample) == 20:
+        if len(sample) == _SAMPLE_ROWS:
             break
         if len(row) == len(names):
-            sample.append({name: (None if cell in _NULL_TEXTS else cell) for name, cell in zip(names, row, strict=True)})
+            sample.append(
+                {name: (None if cell in _NULL_TEXTS else cell) for name, cell in zip(names, row, strict=True)}
+            )
     return RawFile(path, "csv", dict.fromkeys(names, "VARCHAR"), compressed, delimiter, tuple(sample))
 
 
 def _open_jsonl(path: Path, text: str, *, compressed: bool) -> RawFile:
     keys: dict[str, str] = {}
-    sample = []
+    sample: list[dict[str, str | None]] = []
     for line in text.splitlines()[:_JSON_SAMPLE_LINES]:
         try:
             record = json.loads(line)
@@ -217,11 +231,14 @@ def _open_jsonl(path: Path, text: str, *, compressed: bool) -> RawFile:
             continue
         if isinstance(record, dict):
             keys |= dict.fromkeys(record, "JSON")
-            if len(sample) < 20:
-                sample.append({k: v if isinstance(v, str) else json.dumps(v) for k, v in record.items() if v is not None})
+            if len(sample) < _SAMPLE_ROWS:
+                sample.append(
+                    {k: v if isinstance(v, str) else json.dumps(v) for k, v in record.items() if v is not None}
+                )
     if not keys:
         raise UnreadableError(
-            "starts like JSON but no line is a JSON object.", where=str(path),
+            "starts like JSON but no line is a JSON object.",
+            where=str(path),
             hint="Export as newline-delimited JSON: one object a line.",
         )
     return RawFile(path, "jsonl", keys, compressed, sample=tuple(sample))
@@ -234,18 +251,37 @@ def _open_parquet(path: Path) -> RawFile:
     try:
         parquet = pq.ParquetFile(path)
         schema = parquet.schema_arrow
-        table = parquet.read_row_group(0, columns=[f.name for f in schema][:400]).slice(0, 20) if parquet.num_row_groups else None
+        first = next(parquet.iter_batches(batch_size=_SAMPLE_ROWS), None)
     except (pa.ArrowInvalid, OSError) as error:
         raise UnreadableError(
             f"is a damaged Parquet file ({str(error).splitlines()[0]}).", where=str(path), hint="Export it again."
         ) from None
-    sample = ()
-    if table is not None:
+    sample: tuple[dict[str, str | None], ...] = ()
+    if first is not None:
         sample = tuple(
             {k: (None if v is None else v if isinstance(v, str) else str(v)) for k, v in row.items()}
-            for row in table.to_pylist()
+            for row in first.to_pylist()
         )
     return RawFile(path, "parquet", {f.name: _duckdb_type(f.type) for f in schema}, sample=sample)
+
+
+def map_keys(path: Path, column: str) -> set[str]:
+    """The distinct keys of a Parquet MAP column, from its dictionary pages: the values are not decoded."""
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    parquet = pq.ParquetFile(path)
+    leaves = [parquet.schema.column(i).path for i in range(len(parquet.schema))]
+    leaf = next((name for name in leaves if name.startswith(f"{column}.") and name.endswith(".key")), None)
+    if leaf is None:
+        return set()
+    parquet = pq.ParquetFile(path, read_dictionary=[leaf])
+    keys: set[str] = set()
+    for group in range(parquet.num_row_groups):
+        for chunk in parquet.read_row_group(group, columns=[leaf]).column(0).chunks:
+            names = chunk.keys if isinstance(chunk, pa.MapArray) else chunk.values.field(0)
+            keys.update((names.dictionary if pa.types.is_dictionary(names.type) else names.unique()).to_pylist())
+    return keys
 
 
 def _duckdb_type(kind: pa.DataType) -> str:
@@ -273,8 +309,8 @@ def _duckdb_type(kind: pa.DataType) -> str:
 def register(connection: duckdb.DuckDBPyConnection, raw: RawFile, *, used_by: str | None = None) -> str:
     """A FROM clause over the rows of ``raw``, with ``__row``.
 
-    ``used_by`` is the SQL that will read it; for CSV only the columns it names are converted. A CSV relation is a stream: it
-    can be read once, by one query.
+    ``used_by`` is the SQL that will read it; for CSV only the columns it names are converted. A CSV relation is a
+    stream: it can be read once, by one query.
     """
     if raw.kind == "parquet":
         return _parquet_clause(raw)
@@ -305,7 +341,10 @@ def register_alike(raws: Sequence[RawFile]) -> str:
 
 
 def register_independently(connection: duckdb.DuckDBPyConnection, raw: RawFile, *, used_by: str) -> str:
-    """The same rows through another parser than :func:`register` uses (no ``__row``): DuckDB's for CSV, Arrow's for Parquet."""
+    """The same rows through another parser than :func:`register` uses (no ``__row``).
+
+    DuckDB's for CSV, Arrow's for Parquet.
+    """
     if raw.kind == "parquet":
         import pyarrow.dataset as ds
 
@@ -314,7 +353,8 @@ def register_independently(connection: duckdb.DuckDBPyConnection, raw: RawFile, 
         wanted = [c for c in raw.columns if identifier(c) in used_by]
         connection.register(name, dataset.scanner(columns=wanted, batch_size=64_000).to_reader())
         fields = ", ".join(
-            f"to_json({identifier(c)}) AS {identifier(c)}" if raw.columns[c] == "JSON" else identifier(c) for c in wanted
+            f"to_json({identifier(c)}) AS {identifier(c)}" if raw.columns[c] == "JSON" else identifier(c)
+            for c in wanted
         )
         return f"(SELECT {fields or '1 AS __one'} FROM {name})"
     if raw.kind == "csv":
@@ -340,7 +380,8 @@ def _csv_stream(raw: RawFile, wanted: Sequence[str]) -> pa.RecordBatchReader:
     def set_aside(row: pc.InvalidRow) -> str:
         raw.set_aside.append(
             RaggedRow(
-                (row.number or 1) - 1, row.text,
+                (row.number or 1) - 1,
+                row.text,
                 f"has {row.actual_columns} fields where the header has {row.expected_columns}",
             )
         )
@@ -349,14 +390,16 @@ def _csv_stream(raw: RawFile, wanted: Sequence[str]) -> pa.RecordBatchReader:
     source = pa.input_stream(str(raw.path), compression="gzip" if raw.compressed else None)
     reader = pc.open_csv(
         source,
-        read_options=pc.ReadOptions(block_size=_BLOCK_BYTES, use_threads=False, column_names=list(raw.columns), skip_rows_after_names=1),
-        parse_options=pc.ParseOptions(
-            delimiter=raw.delimiter, newlines_in_values=True, invalid_row_handler=set_aside
+        read_options=pc.ReadOptions(
+            block_size=_BLOCK_BYTES, use_threads=False, column_names=list(raw.columns), skip_rows_after_names=1
         ),
+        parse_options=pc.ParseOptions(delimiter=raw.delimiter, newlines_in_values=True, invalid_row_handler=set_aside),
         convert_options=pc.ConvertOptions(
             include_columns=wanted or list(raw.columns)[:1],
             column_types=dict.fromkeys(raw.columns, pa.string()),
-            null_values=_NULL_TEXTS, strings_can_be_null=True, quoted_strings_can_be_null=True,
+            null_values=_NULL_TEXTS,
+            strings_can_be_null=True,
+            quoted_strings_can_be_null=True,
         ),
     )
     schema = reader.schema.insert(0, pa.field("__row", pa.int64()))
@@ -387,7 +430,7 @@ def _jsonl_stream(raw: RawFile) -> pa.RecordBatchReader:
         rows: list[int] = []
         lines: list[str] = []
         opener = gzip.open if raw.compressed else open
-        with opener(raw.path, "rt", encoding="utf-8-sig") as handle:  # type: ignore[operator]
+        with opener(raw.path, "rt", encoding="utf-8-sig") as handle:
             for number, line in enumerate(handle, start=1):
                 if not line.strip():
                     continue

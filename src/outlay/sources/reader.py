@@ -1,9 +1,9 @@
 """What a source system's reader has to say: which files are its own, and what each FOCUS column is in them.
 
-A reader is data more than code. It never touches a row: it names, for a file's header, the SQL expression over the file's own
-columns that gives each FOCUS column. Casting, checking, recognising AI, quarantine and reconciliation are the same for every
-source and live in :mod:`outlay.sources.canonical` and :mod:`outlay.sources.loading`. So a new source is one file here, one
-folder of fixtures, and one page of docs.
+A reader is data more than code. It never touches a row: it names, for a file's header, the SQL expression over the
+file's own columns that gives each FOCUS column. Casting, checking, recognising AI, quarantine and reconciliation are
+the same for every source and live in :mod:`outlay.sources.canonical` and :mod:`outlay.sources.loading`. So a new
+source is one file here, one folder of fixtures, and one page of docs.
 """
 
 from __future__ import annotations
@@ -41,8 +41,9 @@ class RowMapping:
     """How one file's rows become FOCUS rows.
 
     ``columns``: FOCUS column -> SQL expression over the raw columns (text or typed; absent means NULL).
-    ``control``: measure (``BilledCost``, ``EffectiveCost``, ``ListCost``) -> SQL expression that gives the row's amount straight
-    from the raw columns, written apart from ``columns``: reconciliation sums it through another parser.
+    ``control``: measure (``BilledCost``, ``EffectiveCost``, ``ListCost``) -> SQL expression that gives the row's
+    amount straight from the raw columns, written apart from ``columns``: reconciliation sums it through another
+    parser.
     ``version``: what the file was recognised as, e.g. ``FOCUS 1.2``.
     """
 
@@ -71,7 +72,10 @@ class Reader(Protocol):
 
 
 def column(raw: RawFile, name: str) -> str | None:
-    """The quoted raw column called ``name`` in any case, or None. Empty text in Parquet counts as missing, as it does in CSV."""
+    """The quoted raw column called ``name`` in any case, or None.
+
+    Empty text in Parquet counts as missing, as it does in CSV.
+    """
     found = raw.find(name)
     if found is None:
         return None

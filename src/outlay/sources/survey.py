@@ -1,8 +1,8 @@
 """The first look at a bill: what is in it, summed through the other parser.
 
-One pass over the file by the parser that the load will *not* use. It gives the control totals that the stored rows must equal,
-and what the load needs to know beforehand: the distinct SKUs (recognised once each), the billing accounts and months (what the
-load will replace), the tag keys in use, and what is remarkable about the file as a whole.
+One pass over the file by the parser that the load will *not* use. It gives the control totals that the stored rows
+must equal, and what the load needs to know beforehand: the distinct SKUs (recognised once each), the billing accounts
+and months (what the load will replace), the tag keys in use, and what is remarkable about the file as a whole.
 """
 
 from __future__ import annotations
@@ -60,28 +60,41 @@ def survey(connection: duckdb.DuckDBPyConnection, bill: Bill) -> Survey:
     only = [*SKU_COLUMNS, "BillingAccountId", "BillingCurrency", "InvoiceIssuerName", "Tags"]
     plain_tags = not bill.types.get("Tags", "").startswith("MAP")
     tags_source = bill.mapping.columns.get("Tags", "CAST(NULL AS VARCHAR)") if plain_tags else "CAST(NULL AS VARCHAR)"
-    sql = typed_sql(bill, "{clause}", only=[c for c in only if c != "Tags"],
-                    extra=control | {"__tags": tags_source, **_remarks(bill)}, numbered=False)
+    sql = typed_sql(
+        bill,
+        "{clause}",
+        only=[c for c in only if c != "Tags"],
+        extra=control | {"__tags": tags_source, **_remarks(bill)},
+        numbered=False,
+    )
     clause = register_independently(connection, bill.raw, used_by=sql)
     keys = ", ".join(identifier(name) for name in SKU_COLUMNS)
     sums = ", ".join(f"sum({identifier(name)}) AS {identifier(name)}" for name in control)
     remarks = ", ".join(f"count_if({identifier(name)}) AS {identifier(name)}" for name in _remarks(bill))
     connection.execute(
-        f"CREATE OR REPLACE TEMP TABLE survey AS SELECT __problem IS NULL AS good, {keys}, \"BillingAccountId\" AS account, "
-        f"strftime(\"BillingPeriodStart\", '%Y-%m') AS month, \"BillingCurrency\" AS currency, __tags, "
+        f"CREATE OR REPLACE TEMP TABLE survey AS SELECT __problem IS NULL AS good, {keys}, "
+        f'"BillingAccountId" AS account, '
+        f'strftime("BillingPeriodStart", \'%Y-%m\') AS month, "BillingCurrency" AS currency, __tags, '
         f"count(*) AS rows, {sums}, {remarks} FROM ({sql.replace('{clause}', clause)}) GROUP BY ALL"
     )
-    counts = connection.execute("SELECT coalesce(sum(rows), 0), coalesce(sum(rows) FILTER (good), 0) FROM survey").fetchall()[0]
+    counts = connection.execute(
+        "SELECT coalesce(sum(rows), 0), coalesce(sum(rows) FILTER (good), 0) FROM survey"
+    ).fetchall()[0]
     totals = connection.execute(
         f"SELECT account, month, currency, sum(rows), {', '.join(f'sum({identifier(n)})' for n in control)} "
         f"FROM survey WHERE good GROUP BY ALL ORDER BY ALL"
     ).fetchall()
     months = tuple(
-        MonthTotals(row[0], row[1], row[2], int(row[3]), dict(zip(COST_MEASURES, row[4:], strict=True))) for row in totals
+        MonthTotals(row[0], row[1], row[2], int(row[3]), dict(zip(COST_MEASURES, row[4:], strict=True)))
+        for row in totals
     )
     skus = tuple(connection.execute(f"SELECT DISTINCT {keys} FROM survey").fetchall())
     found = Survey(
-        int(counts[0]), int(counts[1]), months, skus, _tag_keys(connection, bill, plain=plain_tags),
+        int(counts[0]),
+        int(counts[1]),
+        months,
+        skus,
+        _tag_keys(connection, bill, plain=plain_tags),
         _notices(connection, bill),
     )
     connection.execute("DROP TABLE survey")
@@ -93,7 +106,8 @@ def _control(bill: Bill, measure: str) -> str:
     if source is None:
         return f"CAST(NULL AS {MONEY_SQL})"
     text = source if bill.raw.kind == "csv" else f"CAST({source} AS VARCHAR)"
-    return f"coalesce(try_cast({text} AS {MONEY_SQL}), try_cast(replace(replace(trim({text}), '$', ''), ',', '') AS {MONEY_SQL}))"
+    bare = f"replace(replace(trim({text}), '$', ''), ',', '')"
+    return f"coalesce(try_cast({text} AS {MONEY_SQL}), try_cast({bare} AS {MONEY_SQL}))"
 
 
 def _remarks(bill: Bill) -> dict[str, str]:
@@ -105,10 +119,10 @@ def _remarks(bill: Bill) -> dict[str, str]:
         "__effective_present": f"({effective}) IS NOT NULL",
         "__list_missing": f"{_control(bill, 'ListCost')} IS NULL",
     }
-    texts = [
-        bill.mapping.columns[m] for m in COST_MEASURES if bill.types.get(m) == "VARCHAR"
-    ]
-    long = " OR ".join(f"(length({t}) > 20 AND contains({t}, '.') AND length({t}) - strpos({t}, '.') > 18)" for t in texts)
+    texts = [bill.mapping.columns[m] for m in COST_MEASURES if bill.types.get(m) == "VARCHAR"]
+    long = " OR ".join(
+        f"(length({t}) > 20 AND contains({t}, '.') AND length({t}) - strpos({t}, '.') > 18)" for t in texts
+    )
     remarks["__rounded"] = long or "false"
     has_period = "BillingPeriodStart" in bill.mapping.columns
     remarks["__period_derived"] = f"({bill.mapping.columns['BillingPeriodStart']}) IS NULL" if has_period else "true"
@@ -136,13 +150,17 @@ def _notices(connection: duckdb.DuckDBPyConnection, bill: Bill) -> tuple[Problem
     name = bill.raw.path.name
     notices = [Problem(name, None, notice.code, notice.message) for notice in bill.mapping.notices]
     for issuer, fractional, effective, present in connection.execute(
-        'SELECT coalesce("ServiceProviderName", \'the bill\'), sum(__billed_fractional), sum(__effective_fractional), '
+        "SELECT coalesce(\"ServiceProviderName\", 'the bill'), sum(__billed_fractional), sum(__effective_fractional), "
         "sum(__effective_present) FROM survey WHERE good GROUP BY 1 ORDER BY 1"
     ).fetchall():
         if fractional >= _DEGENERATE_FROM and present and not effective:
             notices.append(
-                Problem(name, None, "degenerate-effective-cost",
-                        f"{issuer}: EffectiveCost is a whole number on every row while BilledCost is not")
+                Problem(
+                    name,
+                    None,
+                    "degenerate-effective-cost",
+                    f"{issuer}: EffectiveCost is a whole number on every row while BilledCost is not",
+                )
             )
     row = connection.execute(
         "SELECT coalesce(sum(rows), 0), coalesce(sum(__list_missing), 0), coalesce(sum(__rounded), 0), "
@@ -161,12 +179,17 @@ def _notices(connection: duckdb.DuckDBPyConnection, bill: Bill) -> tuple[Problem
         "coalesce(json_type(try_cast(__tags AS JSON)), '') <> 'OBJECT'"
     ).fetchall()[0]
     if bad_tags[0]:
-        notices.append(Problem(name, None, "bad-tags", f"{int(bad_tags[0]):,} rows have tags that are not a JSON object"))
+        notices.append(
+            Problem(name, None, "bad-tags", f"{int(bad_tags[0]):,} rows have tags that are not a JSON object")
+        )
     return tuple(notices)
 
 
 def spellings(settings: TagSettings, keys: Sequence[str]) -> tuple[list[TagSpelling], TagSpelling]:
-    """How this bill spells each allocation tag, and the workload tag: keys equal but for case and separators, or aliases."""
+    """How this bill spells each allocation tag, and the workload tag.
+
+    Keys equal but for case and separators, or aliases.
+    """
 
     def of(tag: str) -> TagSpelling:
         names = [tag, *settings.aliases.get(tag, ())]
@@ -176,7 +199,12 @@ def spellings(settings: TagSettings, keys: Sequence[str]) -> tuple[list[TagSpell
 
     workload = TagSpelling(
         WORKLOAD_TAG,
-        tuple(k for k in keys if _fold(k) in ("workload", "workloadkind", "workloadtype", *map(_fold, settings.aliases.get(WORKLOAD_TAG, ())))),
+        tuple(
+            k
+            for k in keys
+            if _fold(k)
+            in ("workload", "workloadkind", "workloadtype", *map(_fold, settings.aliases.get(WORKLOAD_TAG, ())))
+        ),
     )
     return [of(tag) for tag in settings.required], workload
 
@@ -194,11 +222,17 @@ def source_slug(account: str | None) -> str:
 
 
 def sums_by_month(months: Sequence[MonthTotals]) -> dict[tuple[str, str], tuple[int, dict[str, Decimal]]]:
-    """Rows and sums by month and currency; a measure without any value counts as 0, as an engine's sum over nothing would not."""
+    """Rows and sums by month and currency.
+
+    A measure without any value counts as 0, as an engine's sum over nothing would not.
+    """
     grouped: dict[tuple[str, str], list[MonthTotals]] = {}
     for one in months:
         grouped.setdefault((one.month, one.currency), []).append(one)
     return {
-        key: (sum(m.rows for m in members), {c: add_exactly(m.sums[c] or Decimal(0) for m in members) for c in COST_MEASURES})
+        key: (
+            sum(m.rows for m in members),
+            {c: add_exactly(m.sums[c] or Decimal(0) for m in members) for c in COST_MEASURES},
+        )
         for key, members in grouped.items()
     }

@@ -1,9 +1,9 @@
 """The ``costs`` table: one row a line of a bill, in FOCUS 1.4.
 
-The 65 Cost and Usage columns carry FOCUS' own names and types, read from the machine-readable model beside this file, so
-that an analyst's FOCUS queries run unchanged. Outlay's own columns start with ``x_`` as FOCUS asks of custom columns: what
-the row bought (tokens, GPU hours, which model), which allocation tags it carries, and where it came from, down to the row
-of the file. All amounts, prices and quantities are ``DECIMAL(38,18)``; all times are naive UTC.
+The 65 Cost and Usage columns carry FOCUS' own names and types, read from the machine-readable model beside this file,
+so that an analyst's FOCUS queries run unchanged. Outlay's own columns start with ``x_`` as FOCUS asks of custom
+columns: what the row bought (tokens, GPU hours, which model), which allocation tags it carries, and where it came
+from, down to the row of the file. All amounts, prices and quantities are ``DECIMAL(38,18)``; all times are naive UTC.
 
 The table is partitioned by ``x_Source`` and ``x_BillingMonth``: a restated month is then a swap of whole files.
 """
@@ -67,7 +67,8 @@ def _model() -> dict[str, object]:
 def focus_columns() -> tuple[Column, ...]:
     """The 65 columns of FOCUS 1.4 Cost and Usage, in alphabetical order.
 
-    ``Tags`` is a ``MAP(VARCHAR, VARCHAR)`` here, so that any engine can read one tag of it; other JSON columns stay text.
+    ``Tags`` is a ``MAP(VARCHAR, VARCHAR)`` here, so that any engine can read one tag of it; other JSON columns stay
+    text.
     """
     found = []
     for entry in _model()["columns"]:  # type: ignore[attr-defined]

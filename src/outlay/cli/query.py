@@ -1,0 +1,149 @@
+"""``outlay query``: any metric by any dimension."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from decimal import Decimal
+from typing import TYPE_CHECKING, Any, Literal, TypeVar
+
+import click
+
+from outlay.cli.common import Common, common_options, progress, show_json
+from outlay.money import rounded
+
+if TYPE_CHECKING:
+    from outlay.metrics.result import LeftOut, Result, ResultColumn, Row
+
+_F = TypeVar("_F", bound=Callable[..., Any])
+_SHOWN = ("dimension", "metric", "previous", "delta")
+
+
+def query_options(function: _F) -> _F:
+    """Adds what selects rows, to ``query`` and ``explain`` alike; the command hands them to :func:`ask`."""
+    for option in (
+        click.option("--as-of", metavar="VERSION|TIME", help="As of a version of `outlay history`, or a time."),
+        click.option("--compare", metavar="previous", help="Also the window of equal length before, and the change."),
+        click.option("--grain", metavar="day|week|month", help="One row a period; weeks start on Monday."),
+        click.option(
+            "--where", metavar="DIM=VALUE", multiple=True, help="Only these rows; DIM= is no value. Repeatable."
+        ),
+        click.option("--until", metavar="DATE", help="End of the window, exclusive, UTC."),
+        click.option("--since", metavar="DATE", help="Start of the window, inclusive, UTC: 2026-10-01 or 2026-10."),
+        click.option("--by", metavar="DIM,...", help="Dimensions to group by."),
+    ):
+        function = option(function)
+    return function
+
+
+def ask(common: Common, metrics: str, *, limit: int | None = None, **options: Any) -> Result:
+    """The answer to a command's arguments."""
+    from outlay.metrics.answer import answer
+    from outlay.metrics.query import Query, filters
+    from outlay.periods import parse_day
+
+    since, until = options["since"], options["until"]
+    query = Query(
+        metrics=_names(metrics),
+        by=_names(options["by"] or ""),
+        since=parse_day(since, name="--since") if since else None,
+        until=parse_day(until, name="--until") if until else None,
+        where=filters(options["where"]),
+        grain=options["grain"],
+        compare=options["compare"],
+        limit=limit,
+    )
+    with progress(common) as report_progress:
+        report_progress("reading the ledger")
+        return answer(common.ledger(), query, common.settings(), as_of=options["as_of"])
+
+
+def _names(text: str) -> tuple[str, ...]:
+    return tuple(name.strip() for name in text.split(",") if name.strip())
+
+
+@click.command("query", epilog="Example: outlay query ai_cost,cost_per_1m_tokens --by team,model --since 2026-10")
+@click.argument("metrics", metavar="METRIC[,METRIC...]")
+@query_options
+@click.option("--limit", type=int, metavar="N", help="Only the first N rows; the largest come first.")
+@common_options
+def command(metrics: str, common: Common, limit: int | None, **options: Any) -> None:  # noqa: ANN401 - click's own
+    """Any metric by any dimension, from the ledger.
+
+    docs/reference/metrics.md lists metrics and dimensions; an unknown name is answered with the nearest ones.
+    """
+    result = ask(common, metrics, limit=limit, **options)
+    if common.as_json:
+        show_json(result.to_json())
+    else:
+        _show(result)
+
+
+def _show(result: Result) -> None:
+    from rich import box
+    from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text
+
+    console = Console()
+    shown = [column for column in result.columns if column.role in _SHOWN]
+    table = Table(box=box.SIMPLE_HEAD)
+    for column in shown:
+        justify: Literal["left", "right"] = "left" if column.role == "dimension" else "right"
+        table.add_column(Text(column.title), justify=justify, overflow="fold")
+    for row in result.rows:
+        table.add_row(*(Text(_cell(row, column)) for column in shown))
+    console.print(table)
+    for text in _footnotes(result):
+        console.print(text, markup=False, highlight=False, soft_wrap=True)
+
+
+def _cell(row: Row, column: ResultColumn) -> str:
+    if column.role == "dimension":
+        return row.dimensions[column.name] or column.missing or "-"
+    currency = row.dimensions.get("currency")
+    name = column.name
+    if column.role == "previous" and row.previous is not None:
+        return shown_value(row.previous[name.removesuffix("_previous")].value, column.unit, currency)
+    if column.role == "delta":
+        text = shown_value(row.delta(name.removesuffix("_delta")), column.unit, currency)
+        return text if text.startswith("-") else f"+{text}"
+    return shown_value(row.figures[name].value, column.unit, currency)
+
+
+def shown_value(value: Decimal | None, unit: str | None, currency: str | None) -> str:
+    """A figure as a person reads it; ``-`` when it is unknown."""
+    if value is None:
+        return "-"
+    if unit == "currency":
+        return f"{rounded(value, currency or 'USD'):,}"
+    if unit == "share":
+        return f"{value * 100:.1f} %"
+    if unit == "rows":
+        return f"{value:,.0f}"
+    if unit == "tokens":
+        return f"{value:,f}".rstrip("0").rstrip(".") if value != value.to_integral_value() else f"{value:,.0f}"
+    return f"{value:,.2f}" if unit == "GPU-hours" else f"{value:,.6f}"
+
+
+def _footnotes(result: Result) -> Sequence[str]:
+    receipt = result.receipt
+    unknown = {
+        f"{metric.id}: {figure.why}"
+        for row in result.rows
+        for metric in receipt.metrics
+        for figure in (row.figures[metric.id], *([row.previous[metric.id]] if row.previous else []))
+        if figure.value is None
+    }
+    said = [f"unknown (-): {text}" for text in sorted(unknown)]
+    said += [f"left out: {left_out_text(one)}" for one in receipt.left_out]
+    said += [f"note: {note}" for note in receipt.notes]
+    newest = receipt.freshness.newest_charge
+    fresh = f", charges until {newest:%Y-%m-%d %H:%M} UTC" if newest else ""
+    sources = ", ".join(receipt.sources) or "no source"
+    said.append(f"{receipt.rows:,} rows of {sources}{fresh}, ledger version {receipt.version}.")
+    return said
+
+
+def left_out_text(one: LeftOut) -> str:
+    """``12 rows without EffectiveCost (ai_cost)``."""
+    return f"{one.count:,} {one.message}" + (f" ({one.metric})" if one.metric else "")

@@ -1,0 +1,239 @@
+"""An answer and its receipt.
+
+A figure nobody can check is an opinion. So each answer says what was computed, from which rows of whose bills, how
+fresh they are, what was left out and why, and the SQL that gives the same numbers again.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from decimal import ROUND_HALF_EVEN, Context, Decimal
+from pathlib import Path
+from typing import Any, Literal
+
+from outlay.metrics.catalogue import Dimension, Metric
+from outlay.money import MONEY_SCALE, plain
+from outlay.periods import Period
+
+__all__ = [
+    "Figure",
+    "Freshness",
+    "LeftOut",
+    "Load",
+    "Receipt",
+    "Result",
+    "ResultColumn",
+    "Row",
+    "columns_of_answer",
+    "divided",
+]
+
+Role = Literal["dimension", "metric", "numerator", "denominator", "previous", "delta", "why"]
+
+_DIVISION = Context(prec=80)
+_QUANTUM = Decimal(1).scaleb(-MONEY_SCALE)
+
+
+def divided(metric: Metric, numerator: Decimal, denominator: Decimal) -> Decimal:
+    """The ratio of two exact sums, rounded half to even at 18 decimals. ``denominator`` is not 0."""
+    ratio = _DIVISION.divide(_DIVISION.multiply(numerator, Decimal(metric.scale)), denominator)
+    return (1 - ratio if metric.complement else ratio).quantize(_QUANTUM, ROUND_HALF_EVEN, _DIVISION)
+
+
+@dataclass(frozen=True, slots=True)
+class Figure:
+    """One metric of one row.
+
+    ``value`` is None with a ``why`` when it can't be computed. Ratios keep both their sums.
+    """
+
+    value: Decimal | None
+    why: str | None = None
+    numerator: Decimal | None = None
+    denominator: Decimal | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One group: its dimension values (None where missing) and its figures, now and in the window before."""
+
+    dimensions: Mapping[str, str | None]
+    figures: Mapping[str, Figure]
+    previous: Mapping[str, Figure] | None = None
+
+    def delta(self, metric: str) -> Decimal | None:
+        """This window's value less the previous one's; None if either is unknown."""
+        if self.previous is None:
+            return None
+        now, before = self.figures[metric].value, self.previous[metric].value
+        return None if now is None or before is None else _DIVISION.subtract(now, before)
+
+
+@dataclass(frozen=True, slots=True)
+class ResultColumn:
+    """A column of the answer: its key in JSON rows, what it holds, and its unit if it is a figure."""
+
+    name: str
+    role: Role
+    title: str
+    unit: str | None = None
+    missing: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class LeftOut:
+    """Rows (or groups, for ``limit``) that are not in the figures, and why."""
+
+    reason: Literal["missing-measure", "quarantine", "limit"]
+    count: int
+    message: str
+    metric: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Load:
+    """A load that rows of the answer came from: its id, the ledger version it made, when (naive UTC), and its files."""
+
+    id: str
+    version: int
+    at: datetime
+    files: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Freshness:
+    """First ChargePeriodStart and last ChargePeriodEnd of the rows, and the latest load they came by. Naive UTC."""
+
+    oldest_charge: datetime | None
+    newest_charge: datetime | None
+    loaded_at: datetime | None
+
+
+@dataclass(frozen=True, slots=True)
+class Receipt:
+    """Where an answer came from. ``view`` is the SQL that makes ``costs`` what it was, for running ``sql`` by hand."""
+
+    metrics: tuple[Metric, ...]
+    table: Path
+    version: int
+    rows: int
+    sources: tuple[str, ...]
+    loads: tuple[Load, ...]
+    freshness: Freshness
+    window: tuple[datetime | None, datetime | None]
+    previous: Period | None
+    left_out: tuple[LeftOut, ...]
+    notes: tuple[str, ...]
+    sql: str
+    view: str
+
+    @property
+    def formula(self) -> str:
+        """The formula in words; of several metrics, each with its id."""
+        if len(self.metrics) == 1:
+            return self.metrics[0].formula
+        return "; ".join(f"{metric.id}: {metric.formula}" for metric in self.metrics)
+
+    def to_json(self, *, with_view: bool = False) -> dict[str, Any]:
+        """As the contract has it. ``with_view`` adds the SQL of the view ``costs``, which names every file."""
+        table: dict[str, Any] = {"table": "costs", "path": str(self.table), "version": self.version}
+        if with_view:
+            table["view"] = self.view
+        return {
+            "formula": self.formula,
+            "metrics": [
+                {"id": m.id, "name": m.name, "unit": m.unit, "formula": m.formula, "source": m.source}
+                for m in self.metrics
+            ],
+            "tables": [table],
+            "rows": self.rows,
+            "since": _moment(self.window[0]),
+            "until": _moment(self.window[1]),
+            "previous": None
+            if self.previous is None
+            else {"since": _moment(self.previous.since), "until": _moment(self.previous.until)},
+            "sources": list(self.sources),
+            "loads": [
+                {"load_id": one.id, "version": one.version, "at": _moment(one.at), "files": list(one.files)}
+                for one in self.loads
+            ],
+            "prices": {"version": None, "why": "the amounts are the bills' own; no price book was used"},
+            "freshness": {
+                "oldest_charge": _moment(self.freshness.oldest_charge),
+                "newest_charge": _moment(self.freshness.newest_charge),
+                "loaded_at": _moment(self.freshness.loaded_at),
+                "why": None if self.rows else "no rows were selected",
+            },
+            "left_out": [
+                {"reason": one.reason, "count": one.count, "metric": one.metric, "message": one.message}
+                for one in self.left_out
+            ],
+            "notes": list(self.notes),
+            "sql": self.sql,
+            "version": self.version,
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """Columns, rows and the receipt."""
+
+    columns: tuple[ResultColumn, ...]
+    rows: tuple[Row, ...]
+    receipt: Receipt
+
+    def to_json(self) -> dict[str, Any]:
+        """As the contract has it: each row an object by column name, amounts as exact strings."""
+        return {
+            "columns": [{"name": c.name, "role": c.role, "title": c.title, "unit": c.unit} for c in self.columns],
+            "rows": [self._row(row) for row in self.rows],
+            "receipt": self.receipt.to_json(),
+        }
+
+    def _row(self, row: Row) -> dict[str, Any]:
+        said: dict[str, Any] = dict(row.dimensions)
+        why: dict[str, str | None] = {}
+        for metric in self.receipt.metrics:
+            figure = row.figures[metric.id]
+            said[metric.id] = _number(figure.value)
+            if figure.value is None:
+                why[metric.id] = figure.why
+            if metric.denominator is not None:
+                said[f"{metric.id}_numerator"] = _number(figure.numerator)
+                said[f"{metric.id}_denominator"] = _number(figure.denominator)
+            if row.previous is not None:
+                before = row.previous[metric.id]
+                said[f"{metric.id}_previous"] = _number(before.value)
+                said[f"{metric.id}_delta"] = _number(row.delta(metric.id))
+                if before.value is None:
+                    why[f"{metric.id}_previous"] = before.why
+                if row.delta(metric.id) is None:
+                    why[f"{metric.id}_delta"] = "one of the two windows has no value"
+        return {**said, "why": why or None}
+
+
+def _number(value: Decimal | None) -> str | None:
+    return None if value is None else plain(value)
+
+
+def _moment(moment: datetime | None) -> str | None:
+    return None if moment is None else moment.isoformat() + "Z"
+
+
+def columns_of_answer(
+    dimensions: Sequence[Dimension], metrics: Sequence[Metric], *, compare: bool
+) -> tuple[ResultColumn, ...]:
+    """The columns of an answer, in order."""
+    found = [ResultColumn(d.id, "dimension", d.name, missing=d.missing) for d in dimensions]
+    for m in metrics:
+        found.append(ResultColumn(m.id, "metric", m.name, m.unit))
+        if m.denominator is not None:
+            found.append(ResultColumn(f"{m.id}_numerator", "numerator", f"{m.name}: numerator"))
+            found.append(ResultColumn(f"{m.id}_denominator", "denominator", f"{m.name}: denominator"))
+        if compare:
+            found.append(ResultColumn(f"{m.id}_previous", "previous", f"{m.name}, previous", m.unit))
+            found.append(ResultColumn(f"{m.id}_delta", "delta", f"{m.name}, change", m.unit))
+    found.append(ResultColumn("why", "why", "Why a value is missing"))
+    return tuple(found)

@@ -1,0 +1,157 @@
+"""The rollups of a bill's AI rows, each one scan of the columns it needs.
+
+Only what must be is computed a row: sums, first and last. Whatever is linear (tokens = quantity x block) or a function of the group
+(the workload a tag states) is computed once a group, afterwards.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from outlay.config import OverspendSettings, Settings
+from outlay.ledger.engine.duckdb import literal
+from outlay.money import MONEY_SQL
+from outlay.sources.canonical import TagSpelling, gpu_hours_sql, sku_key, tokens_sql, workload_value_sql
+from outlay.sources.in_place import InPlace
+from outlay.sources.survey import spellings
+
+if TYPE_CHECKING:
+    import duckdb
+
+__all__ = ["ROW_BITS", "AiRows", "cost_sql", "roll_up"]
+
+ROW_BITS = 40
+"""A row's place is ``file << 40 | row``: a million files of a trillion rows."""
+
+_INTERRUPTIBLE_KEYS = ("interruptible", "preemptible", "spot_ok", "checkpointed")
+_LATENCY_KEYS = ("latency", "latency_class", "batch")
+_TRUE = ("true", "yes", "1", "on", "y")
+_TAGS = ("team", "use_case", "environment", "workload", "interruptible", "latency")
+
+
+@dataclass(frozen=True, slots=True)
+class AiRows:
+    """The rows to roll up: AI rows and unused commitments of one currency. ``cost`` is the cost basis over ``t``.
+
+    ``usable`` is the condition that keeps out rejected rows and other currencies; the overview knows when there are none.
+    """
+
+    source: InPlace
+    telling: tuple[str, ...]
+    usable: str
+    cost: str
+
+    def sql(self, fields: str, condition: str = "true") -> str:
+        """SELECT of ``fields`` over rows ``t`` and their SKU ``s``."""
+        return (
+            f"SELECT {fields} FROM ({self.source.sql}) t JOIN skus s ON {sku_key('t.', self.telling)} = s.__sku "
+            f"WHERE {self.usable} AND ({condition})"
+        )
+
+
+def cost_sql(degenerate: Sequence[str], billed: str, effective: str, provider: str) -> str:
+    """The cost basis of a row: EffectiveCost, BilledCost where there is none or where the provider's is unusable."""
+    if not degenerate:
+        return f"coalesce({effective}, {billed})"
+    names = ", ".join(literal(name) for name in degenerate)
+    return (
+        f"CASE WHEN coalesce({provider}, '(no provider)') IN ({names}) THEN {billed} ELSE coalesce({effective}, {billed}) END"
+    )
+
+
+def roll_up(connection: duckdb.DuckDBPyConnection, rows: AiRows, settings: Settings) -> None:
+    """Create the tables ``lines``, ``hours`` and ``days`` from the table ``skus`` and the bills."""
+    _lines(connection, rows, _tags(connection, rows, settings), settings.overspend)
+    _times(connection, rows)
+
+
+def _tags(connection: duckdb.DuckDBPyConnection, rows: AiRows, settings: Settings) -> dict[str, TagSpelling]:
+    keys = rows.source.tag_keys(connection)
+    allocation, workload = spellings(settings.tags, keys)
+    spelt = {spelling.tag: spelling for spelling in allocation} | {"workload": workload}
+    for tag, names in {
+        "team": ("team",), "use_case": ("use_case",), "environment": ("environment",),
+        "interruptible": _INTERRUPTIBLE_KEYS, "latency": _LATENCY_KEYS,
+    }.items():
+        wanted = [_fold(name) for name in names]
+        spelt.setdefault(tag, TagSpelling(tag, tuple(sorted(key for key in keys if _fold(key) in wanted))))
+    return spelt
+
+
+def _fold(text: str) -> str:
+    return "".join(character for character in text.lower() if character.isalnum())
+
+
+def _raw_tag(spelling: TagSpelling) -> str:
+    values = [f't."Tags"[{literal(key)}]' for key in spelling.keys]
+    empty = literal("")
+    if not values:
+        return "CAST(NULL AS VARCHAR)"
+    return values[0] if len(values) == 1 else f"coalesce({', '.join(f'nullif({value}, {empty})' for value in values)})"
+
+
+def _lines(
+    connection: duckdb.DuckDBPyConnection, rows: AiRows, tags: dict[str, TagSpelling], settings: OverspendSettings
+) -> None:
+    start, end = settings.working_hours
+    days = ", ".join(str(day) for day in settings.working_days) or "0"
+    hour = 't."ChargePeriodStart"'
+    hourly = f't."ChargePeriodEnd" <= {hour} + INTERVAL 1 HOUR'
+    working = f"isodow({hour}) IN ({days}) AND hour({hour}) >= {start} AND hour({hour}) < {end}"
+    off_hours = f"CASE WHEN s.x_GpuType IS NOT NULL AND {hourly} AND NOT ({working}) THEN {rows.cost} END"
+    values = ", ".join(f"{_raw_tag(tags[tag])} AS tag_{tag}" for tag in _TAGS)
+    fields = f"""s.__sku AS sku, t."PricingCategory" AS pricing_category, t."ChargeCategory" AS "ChargeCategory",
+        t."CommitmentDiscountId" AS commitment_id, t."CommitmentDiscountStatus" AS "CommitmentDiscountStatus",
+        t."CapacityReservationStatus" AS "CapacityReservationStatus", t."RegionId" AS region,
+        CASE WHEN s.x_GpuType IS NOT NULL OR s.x_AiCategory = 'provisioned_throughput' THEN t."ResourceId" END AS resource,
+        {values}, t."ConsumedQuantity" IS NULL AS no_consumed, count(*) AS rows, sum({rows.cost}) AS cost,
+        sum(t."BilledCost") AS billed, sum(t."PricingQuantity") AS "PricingQuantity", sum(t."ConsumedQuantity") AS "ConsumedQuantity",
+        count_if({hourly}) AS hourly_rows, coalesce(sum({off_hours}), 0) AS off_hours_cost, min({hour}) AS first,
+        max(coalesce(t."ChargePeriodEnd", {hour})) AS last, min((t.__file::BIGINT << {ROW_BITS}) + t.__row) AS example"""
+    grouped = rows.sql(fields, "s.x_IsAi OR t.\"CommitmentDiscountStatus\" = 'Unused'") + " GROUP BY ALL"
+    truths = ", ".join(literal(value) for value in _TRUE)
+    tag = {name: f"nullif(trim(tag_{name}), '')" for name in _TAGS}
+    connection.execute(
+        f"""CREATE OR REPLACE TEMP TABLE lines AS SELECT row_number() OVER (ORDER BY t.cost DESC, t.example) AS line,
+            s."ServiceProviderName" AS provider, s."ServiceName" AS service, s.x_AiCategory AS category,
+            CASE WHEN s.x_IsAi THEN coalesce({workload_value_sql(tag['workload'])}, s.x_SkuWorkload, 'other') END AS workload,
+            s.x_ModelId AS model, s.x_TokenDirection AS direction, s.x_TokenCacheAction AS cache_action, s.x_ServiceTier AS tier,
+            s.x_InstanceType AS instance_type, s.x_GpuType AS gpu_type, t.region, t.pricing_category,
+            t."ChargeCategory" AS charge_category, t.commitment_id, t."CommitmentDiscountStatus" AS commitment_status,
+            t."CapacityReservationStatus" AS capacity_status, t.resource, {tag['team']} AS team, {tag['use_case']} AS use_case,
+            {tag['environment']} AS environment, coalesce(lower({tag['interruptible']}) IN ({truths}), false) AS interruptible,
+            lower({tag['latency']}) AS latency, coalesce(s.x_IsAi, false) AS is_ai, t.rows, t.cost, t.billed,
+            CAST({tokens_sql()} AS {MONEY_SQL}) AS tokens, CAST({gpu_hours_sql()} AS {MONEY_SQL}) AS gpu_hours,
+            t.hourly_rows, t.off_hours_cost, t.first, t.last, date_diff('day', t.first, t.last) + 1 AS days, t.example
+            FROM ({grouped}) t JOIN skus s ON t.sku = s.__sku"""
+    )
+
+
+def _times(connection: duckdb.DuckDBPyConnection, rows: AiRows) -> None:
+    """``hours`` (on-demand GPU hours of a pool, by hour) and ``days`` (AI cost by day), from one scan."""
+    pool = (
+        "s.x_GpuType IS NOT NULL AND s.x_GpuHoursPerUnit IS NOT NULL AND t.\"PricingCategory\" = 'Standard' "
+        "AND t.\"ChargeCategory\" = 'Usage' AND t.\"CommitmentDiscountStatus\" IS NULL "
+        "AND t.\"CapacityReservationStatus\" IS DISTINCT FROM 'Unused'"
+    )
+    start = 't."ChargePeriodStart"'
+    fields = f"""s.__sku AS sku, ({pool}) AS pool, CASE WHEN {pool} THEN t."RegionId" END AS region,
+        CASE WHEN {pool} THEN date_trunc('hour', {start}) ELSE date_trunc('day', {start}) END AS moment,
+        sum({rows.cost}) AS cost, sum(t."PricingQuantity") AS "PricingQuantity", count(*) AS rows,
+        count_if(t."ChargePeriodEnd" <= {start} + INTERVAL 1 HOUR) AS hourly_rows"""
+    connection.execute(
+        f"""CREATE OR REPLACE TEMP TABLE times AS SELECT t.*, s.* EXCLUDE (__sku)
+            FROM ({rows.sql(fields, 's.x_IsAi')} GROUP BY ALL) t JOIN skus s ON t.sku = s.__sku"""
+    )
+    connection.execute(
+        f"""CREATE OR REPLACE TEMP TABLE hours AS SELECT "ServiceProviderName" AS provider, region, x_InstanceType AS instance_type,
+            moment AS hour, CAST(sum(CAST("PricingQuantity" AS DECIMAL(26,12)) * x_GpuHoursPerUnit) AS {MONEY_SQL}) AS gpu_hours,
+            sum(rows)::BIGINT AS rows, sum(hourly_rows)::BIGINT AS hourly_rows FROM times WHERE pool GROUP BY ALL"""
+    )
+    connection.execute(
+        """CREATE OR REPLACE TEMP TABLE days AS SELECT CAST(moment AS DATE) AS day,
+            coalesce(x_AiCategory, 'ai_other') || coalesce(' / ' || x_GpuType, '') AS kind, sum(cost) AS cost FROM times GROUP BY ALL"""
+    )
+    connection.execute("DROP TABLE times")

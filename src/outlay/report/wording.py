@@ -1,0 +1,166 @@
+"""The words and figures that the terminal and the HTML report share.
+
+An amount is rounded here, once, for reading: to cents in tables, to whole units in the sentence at the top when it is 1,000 or
+more. Text that comes from a bill (tags, resource names) is somebody else's: control characters in it could rewrite a terminal
+or turn a line around, so :func:`clean` makes them visible instead of passing them on.
+"""
+
+from __future__ import annotations
+
+import unicodedata
+from datetime import date, datetime, timedelta
+from decimal import ROUND_HALF_EVEN, Decimal
+
+from outlay.money import add_exactly, rounded
+from outlay.optimize.finding import Finding
+from outlay.optimize.overspend import Overspend
+
+__all__ = [
+    "Piece", "about", "amount", "basis_text", "clean", "count", "currency_symbol", "dates", "day", "headline", "kept_out", "kind_label",
+    "percent", "second_sentence", "shortened", "total", "window",
+]
+
+Piece = tuple[str, str]
+"""A part of a sentence and what it means: ``cost``, ``overspend``, or ``""`` for plain words."""
+
+_SYMBOLS = {"USD": "$", "EUR": "€", "GBP": "£", "JPY": "¥", "INR": "₹"}
+_INVISIBLE = {"Cc", "Cf", "Cs", "Zl", "Zp"}
+_WHOLE_FROM = 1000
+_MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
+_KINDS = {
+    "tokens": "Tokens",
+    "provisioned_throughput": "Provisioned throughput",
+    "gpu_compute": "GPU compute",
+    "ml_platform": "ML platform",
+    "ai_other": "Other AI",
+}
+
+
+def clean(text: str) -> str:
+    """``text`` with control, formatting and line-breaking characters replaced by U+FFFD."""
+    return "".join("\N{REPLACEMENT CHARACTER}" if unicodedata.category(char) in _INVISIBLE else char for char in text)
+
+
+def shortened(text: str, longest: int = 44) -> str:
+    """``text`` with the middle of each word over ``longest`` characters left out: resource ids differ at their ends."""
+    return " ".join(
+        word if len(word) <= longest else f"{word[: longest // 3]}…{word[-(longest - longest // 3 - 1) :]}" for word in text.split(" ")
+    )
+
+
+def amount(value: Decimal, currency: str) -> str:
+    """``value`` at the minor unit of its currency: ``$1,234.50``, ``CHF 12.00``, ``-€3.00``."""
+    return _signed(rounded(value, currency), currency)
+
+
+def about(value: Decimal, currency: str) -> str:
+    """``value`` for a sentence: whole units from 1,000 on, the minor unit below."""
+    if abs(value) < _WHOLE_FROM:
+        return amount(value, currency)
+    return _signed(value.quantize(Decimal(1), rounding=ROUND_HALF_EVEN), currency)
+
+
+def _signed(value: Decimal, currency: str) -> str:
+    sign = "-" if value < 0 else ""
+    return f"{sign}{currency_symbol(currency)}{abs(value):,}"
+
+
+def currency_symbol(currency: str) -> str:
+    """``$`` for USD and so on; the code and a space where the symbol would be ambiguous."""
+    return _SYMBOLS.get(currency, f"{clean(currency)} ")
+
+
+def percent(fraction: Decimal | None, places: int = 1) -> str:
+    """``0.0812`` as ``8.1 %``; what would be rounded to nothing is said to be below the last place; None is a dash."""
+    if fraction is None:
+        return "–"
+    step = Decimal(1).scaleb(-places)
+    value = (fraction * 100).quantize(step, rounding=ROUND_HALF_EVEN)
+    if value == 0 and fraction > 0:
+        return f"under {step} %"
+    return f"{value:,} %"
+
+
+def count(number: int, noun: str) -> str:
+    """``1 row``, ``12,000 rows``."""
+    return f"{number:,} {noun}{'' if number == 1 else 's'}"
+
+
+def day(moment: date) -> str:
+    """``1 Nov 2025``, in English whatever the locale."""
+    return f"{moment.day} {_MONTHS[moment.month - 1]} {moment.year}"
+
+
+def window(since: datetime, until: datetime) -> str:
+    """The days of a half-open window in words: ``between 1 Nov 2025 and 31 Oct 2026``, ``on 1 Nov 2025``."""
+    first, last = _first_and_last(since, until)
+    return f"on {day(first)}" if last <= first else f"between {day(first)} and {day(last)}"
+
+
+def dates(since: datetime, until: datetime) -> str:
+    """The same as a label: ``1 Nov 2025 – 31 Oct 2026``."""
+    first, last = _first_and_last(since, until)
+    return day(first) if last <= first else f"{day(first)} – {day(last)}"
+
+
+def _first_and_last(since: datetime, until: datetime) -> tuple[date, date]:
+    return since.date(), (until - timedelta(microseconds=1)).date()
+
+
+def headline(result: Overspend) -> list[Piece]:
+    """One sentence for someone who has never seen a cloud bill."""
+    totals = result.totals
+    when = window(totals.since, totals.until)
+    cost = about(totals.ai_cost, totals.currency)
+    if totals.ai_rows == 0:
+        return [(f"No AI spend was found on this bill ({count(totals.rows, 'row')} {when}).", "")]
+    if totals.ai_cost <= 0:
+        return [("The AI rows of this bill add up to ", ""), (cost, "cost"), (f" {when}: credits outweigh the charges.", "")]
+    opening: list[Piece] = [("Of ", ""), (cost, "cost"), (f" spent on AI {when}, ", "")]
+    if result.overspend <= 0:
+        return [*opening, ("nothing is shown by the bill itself to have been unnecessary.", "")]
+    share = result.share(result.overspend)
+    places = 0 if share is not None and share >= Decimal("0.01") else 1
+    return [
+        *opening,
+        (f"{about(result.overspend, totals.currency)} ({percent(share, places)})", "overspend"),
+        (" need not have been spent.", ""),
+    ]
+
+
+def second_sentence(result: Overspend) -> str:
+    """What waits for a confirmation, in words; empty when nothing does."""
+    waiting = [finding for finding in result.findings if not finding.counted]
+    if not waiting:
+        return ""
+    unknown = sum(finding.saving is None for finding in waiting)
+    if result.to_confirm > 0:
+        tail = f"; {count(unknown, 'more finding')} cannot be priced yet" if unknown else ""
+        return f"Up to {about(result.to_confirm, result.totals.currency)} more depends on facts that no bill shows{tail}."
+    return f"{count(len(waiting), 'finding')} to confirm, without a known rate."
+
+
+def basis_text(result: Overspend) -> str:
+    """What the cost basis means."""
+    if result.basis == "EffectiveCost":
+        return "EffectiveCost, which spreads commitments and prepayments over what they covered"
+    return f"{result.basis}, as the effective costs of that bill are unusable"
+
+
+def kept_out(result: Overspend) -> int:
+    """Rows that were not used because something in them is wrong."""
+    return sum(problem.count for problem in result.problems if problem.rejects)
+
+
+def total(findings: list[Finding] | tuple[Finding, ...]) -> Decimal:
+    """The sum of the known savings."""
+    return add_exactly(finding.saving for finding in findings if finding.saving is not None)
+
+
+def kind_label(kind: str) -> str:
+    """``gpu_compute / training`` as ``GPU compute: training``."""
+    category, _, workload = kind.partition(" / ")
+    label = _KINDS.get(category, category.replace("_", " "))
+    if workload == "other":
+        return f"{label}: workload not stated"
+    return f"{label}: {workload}" if workload else label
