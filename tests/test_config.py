@@ -35,7 +35,9 @@ def test_the_file_of_the_folder_is_found(tmp_path: Path, monkeypatch: pytest.Mon
 
 
 def test_a_named_file_must_be_there(tmp_path: Path) -> None:
-    with pytest.raises(ConfigError, match=r"missing\.toml: can't be read: No such file or directory\. Check --config\."):
+    with pytest.raises(
+        ConfigError, match=r"missing\.toml: can't be read: No such file or directory\. Check --config\."
+    ):
         load_settings(tmp_path / "missing.toml")
 
 

@@ -52,7 +52,15 @@ def test_plain_round_trips_through_json(amount: Decimal) -> None:
 
 @pytest.mark.parametrize(
     ("value", "text"),
-    [("1.50E+1", "15"), ("-0.00", "0"), ("0E-18", "0"), ("100", "100"), ("1E+3", "1000"), ("-0.10", "-0.1"), ("1E-18", "0." + "0" * 17 + "1")],
+    [
+        ("1.50E+1", "15"),
+        ("-0.00", "0"),
+        ("0E-18", "0"),
+        ("100", "100"),
+        ("1E+3", "1000"),
+        ("-0.10", "-0.1"),
+        ("1E-18", "0." + "0" * 17 + "1"),
+    ],
 )
 def test_plain_has_no_exponent_and_no_idle_zeros(value: str, text: str) -> None:
     assert plain(Decimal(value)) == text
@@ -60,7 +68,13 @@ def test_plain_has_no_exponent_and_no_idle_zeros(value: str, text: str) -> None:
 
 @pytest.mark.parametrize(
     ("value", "currency", "shown"),
-    [("0.125", "USD", "0.12"), ("0.135", "USD", "0.14"), ("2.5", "JPY", "2"), ("1.0005", "KWD", "1.000"), ("-0.125", "EUR", "-0.12")],
+    [
+        ("0.125", "USD", "0.12"),
+        ("0.135", "USD", "0.14"),
+        ("2.5", "JPY", "2"),
+        ("1.0005", "KWD", "1.000"),
+        ("-0.125", "EUR", "-0.12"),
+    ],
 )
 def test_rounding_is_half_to_even_at_the_currencys_minor_unit(value: str, currency: str, shown: str) -> None:
     assert str(rounded(Decimal(value), currency)) == shown

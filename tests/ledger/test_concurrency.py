@@ -49,7 +49,10 @@ def test_different_accounts_at_once_all_get_in(tmp_path: Path, count: int, *, fr
 def test_two_contents_for_one_month_at_once_end_as_exactly_one(tmp_path: Path) -> None:
     ledger = tmp_path / "ledger"
 
-    assert load_at_once(ledger, [bill(tmp_path, "a", BilledCost="1"), bill(tmp_path, "b", BilledCost="2")]) == [True, True]
+    assert load_at_once(ledger, [bill(tmp_path, "a", BilledCost="1"), bill(tmp_path, "b", BilledCost="2")]) == [
+        True,
+        True,
+    ]
 
     assert stored(ledger, 'SELECT count(DISTINCT x_LoadId), count(DISTINCT "BilledCost") FROM costs') == [(1, 1)]
     assert totals(ledger) in ((_ROWS, Decimal(_ROWS)), (_ROWS, Decimal(2 * _ROWS)))

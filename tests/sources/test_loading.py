@@ -84,7 +84,9 @@ def test_content_that_was_replaced_can_be_loaded_again(tmp_path: Path, ledger: P
 
 
 def test_one_file_of_two_accounts_becomes_two_sources(tmp_path: Path, ledger: Path) -> None:
-    report = loaded(ledger, write_csv(tmp_path / "a.csv", [row(), row(BillingAccountId="/billing/Acct 2/", BilledCost="3")]))
+    report = loaded(
+        ledger, write_csv(tmp_path / "a.csv", [row(), row(BillingAccountId="/billing/Acct 2/", BilledCost="3")])
+    )
 
     assert report.files[0].sources == ("acct-1", "acct-2")
     assert stored(ledger, BY_SCOPE) == [
@@ -96,7 +98,9 @@ def test_one_file_of_two_accounts_becomes_two_sources(tmp_path: Path, ledger: Pa
 def test_parts_in_one_command_add_up_and_replace_together(tmp_path: Path, ledger: Path) -> None:
     loaded(ledger, write_csv(tmp_path / "early.csv", [row(BilledCost="50")]))
 
-    report = loaded(ledger, write_csv(tmp_path / "1.csv", [row()]), write_csv(tmp_path / "2.csv", [row(BilledCost="2")]))
+    report = loaded(
+        ledger, write_csv(tmp_path / "1.csv", [row()]), write_csv(tmp_path / "2.csv", [row(BilledCost="2")])
+    )
 
     assert (len(report.files), report.rows_replaced) == (2, 1)
     assert totals(ledger) == (2, Decimal("3.25"))
@@ -142,7 +146,9 @@ def test_a_newly_configured_tag_becomes_a_column(tmp_path: Path, ledger: Path) -
     loaded(ledger, write_csv(tmp_path / "a.csv", [row(**tagged)]))
     settings = Settings(tags=TagSettings(required=("team", "cost_center"), aliases={"team": ("owner",)}))
 
-    report = loaded(ledger, write_csv(tmp_path / "b.csv", [row(BillingAccountId="acct-2", **tagged)]), settings=settings)
+    report = loaded(
+        ledger, write_csv(tmp_path / "b.csv", [row(BillingAccountId="acct-2", **tagged)]), settings=settings
+    )
 
     assert report.changed
     assert stored(ledger, "SELECT x_Source, x_Tag_team, x_Tag_cost_center FROM costs ORDER BY 1") == [

@@ -66,7 +66,9 @@ def test_every_rejecting_code_has_a_case() -> None:
     assert {code for code, _, _ in CASES} == {kind.code for kind in CATALOGUE.values() if kind.rejects}
 
 
-@pytest.mark.parametrize(("code", "message", "make"), CASES, ids=[f"{code}-{n}" for n, (code, _, _) in enumerate(CASES)])
+@pytest.mark.parametrize(
+    ("code", "message", "make"), CASES, ids=[f"{code}-{n}" for n, (code, _, _) in enumerate(CASES)]
+)
 def test_a_bad_row_is_listed_and_the_good_rows_load(
     tmp_path: Path, code: str, message: str, make: Callable[[Path], Path]
 ) -> None:
@@ -96,7 +98,7 @@ def test_a_bad_row_is_listed_and_the_good_rows_load(
         {"ChargePeriodEnd": ""},
         {"Tags": "not json"},
     ],
-    ids=lambda changed: str(changed),
+    ids=str,
 )
 def test_an_unusual_row_is_not_a_bad_one(tmp_path: Path, changed: dict[str, str]) -> None:
     report = load(Ledger(tmp_path / "ledger"), [csv_with(**changed)(tmp_path)], Settings())

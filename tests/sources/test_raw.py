@@ -1,4 +1,4 @@
-"""A file is known by its content; one that can't be read is refused with its name, why, and what to do, and nothing changes."""
+"""A file is known by its content; one that can't be read is refused with its name, why and what to do."""
 
 from __future__ import annotations
 
@@ -48,7 +48,12 @@ def zipped(folder: Path) -> bytes:
 
 def parquet_bytes(folder: Path) -> bytes:
     path = folder / "parquet.tmp"
-    pq.write_table(pa.table({name: [value] * 2000 for name, value in row().items()}), path, use_dictionary=False, compression="none")
+    pq.write_table(
+        pa.table({name: [value] * 2000 for name, value in row().items()}),
+        path,
+        use_dictionary=False,
+        compression="none",
+    )
     return path.read_bytes()
 
 
@@ -62,8 +67,16 @@ REFUSED: dict[str, tuple[Callable[[Path], bytes], str, str]] = {
     "empty": (lambda _: b"", r"is empty \(0 bytes\)", "Export it again"),
     "blank": (lambda _: b" \n\n\t ", "holds only blank space", "Export it again"),
     "gzip of nothing": (lambda _: gzip.compress(b""), "holds only blank space", "Export it again"),
-    "gzip cut in its head": (lambda f: gzip.compress(csv_bytes(f))[:60], "gzip stream is truncated", "Download or export it again"),
-    "gzip cut in its later part": (lambda f: big_gzip(f)[:-2000], "gzip stream is truncated", "Download or export it again"),
+    "gzip cut in its head": (
+        lambda f: gzip.compress(csv_bytes(f))[:60],
+        "gzip stream is truncated",
+        "Download or export it again",
+    ),
+    "gzip cut in its later part": (
+        lambda f: big_gzip(f)[:-2000],
+        "gzip stream is truncated",
+        "Download or export it again",
+    ),
     "gzip with damaged bytes": (
         lambda f: gzip.compress(csv_bytes(f))[:30] + b"\xff" * 30,
         "gzip stream is truncated or damaged",
@@ -86,15 +99,27 @@ REFUSED: dict[str, tuple[Callable[[Path], bytes], str, str]] = {
     "PDF": (lambda _: b"%PDF-1.7\n1 0 obj\n", "is a PDF", "Export the bill as CSV or Parquet"),
     "binary": (lambda _: b"a,b\n\x00\x01\x02\x03,\n", "is a binary file", "outlay sources"),
     "picture": (lambda _: b"\x89PNG\r\n\x1a\n\x00\x00", "is not UTF-8 text|is a binary file", ""),
-    "prose": (lambda _: b"Dear customer\nplease find your bill\n", "has no header line of column names", "outlay sources"),
-    "another table": (lambda _: b"name,colour\na,b\n", r"is no bill that Outlay knows \(its columns begin: name, colour\)", "Known formats"),
-    "a column twice": (lambda _: b"BilledCost,ChargeCategory,BilledCost\n1,Usage,2\n", "has the column 'BilledCost' twice", "Rename"),
+    "prose": (
+        lambda _: b"Dear customer\nplease find your bill\n",
+        "has no header line of column names",
+        "outlay sources",
+    ),
+    "another table": (
+        lambda _: b"name,colour\na,b\n",
+        r"is no bill that Outlay knows \(its columns begin: name, colour\)",
+        "Known formats",
+    ),
+    "a column twice": (
+        lambda _: b"BilledCost,ChargeCategory,BilledCost\n1,Usage,2\n",
+        "has the column 'BilledCost' twice",
+        "Rename",
+    ),
     "JSON without objects": (lambda _: b"{nope\n{nor this\n", "no line is a JSON object", "newline-delimited JSON"),
     "bomb": (bomb, "looks like a compression bomb", "unpack it yourself"),
     "Parquet without its end": (lambda f: parquet_bytes(f)[:-100], "is a damaged Parquet file", "Export it again"),
     "Parquet that is only a name": (lambda _: b"PAR1" + bytes(40), "is a damaged Parquet file", "Export it again"),
     "Parquet with a damaged page": (damaged_page, "damaged Parquet file|can't be read", "Export it again"),
-}  # fmt: skip
+}
 
 
 @pytest.mark.parametrize("case", REFUSED)

@@ -36,7 +36,7 @@ class WrongReader(FocusReader):
 
 FAULTS = {
     "doubled": ("BilledCost", "CAST(2 * CAST({} AS DECIMAL(20,4)) AS VARCHAR)"),
-    "off by the last digit": ("BilledCost", "({} || '000000000000000001')"),
+    "off by the last digit": ("BilledCost", "({} || '00000000000001')"),
     "sign turned": ("EffectiveCost", "('-' || {})"),
     "list cost invented": ("ListCost", "CAST(7 AS VARCHAR)"),
     "dropped": ("EffectiveCost", "nullif({}, '1.0000')"),

@@ -35,5 +35,5 @@ def command(bills: tuple[Path, ...], html: Path | None, prices: Path | None, for
     if html is not None:
         from outlay.report.html import write_overspend
 
-        write_overspend(result, html)
+        write_overspend(result, html, synthetic=result.synthetic)
         say(f"Report: {html}")

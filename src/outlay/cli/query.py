@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from decimal import Decimal
-from typing import TYPE_CHECKING, Any, Literal, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
@@ -35,7 +35,7 @@ def query_options(function: _F) -> _F:
     return function
 
 
-def ask(common: Common, metrics: str, *, limit: int | None = None, **options: Any) -> Result:
+def ask(common: Common, metrics: str, *, limit: int | None = None, **options: Any) -> Result:  # noqa: ANN401 - click's own
     """The answer to a command's arguments."""
     from outlay.metrics.answer import answer
     from outlay.metrics.query import Query, filters
@@ -87,11 +87,15 @@ def _show(result: Result) -> None:
     console = Console()
     shown = [column for column in result.columns if column.role in _SHOWN]
     table = Table(box=box.SIMPLE_HEAD)
-    for column in shown:
-        justify: Literal["left", "right"] = "left" if column.role == "dimension" else "right"
-        table.add_column(Text(column.title), justify=justify, overflow="fold")
-    for row in result.rows:
-        table.add_row(*(Text(_cell(row, column)) for column in shown))
+    cells = [[_cell(row, column) for column in shown] for row in result.rows]
+    for place, column in enumerate(shown):
+        if column.role == "dimension":
+            table.add_column(Text(column.title), overflow="fold")
+        else:  # a figure is never broken over two lines; its title may be
+            width = max((len(line[place]) for line in cells), default=0)
+            table.add_column(Text(column.title), justify="right", min_width=width)
+    for line in cells:
+        table.add_row(*(Text(text) for text in line))
     console.print(table)
     for text in _footnotes(result):
         console.print(text, markup=False, highlight=False, soft_wrap=True)
@@ -146,4 +150,5 @@ def _footnotes(result: Result) -> Sequence[str]:
 
 def left_out_text(one: LeftOut) -> str:
     """``12 rows without EffectiveCost (ai_cost)``."""
-    return f"{one.count:,} {one.message}" + (f" ({one.metric})" if one.metric else "")
+    message = one.message.replace("rows", "row", 1) if one.count == 1 else one.message
+    return f"{one.count:,} {message}" + (f" ({one.metric})" if one.metric else "")

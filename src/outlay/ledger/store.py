@@ -187,11 +187,12 @@ class Ledger:
 
     def replace(
         self, files: Sequence[NewFile], scopes: Iterable[Scope], facts: Callable[[dict[Scope, int]], Mapping[str, Any]]
-    ) -> tuple[int, dict[Scope, int]]:
+    ) -> tuple[int, dict[Scope, int]] | None:
         """Make ``files`` the whole content of ``scopes``, in one commit.
 
         ``facts`` is told how many rows each scope loses and returns what the history shall say. Returns the version
-        and those counts. Raises :class:`LedgerError` when other writers kept getting in first.
+        and those counts, or None when another process committed the same load meanwhile: nothing is changed then.
+        Raises :class:`LedgerError` when other writers kept getting in first.
         """
         from deltalake import CommitProperties, Transaction
         from deltalake.exceptions import CommitFailedError
@@ -204,17 +205,22 @@ class Ledger:
             now_ms = time.time_ns() // 1_000_000
             actions: list[Any] = []
             removed: dict[Scope, int] = {}
+            standing: dict[Scope, set[str]] = {}
             for old in _add_actions(table):
                 scope = Scope(old["partition.x_Source"], old["partition.x_BillingMonth"])
                 if scope in wanted:
+                    standing.setdefault(scope, set()).add(load_id_of(old["path"]))
                     removed[scope] = removed.get(scope, 0) + (old["num_records"] or 0)
                     actions.append(RemoveAction(old["path"], True, now_ms, old["size_bytes"], _partition(scope)))
+            if files and all(standing.get(scope) == {load_id_of(files[0].path)} for scope in wanted):
+                return None
             actions += [
                 AddAction(f.path, f.size_bytes, _partition(f.scope), now_ms, True, json.dumps({"numRecords": f.rows}))
                 for f in files
             ]
+            said = json.dumps(facts(removed))
             properties = CommitProperties(
-                custom_metadata={_METADATA_KEY: json.dumps(facts(removed))},
+                custom_metadata={_METADATA_KEY: said},
                 app_transactions=[
                     Transaction(_app_id(source), (table.transaction_version(_app_id(source)) or 0) + 1)
                     for source in sources
@@ -231,12 +237,16 @@ class Ledger:
             except CommitFailedError:
                 time.sleep(min(0.02 * 2**attempt, 1.0))
                 continue
-            return self.table().version(), removed
+            return self._version_of(said), removed
         raise LedgerError(
             f"other loads of {', '.join(sources)} kept committing first ({_MAX_COMMIT_TRIES} tries).",
             where=str(self.path),
             hint="Load again when they are done; nothing was changed.",
         )
+
+    def _version_of(self, said: str) -> int:
+        """The version of the newest commit that says ``said``: another writer's may be newer already."""
+        return next(int(c["version"]) for c in self.table().history() if c.get(_METADATA_KEY) == said)
 
     def register(self, connection: duckdb.DuckDBPyConnection, *, as_of: str | None = None) -> int:
         """Create the view ``costs`` in a DuckDB session, as of a version or time; returns the version it shows."""

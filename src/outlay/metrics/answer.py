@@ -97,7 +97,8 @@ def answer(ledger: Ledger, query: Query, settings: Settings, *, as_of: str | Non
     loads, quarantined, notices = _loads(ledger, facts.loads, version)
     if quarantined:
         left_out.append(LeftOut("quarantine", quarantined, "rows of these loads are in quarantine, whatever they were"))
-    if any(metric.is_money for metric in metrics) and len(facts.currencies) > 1:
+    money = any(metric.is_money for metric in metrics)
+    if money and len(facts.currencies) > 1:
         notes.append(f"The rows are billed in {', '.join(facts.currencies)}: figures are per currency, never added.")
     receipt = Receipt(
         metrics=metrics,
@@ -110,7 +111,7 @@ def answer(ledger: Ledger, query: Query, settings: Settings, *, as_of: str | Non
         window=(query.since, query.until),
         previous=query.previous,
         left_out=tuple(left_out),
-        notes=(*notes, *notices),
+        notes=(*notes, *notices) if money else tuple(notes),
         sql=compiled.sql,
         view=view,
     )
@@ -161,7 +162,7 @@ def _known(total: _Sum, aggregate: Aggregate) -> tuple[Decimal | None, str | Non
     if total.carried == 0 and total.lacking > 0:
         assert aggregate.column is not None
         word = _WORDS.get(aggregate.column, aggregate.column)
-        return None, f"no {word}: the {total.lacking:,} rows that should carry {aggregate.column} have none"
+        return None, f"no {word}: {total.lacking:,} rows should carry {aggregate.column}, and none does"
     return total.value, None
 
 

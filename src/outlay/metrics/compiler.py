@@ -135,7 +135,12 @@ def _facts_sql(shape: _Shape) -> str:
     rows = _selected(shape)
     grouped = rows.group_by(source=rows.x_Source, load=rows.x_LoadId, currency=rows.BillingCurrency)
     expression = grouped.aggregate(
-        rows=rows.count(), first=rows.ChargePeriodStart.min(), newest=rows.ChargePeriodEnd.max()
+        rows=rows.count(),
+        first=rows.ChargePeriodStart.min(),
+        # A purchase's charge period is its term, which ends in the future: it says nothing of how fresh the bill is.
+        newest=ibis.coalesce(
+            rows.ChargePeriodEnd.max(where=~rows.ChargeCategory.identical_to("Purchase")), rows.ChargePeriodStart.max()
+        ),
     )
     return str(ibis.to_sql(expression, dialect=_DIALECT))
 

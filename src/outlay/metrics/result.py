@@ -104,7 +104,7 @@ class Load:
 
 @dataclass(frozen=True, slots=True)
 class Freshness:
-    """First ChargePeriodStart and last ChargePeriodEnd of the rows, and the latest load they came by. Naive UTC."""
+    """First ChargePeriodStart, last ChargePeriodEnd (not of purchases: theirs is a term's end), and latest load."""
 
     oldest_charge: datetime | None
     newest_charge: datetime | None

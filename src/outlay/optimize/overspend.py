@@ -13,7 +13,7 @@ from typing import Any
 
 from outlay.config import Settings
 from outlay.ledger.engine.duckdb import session
-from outlay.money import plain
+from outlay.money import add_exactly, plain
 from outlay.optimize.bill_rates import share as share_of
 from outlay.optimize.detector import Detector
 from outlay.optimize.finding import Finding
@@ -51,8 +51,8 @@ class Overspend:
 
     @property
     def to_confirm(self) -> Decimal:
-        """Savings that wait for a confirmation outside the bill. Never added to ``overspend``."""
-        return sum((f.saving for f in self.findings if not f.counted and f.saving is not None), Decimal(0))
+        """At most this much more, once confirmed outside the bill (such leads may overlap). Never added to ``overspend``."""
+        return add_exactly(f.saving for f in self.findings if not f.counted and f.saving is not None)
 
     def share(self, amount: Decimal) -> Decimal | None:
         """``amount`` as a fraction of the AI cost, to 34 digits; None when there is no (positive) AI cost to take it of."""
@@ -71,6 +71,7 @@ class Overspend:
             "ai_cost": plain(totals.ai_cost),
             "ai_rows": totals.ai_rows,
             "cost_basis": self.basis,
+            "synthetic": self.synthetic,
             "overspend": plain(self.overspend),
             "to_confirm": plain(self.to_confirm),
             "findings": [_finding_json(finding) for finding in self.findings],
@@ -131,9 +132,9 @@ def overspend(
         findings = settle(candidates, costs, minimum=settings.overspend.minimum_saving)
         ordered = sorted(findings, key=lambda f: (not f.counted, -(f.saving or Decimal(-1)), f.id))
         return Overspend(
-            spend.totals, spend.basis, sum((f.saving or Decimal(0) for f in findings if f.counted), Decimal(0)), tuple(ordered),
+            spend.totals, spend.basis, add_exactly(f.saving or Decimal(0) for f in findings if f.counted), tuple(ordered),
             tuple(summarise(spend.problems)), spend.source.skipped, tuple(str(path) for path in spend.source.files),
-            round(time.monotonic() - started, 3), tuple(spend.days()), _slices(spend),
+            round(time.monotonic() - started, 3), tuple(spend.days()), _slices(spend), spend.source.synthetic,
         )
 
 

@@ -64,7 +64,16 @@ def cost_sql(degenerate: Sequence[str], billed: str, effective: str, provider: s
 def roll_up(connection: duckdb.DuckDBPyConnection, rows: AiRows, settings: Settings) -> None:
     """Create the tables ``lines``, ``hours`` and ``days`` from the table ``skus`` and the bills."""
     _lines(connection, rows, _tags(connection, rows, settings), settings.overspend)
+    _claim_for_ai(connection)
     _times(connection, rows)
+
+
+def _claim_for_ai(connection: duckdb.DuckDBPyConnection) -> None:
+    """Unused rows of a commitment of which AI took most are AI cost too, or the overspend would not be part of the AI cost."""
+    connection.execute(
+        "UPDATE lines SET is_ai = true, category = 'ai_other', workload = 'other' WHERE NOT is_ai AND commitment_status = 'Unused' "
+        "AND commitment_id IN (SELECT commitment_id FROM commitments WHERE used > 0 AND used_ai * 2 > used)"
+    )
 
 
 def _tags(connection: duckdb.DuckDBPyConnection, rows: AiRows, settings: Settings) -> dict[str, TagSpelling]:

@@ -2,12 +2,13 @@
 
 FOCUS marks the unused part of a commitment with ``CommitmentDiscountStatus = 'Unused'``; its EffectiveCost bought nothing. It is
 AI overspend when the row itself names an accelerator or an AI service, or when most of what the same commitment covered on
-this bill was AI; a commitment that mostly covers ordinary compute is listed and not counted as AI.
+this bill was AI; commitments that mostly cover ordinary compute are listed together and not counted.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable
+from decimal import Decimal
 
 from outlay.config import OverspendSettings
 from outlay.optimize.bill_rates import claim, evidence_of
@@ -26,31 +27,40 @@ class UnusedCommitments:
     rule = "CommitmentDiscountStatus is Unused: the EffectiveCost of these rows bought nothing."
 
     def find(self, spend: Spend, rates: RateBook, settings: OverspendSettings) -> Iterable[Candidate]:
-        """Unused rows grouped by commitment."""
+        """Unused rows by commitment; those outside AI together, as one thing to look at."""
         groups: dict[str | None, list[Line]] = {}
-        for line in spend.lines("commitment_status = 'Unused' AND cost > 0"):
+        for line in spend.lines("commitment_status = 'Unused' AND cost > 0 AND is_ai"):
             groups.setdefault(line.commitment_id, []).append(line)
         covered = {
-            row[0]: (row[1], row[2]) for row in spend.connection.execute("SELECT commitment_id, used, used_ai FROM commitments").fetchall()
+            row[0]: (row[1], row[2])
+            for row in spend.connection.execute("SELECT commitment_id, used, used_ai FROM commitments").fetchall()
         }
         for commitment, lines in groups.items():
-            used, used_ai = covered.get(commitment, (0, 0))
-            named = all(line.is_ai for line in lines)
-            is_ai = named or (used > 0 and used_ai * 2 > used)
-            cost = sum(line.cost for line in lines)
-            seen = (
-                "its own rows name an AI service or accelerator" if named
-                else f"AI took {used_ai / used:.0%} of what it covered" if used else "nothing on the bill shows that it covers AI"
+            used, used_ai = covered.get(commitment, (Decimal(0), Decimal(0)))
+            seen = f"AI took {used_ai / used:.0%} of what it covered" if used else "its own rows name an AI service or accelerator"
+            yield self._candidate(
+                spend, lines, commitment or "unnamed", f"Commitment {commitment or '(unnamed)'} partly unused",
+                f"Paid for and not used; {seen}.", "",
             )
-            yield Candidate(
-                id=f"{self.id}:{commitment or 'unnamed'}",
-                title=f"Commitment {commitment or '(unnamed)'} partly unused",
-                basis="EffectiveCost of the rows with CommitmentDiscountStatus Unused",
-                why=f"Paid for and not used; {seen}.",
-                confidence="high",
-                claims=tuple(claim(line, line.cost) for line in lines),
-                rows=sum(line.rows for line in lines),
-                cost=cost,  # type: ignore[arg-type]
-                evidence=evidence_of(spend, lines),
-                needs="" if is_ai else "that this commitment is meant for AI; its waste is real but not AI spend",
+        others = spend.lines("commitment_status = 'Unused' AND cost > 0 AND NOT is_ai")
+        if others:
+            count = len({line.commitment_id for line in others})
+            yield self._candidate(
+                spend, others, "outside-ai", f"{count} other {'commitment' if count == 1 else 'commitments'} partly unused",
+                "Paid for and not used; nothing on the bill shows that they cover AI.",
+                "whether they are meant for AI; the waste is real but not AI spend",
             )
+
+    def _candidate(self, spend: Spend, lines: list[Line], name: str, title: str, why: str, needs: str) -> Candidate:
+        return Candidate(
+            id=f"{self.id}:{name}",
+            title=title,
+            basis="EffectiveCost of the rows with CommitmentDiscountStatus Unused",
+            why=why,
+            confidence="low" if needs else "high",
+            claims=tuple(claim(line, line.cost) for line in lines),
+            rows=sum(line.rows for line in lines),
+            cost=sum((line.cost for line in lines), Decimal(0)),
+            evidence=evidence_of(spend, lines),
+            needs=needs,
+        )

@@ -1,11 +1,13 @@
 """The one picture of the report: AI cost over time, stacked by kind.
 
-Days are shown as days up to 120 of them, as weeks (from Monday) up to two years, as months beyond. The eight costliest kinds have a
-colour of their own, the rest is one grey series, and spend of which nothing says what it was for is always its own grey series: what is
-unknown must not look like an answer. A first or last bar that the window cuts is drawn paler, since it is not comparable.
+Days are shown as days up to 120 of them, as weeks (from Monday) up to two years, as months beyond. The eight
+costliest kinds have a colour of their own, the rest is one grey series, and spend of which nothing says what it was
+for is always its own grey series: what is unknown must not look like an answer. A first or last bar that the window
+cuts is drawn paler, since it is not comparable.
 
-Sums stay exact decimals; floats exist only inside the drawing. Colours are CSS variables that the page defines for light, dark and
-print, so one drawing serves all three; it is drawn once wide and once narrow, because text in a scaled drawing can't be read.
+Sums stay exact decimals; floats exist only inside the drawing. Colours are CSS variables that the page defines for
+light, dark and print, so one drawing serves all three; it is drawn once wide and once narrow, because text in a
+scaled drawing can't be read.
 """
 
 from __future__ import annotations
@@ -25,6 +27,7 @@ __all__ = ["Chart", "Period", "Series", "cost_chart", "draw"]
 _LARGEST_KINDS = 8
 _DAYS_AS_DAYS = 120
 _DAYS_AS_WEEKS = 731
+_DAYS_AS_DATES = 200
 _WIDE, _NARROW = (1000, 250), (350, 210)
 
 
@@ -62,7 +65,8 @@ class Chart:
 
 
 def cost_chart(days: Sequence[tuple[date, str, Decimal]], since: datetime, until: datetime) -> Chart | None:
-    """The chart of ``(day, kind, cost)`` in the window ``[since, until)``; None without a day."""
+    """The chart of ``(day, kind, cost)`` in the window ``[since, until)``; None when there was none."""
+    days = [one for one in days if one[2] != 0]
     if not days:
         return None
     first, last = days[0][0], days[-1][0]
@@ -76,7 +80,9 @@ def cost_chart(days: Sequence[tuple[date, str, Decimal]], since: datetime, until
     opened, closed = since.date(), (until - timedelta(microseconds=1)).date()
     periods = tuple(
         Period(
-            start, _end(start, grain), start < opened or _end(start, grain) - timedelta(days=1) > closed,
+            start,
+            _end(start, grain),
+            start < opened or _end(start, grain) - timedelta(days=1) > closed,
             tuple(add_exactly(costs) for costs in columns),
         )
         for start, columns in sorted(sums.items())
@@ -133,37 +139,62 @@ def draw(chart: Chart, currency: str, *, narrow: bool = False) -> str:
 
 
 def _specification(chart: Chart, currency: str, width: int, height: int) -> dict[str, Any]:
-    ticks = 4 if width < _WIDE[0] else 12
+    ticks = 4 if width < _WIDE[0] else 10
+    short = (chart.periods[-1].end - chart.periods[0].start).days <= _DAYS_AS_DATES
     x = {
-        "field": "start", "type": "temporal", "scale": {"type": "utc", "nice": False},
+        "field": "start",
+        "type": "temporal",
+        "scale": {"type": "utc", "nice": False},
         "axis": {
-            "title": None, "grid": False, "tickCount": ticks, "domainColor": "var(--line-strong)", "tickColor": "var(--line-strong)",
-            "labelFlush": True, "labelOverlap": True, "format": "%-d %b" if chart.grain == "day" else "%b %Y",
+            "title": None,
+            "grid": False,
+            "tickCount": ticks,
+            "domainColor": "var(--line-strong)",
+            "tickColor": "var(--line-strong)",
+            "labelFlush": True,
+            "labelOverlap": True,
+            "format": "%-d %b" if short else "%b %Y",
         },
     }
     y = {
-        "field": "low", "type": "quantitative", "scale": {"zero": True, "nice": True},
+        "field": "low",
+        "type": "quantitative",
+        "scale": {"zero": True, "nice": True},
         "axis": {
-            "title": None, "domain": False, "ticks": False, "gridColor": "var(--line)", "tickCount": 5,
+            "title": None,
+            "domain": False,
+            "ticks": False,
+            "gridColor": "var(--line)",
+            "tickCount": 5,
             "labelExpr": f"'{currency_symbol(currency)}' + replace(format(datum.value, '~s'), 'G', 'B')",
         },
     }
     slots = [series.slot for series in chart.series]
     return {
         "$schema": "https://vega.github.io/schema/vega-lite/v5.json",
-        "width": width, "height": height, "padding": {"left": 12, "right": 8, "top": 6, "bottom": 2},
+        "width": width,
+        "height": height,
+        "padding": {"left": 12, "right": 8, "top": 6, "bottom": 2},
         "data": {"values": _rectangles(chart)},
         "mark": {"type": "rect", "aria": False, "stroke": "var(--surface)", "strokeWidth": 0.6},
         "encoding": {
-            "x": x, "x2": {"field": "end"}, "y": y, "y2": {"field": "high"},
+            "x": x,
+            "x2": {"field": "end"},
+            "y": y,
+            "y2": {"field": "high"},
             "color": {
-                "field": "slot", "type": "nominal", "legend": None,
+                "field": "slot",
+                "type": "nominal",
+                "legend": None,
                 "scale": {"domain": slots, "range": [f"var(--series-{slot})" for slot in slots]},
             },
             "opacity": {"condition": {"test": "datum.partial", "value": 0.45}, "value": 1},
         },
         "config": {
-            "background": "transparent", "font": "sans-serif", "view": {"stroke": None}, "aria": False,
+            "background": "transparent",
+            "font": "sans-serif",
+            "view": {"stroke": None},
+            "aria": False,
             "axis": {"labelColor": "var(--muted)", "labelFontSize": 12},
         },
     }
@@ -182,10 +213,16 @@ def _rectangles(chart: Chart) -> list[dict[str, Any]]:
                 up += amount
             else:
                 down += amount
-            values.append({
-                "start": _milliseconds(period.start), "end": _milliseconds(period.end), "low": float(base), "high": float(base + amount),
-                "slot": series.slot, "partial": period.partial,
-            })
+            values.append(
+                {
+                    "start": _milliseconds(period.start),
+                    "end": _milliseconds(period.end),
+                    "low": float(base),
+                    "high": float(base + amount),
+                    "slot": series.slot,
+                    "partial": period.partial,
+                }
+            )
     return values
 
 

@@ -1,20 +1,21 @@
 """The overspend report as one HTML file: no network, no script, readable in ten years.
 
-Everything is inside: styles, the drawing, every figure with its exact value in ``data-value`` and its receipt in a fold. The page
-forbids itself any request and any script (Content-Security-Policy), since bills carry other people's text: a tag that holds HTML is
-shown as text, by escaping and by that policy. File names are shown without their folders, so that a report can be passed on.
+Everything is inside: styles, the drawing, every figure with its exact value in ``data-value`` and its receipt in a
+fold. The page forbids itself any request and any script (Content-Security-Policy), since bills carry other people's
+text: a tag that holds HTML is shown as text, by escaping and by that policy. File names are shown without their
+folders, so that a report can be passed on.
 """
 
 from __future__ import annotations
 
 import os
+import re
 import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 from functools import partial
 from pathlib import Path, PurePath
-from typing import Any
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
@@ -24,9 +25,20 @@ from outlay.errors import UsageError
 from outlay.money import add_exactly, plain
 from outlay.optimize.finding import Finding
 from outlay.optimize.overspend import Overspend, Slice
-from outlay.report.charts import cost_chart, draw
+from outlay.report.charts import Chart, cost_chart, draw
 from outlay.report.wording import (
-    about, amount, basis_text, clean, count, dates, headline, kept_out, percent, second_sentence, shortened, total,
+    about,
+    amount,
+    basis_text,
+    clean,
+    count,
+    dates,
+    headline,
+    kept_out,
+    percent,
+    second_sentence,
+    shortened,
+    total,
 )
 
 __all__ = ["write_overspend"]
@@ -36,6 +48,7 @@ _MAX_BARS = 8
 _SLICES = {"team": "By team", "model": "By model", "provider": "By provider"}
 _UNKNOWN_SLICES = {"untagged", "no provider"}
 _MARKS = {"high": "●●●", "medium": "●●○", "low": "●○○"}
+_DATE = re.compile(r"\d{1,2} [A-Z][a-z]{2} \d{4}")
 _NO_BREAK = "\N{NO-BREAK SPACE}"
 
 
@@ -52,15 +65,18 @@ class _Bar:
 def write_overspend(result: Overspend, path: Path, *, synthetic: bool = False) -> None:
     """Writes the report to ``path``, whole or not at all.
 
-    ``synthetic`` puts a banner on it: the figures are of no real company. Raises :class:`outlay.errors.MissingExtraError` without the
-    package that draws, and :class:`outlay.errors.UsageError` when ``path`` can't be written.
+    ``synthetic`` puts a banner on it: the figures are of no real company. Raises
+    :class:`outlay.errors.MissingExtraError` without the package that draws, and :class:`outlay.errors.UsageError`
+    when ``path`` can't be written.
     """
     page = _page(result, synthetic=synthetic)
     try:
         _replace(path, page)
     except OSError as error:
         raise UsageError(
-            f"the report can't be written ({error.strerror}).", where=str(path), hint="Name a file in a folder that exists."
+            f"the report can't be written ({error.strerror}).",
+            where=str(path),
+            hint="Name a file in a folder that exists.",
         ) from error
 
 
@@ -81,50 +97,83 @@ def _replace(path: Path, page: str) -> None:
 def _page(result: Overspend, *, synthetic: bool) -> str:
     currency = result.totals.currency
     environment = Environment(
-        loader=PackageLoader("outlay.report"), autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True,
+        loader=PackageLoader("outlay.report"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
         finalize=_finalize,
     )
     environment.filters |= {
-        "money": lambda value: _unbroken(amount(value, currency)), "about": lambda value: _unbroken(about(value, currency)),
-        "percent": lambda value: _unbroken(percent(value)), "exact": plain, "count": count, "unbroken": _unbroken, "of_ai": result.share, "shortened": partial(shortened, longest=60),
+        "money": lambda value: _unbroken(amount(value, currency)),
+        "about": lambda value: _unbroken(about(value, currency)),
+        "percent": lambda value: _unbroken(percent(value)),
+        "exact": plain,
+        "count": count,
+        "unbroken": _unbroken,
+        "dated": _dated,
+        "of_ai": result.share,
+        "shortened": partial(shortened, longest=60),
     }
     waiting = [finding for finding in result.findings if not finding.counted]
     chart = cost_chart(result.days, result.totals.since, result.totals.until)
     template = environment.get_template("overspend.html.j2")
     return template.render(
-        result=result, totals=result.totals, synthetic=synthetic, version=__version__,
+        result=result,
+        totals=result.totals,
+        synthetic=synthetic,
+        version=__version__,
         css=Markup(environment.loader.get_source(environment, "report.css")[0]) if environment.loader else "",  # noqa: S704
-        headline=headline(result), second_sentence=second_sentence(result), window=dates(result.totals.since, result.totals.until),
-        basis=basis_text(result), kept_out=kept_out(result), share=result.share(result.overspend), split=_split(result),
-        chart=chart, wide=_drawing(chart, currency, False), narrow=_drawing(chart, currency, True),
-        slices=[(name, title, _bars(result.slices[name])) for name, title in _SLICES.items() if result.slices.get(name)],
-        counted=[finding for finding in result.findings if finding.counted], waiting=waiting[:_MAX_TO_CONFIRM],
-        waiting_rest=waiting[_MAX_TO_CONFIRM:], waiting_rest_total=total(waiting[_MAX_TO_CONFIRM:]), facts=_facts, marks=_MARKS,
+        headline=headline(result),
+        second_sentence=second_sentence(result),
+        window=dates(result.totals.since, result.totals.until),
+        basis=basis_text(result),
+        kept_out=kept_out(result),
+        share=result.share(result.overspend),
+        split=_split(result),
+        chart=chart,
+        wide=_drawing(chart, currency, False),
+        narrow=_drawing(chart, currency, True),
+        slices=[
+            (name, title, _bars(result.slices[name])) for name, title in _SLICES.items() if result.slices.get(name)
+        ],
+        counted=[finding for finding in result.findings if finding.counted],
+        waiting=waiting[:_MAX_TO_CONFIRM],
+        waiting_rest=waiting[_MAX_TO_CONFIRM:],
+        waiting_rest_total=total(waiting[_MAX_TO_CONFIRM:]),
+        facts=_facts,
+        marks=_MARKS,
         files=[PurePath(name).name for name in result.files],
     )
 
 
-def _finalize(value: Any) -> Any:
+def _finalize(value: object) -> object:
     """Every string that a template prints, without the characters that hide or reorder text."""
     return clean(value) if isinstance(value, str) and not isinstance(value, Markup) else value
+
+
+def _dated(text: str) -> str:
+    """A sentence whose dates stay on one line."""
+    return _DATE.sub(lambda found: _unbroken(found[0]), text)
 
 
 def _unbroken(text: str) -> str:
     return text.replace(" ", _NO_BREAK)
 
 
-def _drawing(chart: Any, currency: str, narrow: bool) -> Markup:
+def _drawing(chart: Chart | None, currency: str, narrow: bool) -> Markup:
     return Markup("" if chart is None else draw(chart, currency, narrow=narrow))  # noqa: S704
 
 
 def _split(result: Overspend) -> list[tuple[str, str]]:
-    """The AI cost as one bar: what need not have been spent, what is to confirm (never wider than what is left), the rest."""
+    """The AI cost as one bar: overspend, what is to confirm (never wider than what is left), the rest."""
     cost = result.totals.ai_cost
-    if cost <= 0:
+    if cost <= 0 or (result.overspend <= 0 and result.to_confirm <= 0):
         return []
     over = min(max(result.overspend, Decimal(0)), cost)
     confirm = min(max(result.to_confirm, Decimal(0)), cost - over)
-    return [("overspend", _width(over, cost)), ("confirm", _width(confirm, cost)), ("rest", _width(cost - over - confirm, cost))]
+    parts = (("overspend", over), ("confirm", confirm), ("rest", cost - over - confirm))
+    return [(name, _width(part, cost)) for name, part in parts if part > 0]
 
 
 def _bars(slices: Sequence[Slice]) -> list[_Bar]:
@@ -150,5 +199,6 @@ def _width(part: Decimal, whole: Decimal) -> str:
 def _facts(finding: Finding) -> list[tuple[str, str]]:
     """What the detector noted beside the amounts, in words."""
     return [
-        (name.replace("_", " "), plain(value) if isinstance(value, Decimal) else str(value)) for name, value in finding.facts.items()
+        (name.replace("_", " "), plain(value) if isinstance(value, Decimal) else str(value))
+        for name, value in finding.facts.items()
     ]

@@ -1,7 +1,7 @@
 """``outlay overspend`` on a terminal: one sentence, then the reasons, then what could not be told.
 
-Laid out for 80 columns, and readable without colour: colour only repeats what a word already says. Text from the bill is never read
-as markup. Long lists are cut and say so; ``--json`` and ``--html`` have the rest.
+Laid out for 80 columns, and readable without colour: colour only repeats what a word already says. Text from the
+bill is never read as markup. Long lists are cut and say so; ``--json`` and ``--html`` have the rest.
 """
 
 from __future__ import annotations
@@ -15,7 +15,16 @@ from rich.text import Text
 from outlay.optimize.finding import Finding
 from outlay.optimize.overspend import Overspend
 from outlay.report.wording import (
-    amount, basis_text, clean, count, headline, kept_out, percent, second_sentence, shortened, total,
+    amount,
+    basis_text,
+    clean,
+    count,
+    headline,
+    kept_out,
+    percent,
+    second_sentence,
+    shortened,
+    total,
 )
 
 __all__ = ["show_overspend"]
@@ -44,7 +53,12 @@ def show_overspend(result: Overspend) -> None:
 
 def _table(title: str, saving: str, middle: str | None) -> Table:
     table = Table(
-        box=box.SIMPLE_HEAD, title=Text(f"\n{title}", style="bold"), title_justify="left", show_edge=False, pad_edge=False, expand=True,
+        box=box.SIMPLE_HEAD,
+        title=Text(f"\n{title}", style="bold"),
+        title_justify="left",
+        show_edge=False,
+        pad_edge=False,
+        expand=True,
     )
     table.add_column(saving, justify="right", no_wrap=True, min_width=13)
     if middle is not None:
@@ -59,14 +73,16 @@ def _counted_table(result: Overspend, findings: list[Finding]) -> Table:
     for finding in findings[:_MAX_COUNTED]:
         saving = finding.saving or total([])
         table.add_row(
-            Text(amount(saving, currency), style="bold red"), percent(result.share(saving)),
+            Text(amount(saving, currency), style="bold red"),
+            percent(result.share(saving)),
             _what(finding.title, f"{finding.confidence.capitalize()} confidence. {finding.why}"),
         )
     if rest := findings[_MAX_COUNTED:]:
         table.add_row(amount(total(rest), currency), percent(result.share(total(rest))), _more(len(rest)))
     table.add_section()
     table.add_row(
-        Text(amount(result.overspend, currency), style="bold"), percent(result.share(result.overspend)),
+        Text(amount(result.overspend, currency), style="bold"),
+        percent(result.share(result.overspend)),
         Text("of the AI cost, no amount counted twice", style="bold"),
     )
     return table
@@ -76,7 +92,11 @@ def _confirm_table(result: Overspend, findings: list[Finding]) -> Table:
     currency = result.totals.currency
     table = _table("To confirm, not counted", "Up to", None)
     for finding in findings[:_MAX_TO_CONFIRM]:
-        known = Text("rate unknown", style="dim") if finding.saving is None else Text(amount(finding.saving, currency), style="yellow")
+        known = (
+            Text("rate unknown", style="dim")
+            if finding.saving is None
+            else Text(amount(finding.saving, currency), style="yellow")
+        )
         detail = f"To confirm: {finding.needs}." if finding.needs else finding.why
         table.add_row(known, _what(finding.title, f"{finding.confidence.capitalize()} confidence. {detail}"))
     if rest := findings[_MAX_TO_CONFIRM:]:
@@ -105,13 +125,15 @@ def _show_remarks(console: Console, result: Overspend) -> None:
     if len(result.problems) > _MAX_PROBLEMS:
         remarks.append(f"  {len(result.problems) - _MAX_PROBLEMS} more kinds of problem (all of them with --json).")
     remarks += [
-        f"Not included: {count(rows, 'row')} in {currency}, {amount(billed, currency)} billed. Currencies are never added."
+        f"Not included: {count(rows, 'row')} in {currency}, {amount(billed, currency)} billed. "
+        "Currencies are never added."
         for currency, rows, billed in totals.others
     ]
     remarks += result.notes
+    read = totals.rows + sum(rows for _, rows, _ in totals.others) + kept_out(result)
     remarks.append(f"Cost basis: {basis_text(result)}.")
     remarks.append(
-        f"Read {count(totals.rows + kept_out(result), 'row')} of {count(len(result.files), 'file')} in {result.seconds:.1f} s; "
+        f"Read {count(read, 'row')} of {count(len(result.files), 'file')} in {result.seconds:.1f} s; "
         f"{totals.ai_rows:,} are AI. Nothing was loaded, nothing left this machine."
     )
     console.print()

@@ -1,8 +1,8 @@
 """The words and figures that the terminal and the HTML report share.
 
-An amount is rounded here, once, for reading: to cents in tables, to whole units in the sentence at the top when it is 1,000 or
-more. Text that comes from a bill (tags, resource names) is somebody else's: control characters in it could rewrite a terminal
-or turn a line around, so :func:`clean` makes them visible instead of passing them on.
+An amount is rounded here, once, for reading: to cents in tables, to whole units in the sentence at the top when it
+is 1,000 or more. Text that comes from a bill (tags, resource names) is somebody else's: control characters in it
+could rewrite a terminal or turn a line around, so :func:`clean` makes them visible instead of passing them on.
 """
 
 from __future__ import annotations
@@ -16,8 +16,23 @@ from outlay.optimize.finding import Finding
 from outlay.optimize.overspend import Overspend
 
 __all__ = [
-    "Piece", "about", "amount", "basis_text", "clean", "count", "currency_symbol", "dates", "day", "headline", "kept_out", "kind_label",
-    "percent", "second_sentence", "shortened", "total", "window",
+    "Piece",
+    "about",
+    "amount",
+    "basis_text",
+    "clean",
+    "count",
+    "currency_symbol",
+    "dates",
+    "day",
+    "headline",
+    "kept_out",
+    "kind_label",
+    "percent",
+    "second_sentence",
+    "shortened",
+    "total",
+    "window",
 ]
 
 Piece = tuple[str, str]
@@ -44,7 +59,8 @@ def clean(text: str) -> str:
 def shortened(text: str, longest: int = 44) -> str:
     """``text`` with the middle of each word over ``longest`` characters left out: resource ids differ at their ends."""
     return " ".join(
-        word if len(word) <= longest else f"{word[: longest // 3]}…{word[-(longest - longest // 3 - 1) :]}" for word in text.split(" ")
+        word if len(word) <= longest else f"{word[: longest // 3]}…{word[-(longest - longest // 3 - 1) :]}"
+        for word in text.split(" ")
     )
 
 
@@ -73,7 +89,7 @@ def currency_symbol(currency: str) -> str:
 def percent(fraction: Decimal | None, places: int = 1) -> str:
     """``0.0812`` as ``8.1 %``; what would be rounded to nothing is said to be below the last place; None is a dash."""
     if fraction is None:
-        return "–"
+        return "\N{EN DASH}"
     step = Decimal(1).scaleb(-places)
     value = (fraction * 100).quantize(step, rounding=ROUND_HALF_EVEN)
     if value == 0 and fraction > 0:
@@ -98,9 +114,9 @@ def window(since: datetime, until: datetime) -> str:
 
 
 def dates(since: datetime, until: datetime) -> str:
-    """The same as a label: ``1 Nov 2025 – 31 Oct 2026``."""
+    """The same as a label: ``1 Nov 2025 to 31 Oct 2026``."""
     first, last = _first_and_last(since, until)
-    return day(first) if last <= first else f"{day(first)} – {day(last)}"
+    return day(first) if last <= first else f"{day(first)} to {day(last)}"
 
 
 def _first_and_last(since: datetime, until: datetime) -> tuple[date, date]:
@@ -115,7 +131,11 @@ def headline(result: Overspend) -> list[Piece]:
     if totals.ai_rows == 0:
         return [(f"No AI spend was found on this bill ({count(totals.rows, 'row')} {when}).", "")]
     if totals.ai_cost <= 0:
-        return [("The AI rows of this bill add up to ", ""), (cost, "cost"), (f" {when}: credits outweigh the charges.", "")]
+        return [
+            ("The AI rows of this bill add up to ", ""),
+            (cost, "cost"),
+            (f" {when}: credits outweigh the charges.", ""),
+        ]
     opening: list[Piece] = [("Of ", ""), (cost, "cost"), (f" spent on AI {when}, ", "")]
     if result.overspend <= 0:
         return [*opening, ("nothing is shown by the bill itself to have been unnecessary.", "")]
@@ -135,8 +155,11 @@ def second_sentence(result: Overspend) -> str:
         return ""
     unknown = sum(finding.saving is None for finding in waiting)
     if result.to_confirm > 0:
+        more = "more " if result.overspend > 0 else ""
         tail = f"; {count(unknown, 'more finding')} cannot be priced yet" if unknown else ""
-        return f"Up to {about(result.to_confirm, result.totals.currency)} more depends on facts that no bill shows{tail}."
+        return (
+            f"Up to {about(result.to_confirm, result.totals.currency)} {more}depends on facts that no bill shows{tail}."
+        )
     return f"{count(len(waiting), 'finding')} to confirm, without a known rate."
 
 

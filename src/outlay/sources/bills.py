@@ -15,6 +15,7 @@ from pathlib import Path
 
 from outlay.errors import OutlayError, UnreadableError, UsageError, nearest
 from outlay.plugins import plugin_manager
+from outlay.sources.aws_manifest import superseded_in
 from outlay.sources.raw import RawFile, not_utf8, open_raw
 from outlay.sources.reader import Reader
 
@@ -81,7 +82,11 @@ def _in_folder(folder: Path, format_id: str | None) -> tuple[list[Found], list[s
         raise UsageError(f"holds more than {_MAX_FILES:,} files.", where=str(folder), hint="Give a narrower folder.")
     found: list[Found] = []
     skipped: list[str] = []
+    superseded = superseded_in(folder)
     for path in candidates:
+        if path in superseded:
+            skipped.append(f"{path}: not in its report's newest manifest")
+            continue
         if not path.name.lower().endswith(_DATA_SUFFIXES):
             skipped.append(f"{path}: not a data file")
             continue

@@ -37,8 +37,8 @@ __all__ = [
     "quarantine_sql",
     "register_skus",
     "sku_key",
-    "telling_columns",
     "tag_sql",
+    "telling_columns",
     "tokens_sql",
     "typed_sql",
     "workload_sql",
@@ -95,7 +95,7 @@ def _typed(bill: Bill, name: str, sql_type: str) -> str:
     if sql_type == MONEY_SQL:
         return _decimal(source, found)
     if sql_type.startswith("MAP"):
-        return source if found.startswith("MAP") else f"CAST(try_cast({source} AS JSON) AS {sql_type})"
+        return source if found.startswith("MAP") else f"try_cast(try_cast({source} AS JSON) AS {sql_type})"
     if found == "VARCHAR":
         return source
     return (
@@ -159,7 +159,7 @@ def _problem(bill: Bill) -> str:
     checks += [
         (f"{typed('BilledCost')} IS NULL", "missing-amount", "BilledCost"),
         (f"{currency} IS NULL", "missing-currency", "BillingCurrency"),
-        (f"length({currency}) <> 3 OR upper({currency}) <> {currency}", "bad-currency", "BillingCurrency"),
+        (f"NOT regexp_full_match({currency}, '[A-Z]{{3}}')", "bad-currency", "BillingCurrency"),
         (f"{typed('ChargePeriodStart')} IS NULL", "missing-time", "ChargePeriodStart"),
         (f"{typed('ChargePeriodEnd')} < {typed('ChargePeriodStart')}", "period-reversed", "ChargePeriodEnd"),
         (f"{typed('BillingPeriodEnd')} < {typed('BillingPeriodStart')}", "period-reversed", "BillingPeriodEnd"),
@@ -181,10 +181,12 @@ def typed_sql(
     only: Iterable[str] | None = None,
     extra: Mapping[str, str] | None = None,
     numbered: bool = True,
+    checked: bool = True,
 ) -> str:
     """SELECT of ``__row``, ``__problem`` and the typed FOCUS columns (all, or ``only`` those named) from ``clause``.
 
-    ``extra`` adds expressions over the raw columns; ``numbered`` is False for a relation without ``__row``.
+    ``extra`` adds expressions over the raw columns; ``numbered`` is False for a relation without ``__row``; ``checked`` is False
+    for a file whose every row is known to be good.
     """
     wanted = set(only) if only is not None else None
     fields = [
@@ -196,7 +198,8 @@ def typed_sql(
     fields += [f'{start} AS "BillingPeriodStart"', f'{end} AS "BillingPeriodEnd"']
     fields += [f"{sql} AS {identifier(name)}" for name, sql in (extra or {}).items()]
     row = "__row" if numbered else "CAST(NULL AS BIGINT) AS __row"
-    return f"SELECT {row}, {_problem(bill)} AS __problem, {', '.join(fields)} FROM {clause}"
+    problem = _problem(bill) if checked else "CAST(NULL AS VARCHAR)"
+    return f"SELECT {row}, {problem} AS __problem, {', '.join(fields)} FROM {clause}"
 
 
 def billing_period(bill: Bill) -> tuple[str, str]:

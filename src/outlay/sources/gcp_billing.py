@@ -1,29 +1,34 @@
 """Google Cloud's billing export: the detailed (or standard) usage cost table of BigQuery, exported to files.
 
-BigQuery's rows are nested, and files flatten them in three ways, all read here: JSON lines and Parquet keep ``service``,
-``usage`` or ``credits`` as they are; a CSV has them as JSON cells, or as one column a field (``service.description`` or
-``service_description``). One row in is one row out.
+BigQuery's rows are nested, and files flatten them in three ways, all read here: JSON lines and Parquet keep
+``service``, ``usage`` or ``credits`` as they are; a CSV has them as JSON cells, or as one column a field
+(``service.description`` or ``service_description``). One row in is one row out.
 
-**Costs.** ``cost`` is before credits, so BilledCost = cost + the sum of ``credits[].amount``; Google itself computes an
-invoice so. EffectiveCost is the same amount on every row, because the export amortises nothing and Google bills commitments
-as they run, with nothing upfront. Committed use discounts come in two models:
+**Costs.** ``cost`` is before credits, so BilledCost = cost + the sum of ``credits[].amount``; Google itself
+computes an invoice so. EffectiveCost is the same amount on every row, because the export amortises nothing
+and Google bills commitments as they run, with nothing upfront. Committed use discounts come in two models:
 
-- *credits* (resource-based commitments, which GPUs have; spend-based ones before 2026): usage is charged on demand and credited
-  back, and the fee is a row of its own (``Commitment v1: ...``). What a usage row's share of the fee is, the export does not
-  say. So the fee row, a Purchase, keeps its effective cost: FOCUS would put it on the usage, and 0 here would lose it from
-  every total. Nor does it say how much of such a commitment went unused.
-- *consumption models* (spend-based, since July 2025): usage is charged at the commitment's price, and the fee row is credited
-  for what was used (``FEE_UTILIZATION_OFFSET``). What is left of the fee is what went unused, and the row is read as that.
+- *credits* (resource-based commitments, which GPUs have; spend-based ones before 2026): usage is charged on
+  demand and credited back, and the fee is a row of its own (``Commitment v1: ...``). What a usage row's share
+  of the fee is, the export does not say. So the fee row, a Purchase, keeps its effective cost: FOCUS would
+  put it on the usage, and 0 here would lose it from every total. Nor does it say how much of such a
+  commitment went unused.
+- *consumption models* (spend-based, since July 2025): usage is charged at the commitment's price, and the fee
+  row is credited for what was used (``FEE_UTILIZATION_OFFSET``). What is left of the fee is what went unused,
+  and the row is read as that.
 
-ListCost is ``cost_at_list``; an export from before June 2023 has none, and then it is unknown. Promotional credits reduce the
-cost of a row like any other credit: usage that a start-up programme pays for costs 0 here.
+ListCost is ``cost_at_list``; an export from before June 2023 has none, and then it is unknown. A fee has none
+either: the usage that it pays for is listed on rows of its own, and a fee's own list price beside it would
+count twice. Promotional credits reduce the cost of a row like any other credit: usage that a start-up
+programme pays for costs 0 here.
 
-Traps: the invoice month (Pacific time) is not the month of usage; amounts are floats and are read as the shortest decimal that
-names them; CPU, memory and GPUs of one machine are rows of their own, and all carry its machine type; an export whose
-credits were unnested has a row for each credit, would count costs twice, and is refused.
+Traps: the invoice month (Pacific time) is not the month of usage; amounts are floats and are read as the
+shortest decimal that names them; CPU, memory and GPUs of one machine are rows of their own, and all carry its
+machine type; an export whose credits were unnested has a row for each credit, would count costs twice, and is
+refused.
 
-Sources: Google Cloud documentation, "Structure of Detailed data export", "Billing data and SKU updates for spend-based CUDs";
-FOCUS 1.4.
+Sources: Google Cloud documentation, "Structure of Detailed data export", "Billing data and SKU updates for
+spend-based CUDs"; FOCUS 1.4.
 """
 
 from __future__ import annotations
@@ -35,11 +40,11 @@ from outlay.ledger.engine.duckdb import identifier, literal
 from outlay.money import MONEY_SQL
 from outlay.sources.raw import RawFile
 from outlay.sources.reader import Format, RowMapping, column
-from outlay.sources.service_table import Field, service_lookup
+from outlay.sources.reference_table import reference_lookup
 
 __all__ = ["GcpBillingReader"]
 
-_SERVICES = "gcp_services.csv"
+_SERVICES = "gcp_services"
 _PAIRS = literal('[{"key":"VARCHAR","value":"VARCHAR"}]')
 _CREDITS = literal('[{"id":"VARCHAR","full_name":"VARCHAR","type":"VARCHAR","amount":"VARCHAR"}]')
 _BY_RESOURCE, _BY_SPEND, _OFFSET = (
@@ -47,8 +52,8 @@ _BY_RESOURCE, _BY_SPEND, _OFFSET = (
 )  # fmt: skip
 _MACHINE_PARTS = "(?i)gpu attached|instance (core|ram)|^nvidia|gpu slice"
 _NEEDED = (
-    "billing_account_id", "service.description", "sku.description", "usage_start_time", "usage_end_time", "invoice.month",
-    "cost", "currency", "credits", "usage.amount_in_pricing_units", "usage.pricing_unit",
+    "billing_account_id", "service.description", "sku.description", "usage_start_time", "usage_end_time",
+    "invoice.month", "cost", "currency", "credits", "usage.amount_in_pricing_units", "usage.pricing_unit",
 )  # fmt: skip
 
 
@@ -174,7 +179,9 @@ class _Cells:
     @property
     def is_at_commitment_price(self) -> str:
         """Usage charged by a consumption model other than the default one: at a commitment's price."""
-        return f"(NOT {self.is_fee} AND coalesce(lower({self.text('consumption_model.description')}) <> 'default', false))"
+        return (
+            f"(NOT {self.is_fee} AND coalesce(lower({self.text('consumption_model.description')}) <> 'default', false))"
+        )
 
     @property
     def is_covered(self) -> str:
@@ -205,16 +212,17 @@ def _net(cells: _Cells) -> str:
 
 def _costs(cells: _Cells) -> dict[str, str]:
     regular = f"{cells.cost_type} = 'regular'"
+    # cost is at the contract's prices, unless a consumption model already took a commitment's discount off it
+    default = cells.text("cost_at_effective_price_default")
+    charged = f"CASE WHEN NOT {cells.is_at_commitment_price} THEN {cells.text('cost')} END"
     costs = {
         "BilledCost": _net(cells),
         "EffectiveCost": _net(cells),
         "BillingCurrency": cells.text("currency"),
-        # cost is at the contract's prices, unless a consumption model already took a commitment's discount off it
-        "ContractedCost": f"""CASE WHEN {regular} THEN coalesce({cells.text("cost_at_effective_price_default")},
-            CASE WHEN NOT {cells.is_at_commitment_price} THEN {cells.text("cost")} END) END""",
+        "ContractedCost": f"CASE WHEN {regular} AND NOT {cells.is_fee} THEN coalesce({default}, {charged}) END",
     }
     if cells.has("cost_at_list"):
-        costs["ListCost"] = cells.text("cost_at_list")
+        costs["ListCost"] = f"CASE WHEN NOT {cells.is_fee} THEN {cells.text('cost_at_list')} END"
     return costs
 
 
@@ -224,14 +232,17 @@ def _control(cells: _Cells) -> dict[str, str]:
     net = f"CAST({cells.number('cost')} + coalesce(list_sum({amounts}), 0) AS VARCHAR)"
     control = {"BilledCost": net, "EffectiveCost": net}
     if cells.has("cost_at_list"):
-        control["ListCost"] = f"CAST({cells.number('cost_at_list')} AS VARCHAR)"
+        sku = cells.text("sku.description")
+        fee = f"starts_with(lower({sku}), 'commitment') OR contains({cells.text('credits')}, '{_OFFSET}')"
+        control["ListCost"] = f"if({fee}, NULL, CAST({cells.number('cost_at_list')} AS VARCHAR))"
     return control
 
 
 def _charge(cells: _Cells) -> dict[str, str]:
     month = cells.text("invoice.month")
     start = f"try_strptime({month} || '01', '%Y%m%d')"
-    usage = f"({cells.cost_type} = 'regular' AND NOT {cells.is_fee})"
+    regular = f"{cells.cost_type} = 'regular'"
+    usage = f"({regular} AND NOT {cells.is_fee})"
     return {
         "ChargePeriodStart": cells.time("usage_start_time"),
         "ChargePeriodEnd": cells.time("usage_end_time"),
@@ -241,11 +252,11 @@ def _charge(cells: _Cells) -> dict[str, str]:
             CASE WHEN {cells.is_fee} AND NOT {cells.is_offset_fee} THEN 'Purchase' ELSE 'Usage' END
             WHEN 'tax' THEN 'Tax' WHEN 'adjustment' THEN 'Adjustment' WHEN 'rounding_error' THEN 'Adjustment'
             ELSE {cells.text("cost_type")} END""",
-        "ChargeClass": f"CASE WHEN {cells.text('adjustment_info.type')} LIKE '%\\_CORRECTION' ESCAPE '\\' THEN 'Correction' END",
+        "ChargeClass": f"CASE WHEN ends_with({cells.text('adjustment_info.type')}, '_CORRECTION') THEN 'Correction' END",
         "ChargeDescription": cells.text("adjustment_info.description", "sku.description"),
         "ChargeFrequency": f"""CASE WHEN {usage} THEN 'Usage-Based' WHEN {cells.is_fee} THEN 'Recurring' END""",
-        "PricingQuantity": f"CASE WHEN {cells.cost_type} = 'regular' THEN {cells.text('usage.amount_in_pricing_units')} END",
-        "PricingUnit": f"CASE WHEN {cells.cost_type} = 'regular' THEN {cells.text('usage.pricing_unit')} END",
+        "PricingQuantity": f"CASE WHEN {regular} THEN {cells.text('usage.amount_in_pricing_units')} END",
+        "PricingUnit": f"CASE WHEN {regular} THEN {cells.text('usage.pricing_unit')} END",
         "ConsumedQuantity": f"CASE WHEN {usage} THEN {cells.text('usage.amount')} END",
         "ConsumedUnit": f"CASE WHEN {usage} THEN {cells.text('usage.unit')} END",
         "PricingCategory": f"""CASE WHEN {cells.cost_type} <> 'regular' THEN NULL
@@ -264,14 +275,17 @@ def _commitment(cells: _Cells) -> dict[str, str]:
     )
     unused = f"{cells.system_label('is_unused_reservation')} = 'true'"
     reservation = cells.system_label("reservation_name")
-    nearest = f"{cells.text('subscription.instance_id')}, {discounts}[1].id, {cells.text('consumption_model.id')}"
+    nearest = (
+        f"{cells.text('subscription.instance_id')}, nullif({discounts}[1].id, ''), {cells.text('consumption_model.id')}"
+    )
     return {
         "CommitmentDiscountId": f"CASE WHEN {about} THEN coalesce({nearest}) END",
-        "CommitmentDiscountName": f"CASE WHEN {about} THEN coalesce({discounts}[1].full_name, "
+        "CommitmentDiscountName": f"CASE WHEN {about} THEN coalesce(nullif({discounts}[1].full_name, ''), "
         f"if({cells.is_at_commitment_price}, {cells.text('consumption_model.description')}, NULL)) END",
         "CommitmentDiscountCategory": f"CASE WHEN {about} THEN if({spend}, 'Spend', 'Usage') END",
         "CommitmentDiscountType": f"CASE WHEN {about} THEN if({spend}, 'Spend-based CUD', 'Resource-based CUD') END",
-        "CommitmentDiscountStatus": f"CASE WHEN {cells.is_offset_fee} THEN 'Unused' WHEN {cells.is_covered} THEN 'Used' END",
+        "CommitmentDiscountStatus": f"""CASE WHEN {cells.is_offset_fee} THEN 'Unused'
+            WHEN {cells.is_covered} THEN 'Used' END""",
         "CapacityReservationId": reservation,
         "CapacityReservationStatus": f"CASE WHEN {unused} THEN 'Unused' WHEN {reservation} IS NOT NULL THEN 'Used' END",
     }
@@ -281,8 +295,8 @@ def _place(cells: _Cells) -> dict[str, str]:
     key = f"lower({cells.text('service.description')})"
     resource = cells.text("resource.global_name")
 
-    def known(field: Field) -> str:
-        return service_lookup(_SERVICES, field, key)
+    def known(field: str) -> str:
+        return reference_lookup(_SERVICES, field, key)
 
     return {
         "BillingAccountId": cells.text("billing_account_id"),
@@ -311,7 +325,7 @@ def _sku(cells: _Cells) -> dict[str, str]:
     tier = cells.text("price.tier_start_amount")
     return {
         "SkuId": cells.text("sku.id"),
-        "SkuPriceId": f"{cells.text('sku.id')} || '/' || {tier}",
+        "SkuPriceId": f"{cells.text('sku.id')} || '/' || regexp_replace({tier}, '\\.0+$', '')",
         "SkuMeter": sku,
         "SkuPriceDetails": f"""CASE WHEN {machine} IS NOT NULL AND regexp_matches({sku}, {literal(_MACHINE_PARTS)})
             THEN '{{"InstanceType": ' || CAST(to_json({machine}) AS VARCHAR) || '}}' END""",

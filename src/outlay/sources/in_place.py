@@ -23,13 +23,15 @@ if TYPE_CHECKING:
 
 __all__ = ["InPlace", "open_in_place"]
 
+_SYNTHETIC_MARK = "x_Synthetic"
+
 
 @dataclass(frozen=True, slots=True)
 class InPlace:
     """A relation over bills.
 
     ``sql`` is a SELECT, ``files[__file]`` names a row's file, ``versions`` what each was read as. ``map_tags`` are the Parquet
-    files and columns that hold tags as a MAP; ``other_tags`` the SELECTs whose tags are something else.
+    files and columns that hold tags as a MAP; ``synthetic`` whether a file says that it was generated; ``other_tags`` the SELECTs whose tags are something else.
     """
 
     sql: str
@@ -37,6 +39,7 @@ class InPlace:
     versions: tuple[str, ...]
     map_tags: tuple[tuple[Path, str], ...]
     other_tags: tuple[str, ...]
+    synthetic: bool
     notices: tuple[Problem, ...]
     skipped: tuple[str, ...]
 
@@ -112,6 +115,7 @@ def open_in_place(
         tuple(versions),
         tuple(map_tags),
         tuple(other_tags),
+        any(one.raw.find(_SYNTHETIC_MARK) is not None for one in found),
         tuple(notices),
         (*skipped, *copies),
     )

@@ -19,6 +19,7 @@ import hashlib
 import json
 import os
 import time
+import uuid
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from decimal import Decimal
@@ -151,9 +152,7 @@ def load(
             progress("reconciling")
             _reconcile(connection, ledger, parts)
     except BaseException:
-        for path in written:
-            with contextlib.suppress(OSError):
-                path.unlink()
+        _remove(written)
         raise
     _write_quarantine(ledger, load_id, parts)
     scopes = sorted({Scope(source or source_slug(m.account), m.month) for part in parts for m in part.seen.months})
@@ -168,7 +167,11 @@ def load(
         }
 
     progress("committing")
-    version, removed = ledger.replace([f for part in parts for f in part.written], scopes, facts)
+    committed = ledger.replace([f for part in parts for f in part.written], scopes, facts)
+    if committed is None:  # another process loaded the same content while this one read it
+        _remove(written)
+        return LoadReport(load_id, False, ledger.table().version(), reports, 0, tuple(notes))
+    version, removed = committed
     replaced = sum(removed.values())
     if replaced:
         notes.append(
@@ -176,6 +179,12 @@ def load(
             f"the ledger as it was is version {version - 1} (--as-of {version - 1})."
         )
     return LoadReport(load_id, True, version, reports, replaced, tuple(notes))
+
+
+def _remove(written: Sequence[Path]) -> None:
+    for path in written:
+        with contextlib.suppress(OSError):
+            path.unlink()
 
 
 def _without_copies(found: Sequence[Found]) -> tuple[list[Found], list[str], list[str]]:
@@ -279,7 +288,9 @@ def _write(
     if not seen.good_rows:
         return
     scopes = sorted({Scope(source or source_slug(m.account), m.month) for m in seen.months})
-    typed = typed_sql(part.bill, register(connection, part.bill.raw))
+    # The survey saw every row through the other parser: where none was bad, none need be asked again; rows and sums must agree.
+    checked = seen.good_rows < seen.rows
+    typed = typed_sql(part.bill, register(connection, part.bill.raw), checked=checked)
     sql = costs_sql(
         typed,
         "skus",
@@ -294,7 +305,7 @@ def _write(
     if len(scopes) == 1:
         folder = root / _folder(scopes[0])
         folder.mkdir(parents=True, exist_ok=True)
-        target = folder / f"part-{load_id}-{number}-{os.getpid()}.parquet"
+        target = folder / f"part-{load_id}-{number}-{uuid.uuid4().hex}.parquet"
         written.append(target)
         dropped = ", ".join(identifier(name) for name in PARTITION_COLUMNS)
         rows = connection.execute(
