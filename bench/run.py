@@ -87,7 +87,9 @@ def bills(data: Path, rows: int, file_format: str) -> Path:
             "import sys; from pathlib import Path; from outlay.demo.company import generate; "
             "generate(Path(sys.argv[1]), rows=int(sys.argv[2]), file_format=sys.argv[3])"
         )
-        subprocess.run([sys.executable, "-c", code, str(folder), str(rows), file_format], check=True, stderr=subprocess.DEVNULL)
+        subprocess.run(
+            [sys.executable, "-c", code, str(folder), str(rows), file_format], check=True, stderr=subprocess.DEVNULL
+        )
         shutil.rmtree(folder / "restated")
     return folder
 

@@ -28,9 +28,8 @@ def test_a_sum_is_the_same_in_any_order(amounts: list[Decimal], chance: random.R
 
 @given(st.lists(AMOUNTS, max_size=50))
 def test_a_sum_is_what_whole_numbers_of_the_last_decimal_add_up_to(amounts: list[Decimal]) -> None:
-    scaled = sum(int(amount.scaleb(18)) for amount in amounts)
-
     with localcontext(prec=100):
+        scaled = sum(int(amount.scaleb(18)) for amount in amounts)
         assert add_exactly(amounts) == Decimal(scaled).scaleb(-18)
 
 

@@ -212,6 +212,7 @@ def test_focus_rules_hold(ai: Made) -> None:
             assert row[name] is None or row[name] in values, name
         is_usage, unused = row["ChargeCategory"] == "Usage", row["CommitmentDiscountStatus"] == "Unused"
         assert (row["ConsumedQuantity"] is not None) == (is_usage and not unused)
+        assert row["ConsumedUnit"] is None or row["ConsumedQuantity"] is not None
         assert (row["PricingQuantity"] is not None) == (row["ChargeCategory"] in ("Usage", "Purchase"))
         if is_usage:
             assert (row["CommitmentDiscountStatus"] is None) == (row["CommitmentDiscountId"] is None)

@@ -13,7 +13,9 @@ _FOLDER = Path("outlay-demo")
 
 
 @click.command("demo", epilog="Example: outlay demo --rows 50000")
-@click.option("--rows", type=click.IntRange(min=1_000), default=50_000, show_default=True, help="Rows of the synthetic bills.")
+@click.option(
+    "--rows", type=click.IntRange(min=1_000), default=50_000, show_default=True, help="Rows of the synthetic bills."
+)
 @common_options
 def command(rows: int, common: Common) -> None:
     """Build a demo ledger and show what was spent and overspent.
@@ -57,7 +59,9 @@ def _show(made: Any, figures: Any, ledger: Path) -> None:
         "files and ledger are equal to the last digit."
     )
     if made.restatement.changed:
-        console.print(f"Then its provider restated a month: {made.restatement.rows_replaced:,} rows were replaced in one commit.")
+        console.print(
+            f"Then its provider restated a month: {made.restatement.rows_replaced:,} rows were replaced in one commit."
+        )
     console.print("\n[bold]SYNTHETIC COMPANY (generated, not a real bill)[/bold]\n")
     show_overspend(made.overspend)
     console.print()

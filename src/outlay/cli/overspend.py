@@ -12,10 +12,21 @@ from outlay.cli.common import Common, common_options, progress, say, show_json
 @click.command("overspend", epilog="Example: outlay overspend exports/ --html report.html")
 @click.argument("bills", nargs=-1, required=True, type=click.Path(path_type=Path))
 @click.option("--html", type=click.Path(path_type=Path), help="Also write the report as one self-contained HTML file.")
-@click.option("--prices", type=click.Path(path_type=Path), help="Price file (CSV) with rates the bill does not show; it wins over the bill.")
-@click.option("--as", "format_id", metavar="FORMAT", help="Format id (see `outlay sources`); detected from the content unless given.")
+@click.option(
+    "--prices",
+    type=click.Path(path_type=Path),
+    help="Price file (CSV) with rates the bill does not show; it wins over the bill.",
+)
+@click.option(
+    "--as",
+    "format_id",
+    metavar="FORMAT",
+    help="Format id (see `outlay sources`); detected from the content unless given.",
+)
 @common_options
-def command(bills: tuple[Path, ...], html: Path | None, prices: Path | None, format_id: str | None, common: Common) -> None:
+def command(
+    bills: tuple[Path, ...], html: Path | None, prices: Path | None, format_id: str | None, common: Common
+) -> None:
     """Read bills in place: what was spent on AI, what of it is overspend, and why.
 
     Files or folders, in any supported format; nothing is loaded and nothing leaves this machine.

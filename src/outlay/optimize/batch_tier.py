@@ -29,7 +29,9 @@ class BatchTier:
 
     id = "batch-tier"
     order = 70
-    rule = "Standard-tier tokens of a use case that can wait, at the batch price of the same model; counted when tagged."
+    rule = (
+        "Standard-tier tokens of a use case that can wait, at the batch price of the same model; counted when tagged."
+    )
 
     def find(self, spend: Spend, rates: RateBook, settings: OverspendSettings) -> Iterable[Candidate]:
         """Deferrable tokens by team, use case and model."""
@@ -45,7 +47,13 @@ class BatchTier:
         for (team, use_case, model, provider, tagged), lines in sorted(groups.items(), key=str):
             prices = {
                 direction: token_rate(
-                    spend, rates, model, provider=provider, direction=direction, tier="batch", kind=f"batch_{direction.lower()}"
+                    spend,
+                    rates,
+                    model,
+                    provider=provider,
+                    direction=direction,
+                    tier="batch",
+                    kind=f"batch_{direction.lower()}",
                 )
                 for direction in ("Input", "Output")
             }
@@ -63,7 +71,8 @@ class BatchTier:
             yield Candidate(
                 id=f"{self.id}:{team}:{use_case}:{model}",
                 title=f"{team} / {use_case} pays on-demand prices for {model}",
-                basis=f"its tokens at the batch price: {said} per 1M ({next(iter(known.values())).origin})" if known
+                basis=f"its tokens at the batch price: {said} per 1M ({next(iter(known.values())).origin})"
+                if known
                 else "rate unknown: no batch rows of this model on the bill",
                 why="Tagged as able to wait." if tagged else f"Its name ('{use_case}') suggests that it can wait.",
                 confidence="high" if tagged else "low",

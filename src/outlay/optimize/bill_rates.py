@@ -55,7 +55,10 @@ def gpu_rate(spend: Spend, rates: RateBook, kind: str, instance_type: str, regio
     named = rates.find(kind, instance_type, currency=spend.currency, region=region, on=spend.totals.until.date())
     if named is not None:
         return UnitRate(named.unit_price, f"price file ({named.source or 'no source given'})")
-    for where, origin in ((" AND region IS NOT DISTINCT FROM ?", f"this bill, {region}"), ("", "this bill, other regions")):
+    for where, origin in (
+        (" AND region IS NOT DISTINCT FROM ?", f"this bill, {region}"),
+        ("", "this bill, other regions"),
+    ):
         row = spend.connection.execute(
             f"SELECT sum(cost), sum(gpu_hours) FROM lines WHERE instance_type = ? AND gpu_hours > 0 AND cost > 0 AND {_GPU_WHERE[kind]}{where}",
             [instance_type, region] if where else [instance_type],
@@ -66,7 +69,14 @@ def gpu_rate(spend: Spend, rates: RateBook, kind: str, instance_type: str, regio
 
 
 def token_rate(
-    spend: Spend, rates: RateBook, model: str, *, provider: str | None, direction: str, cache_action: str | None = None, tier: str | None = None,
+    spend: Spend,
+    rates: RateBook,
+    model: str,
+    *,
+    provider: str | None,
+    direction: str,
+    cache_action: str | None = None,
+    tier: str | None = None,
     kind: str | None = None,
 ) -> UnitRate | None:
     """Price of 1,000,000 tokens of a model's meter as this bill pays it, or as the price file says under ``kind``."""
@@ -90,9 +100,14 @@ def evidence_of(spend: Spend, lines: Iterable[Line]) -> tuple[Evidence, ...]:
     for line in ordered:
         file, row = spend.place(line.example)
         what = " / ".join(
-            part for part in (
-                line.resource or line.model or line.instance_type or line.commitment_id or line.service, line.region, line.team, line.use_case
-            ) if part
+            part
+            for part in (
+                line.resource or line.model or line.instance_type or line.commitment_id or line.service,
+                line.region,
+                line.team,
+                line.use_case,
+            )
+            if part
         )
         found.append(Evidence(what or "row", line.rows, line.cost, file, row))
     return tuple(found)

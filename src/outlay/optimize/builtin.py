@@ -24,6 +24,12 @@ def outlay_detectors() -> Sequence[Detector]:
     from outlay.optimize.unused_commitments import UnusedCommitments
 
     return [
-        UnusedCommitments(), IdleProvisioned(), NonProductionHours(), OlderGeneration(), InterruptibleTraining(),
-        SteadyOnDemand(), BatchTier(), PromptCaching(),
+        UnusedCommitments(),
+        IdleProvisioned(),
+        NonProductionHours(),
+        OlderGeneration(),
+        InterruptibleTraining(),
+        SteadyOnDemand(),
+        BatchTier(),
+        PromptCaching(),
     ]

@@ -28,7 +28,9 @@ class IdleProvisioned:
 
     def find(self, spend: Spend, rates: RateBook, settings: OverspendSettings) -> Iterable[Candidate]:
         """Idle capacity by service and resource."""
-        idle = spend.lines("is_ai AND capacity_status = 'Unused' AND commitment_status IS DISTINCT FROM 'Unused' AND cost > 0")
+        idle = spend.lines(
+            "is_ai AND capacity_status = 'Unused' AND commitment_status IS DISTINCT FROM 'Unused' AND cost > 0"
+        )
         for name, lines in _by_resource(idle).items():
             yield Candidate(
                 id=f"{self.id}:{name}",

@@ -33,25 +33,36 @@ class InterruptibleTraining:
         for line in spend.lines(
             "workload = 'training' AND gpu_hours > 0 AND pricing_category = 'Standard' AND commitment_status IS NULL AND cost > 0"
         ):
-            groups.setdefault((line.instance_type or line.gpu_type or "GPU", line.region, line.interruptible), []).append(line)
+            groups.setdefault(
+                (line.instance_type or line.gpu_type or "GPU", line.region, line.interruptible), []
+            ).append(line)
         for (item, region, tagged), lines in sorted(groups.items(), key=lambda group: str(group[0])):
             hours = sum((line.gpu_hours or Decimal(0) for line in lines), Decimal(0))
             cost = sum((line.cost for line in lines), Decimal(0))
             rate = gpu_rate(spend, rates, "spot", item, region)
-            claims = () if rate is None else tuple(
-                claim(line, line.cost - (line.gpu_hours or Decimal(0)) * rate.unit_price) for line in lines
+            claims = (
+                ()
+                if rate is None
+                else tuple(claim(line, line.cost - (line.gpu_hours or Decimal(0)) * rate.unit_price) for line in lines)
             )
             if rate is not None and not any(one.amount for one in claims):
                 continue
-            needs = "" if tagged else "that these runs write checkpoints and may be interrupted (tag them interruptible=true)"
+            needs = (
+                ""
+                if tagged
+                else "that these runs write checkpoints and may be interrupted (tag them interruptible=true)"
+            )
             yield Candidate(
                 id=f"{self.id}:{item}:{region or 'any'}:{'tagged' if tagged else 'untagged'}",
                 title=f"Training on on-demand {item}" + (f" in {region}" if region else ""),
                 basis=(
                     f"{hours:.0f} GPU-hours at their cost less the spot rate {rate.unit_price:.4f} a GPU-hour ({rate.origin}); work lost to "
-                    "interruptions not subtracted" if rate else "rate unknown: no spot rows of this type on the bill"
+                    "interruptions not subtracted"
+                    if rate
+                    else "rate unknown: no spot rows of this type on the bill"
                 ),
-                why="Training that can be interrupted need not pay the on-demand price." if tagged
+                why="Training that can be interrupted need not pay the on-demand price."
+                if tagged
                 else "Training usually can be interrupted; nothing on the bill says whether this can.",
                 confidence="medium" if tagged else "low",
                 claims=claims,

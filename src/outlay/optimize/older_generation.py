@@ -38,7 +38,8 @@ class OlderGeneration:
         ):
             groups.setdefault((line.gpu_type or "", line.instance_type or "", line.region), []).append(line)
         on_bill = {
-            (row[0], row[1]) for row in spend.connection.execute(
+            (row[0], row[1])
+            for row in spend.connection.execute(
                 "SELECT DISTINCT gpu_type, instance_type FROM lines WHERE gpu_hours > 0 AND instance_type IS NOT NULL"
             ).fetchall()
         }
@@ -54,7 +55,9 @@ class OlderGeneration:
                 basis=f"GPU-hours at their cost less {rate.unit_price:.4f} a GPU-hour for {successor} ({rate.origin}); no speed-up assumed",
                 why=f"{gpu} is paid at {own.unit_price:.4f} a GPU-hour; a newer card with as much memory is cheaper on this bill.",
                 confidence="medium",
-                claims=tuple(claim(line, line.cost - (line.gpu_hours or Decimal(0)) * rate.unit_price) for line in lines),
+                claims=tuple(
+                    claim(line, line.cost - (line.gpu_hours or Decimal(0)) * rate.unit_price) for line in lines
+                ),
                 rows=sum(line.rows for line in lines),
                 cost=sum((line.cost for line in lines), Decimal(0)),
                 evidence=evidence_of(spend, lines),

@@ -48,6 +48,7 @@ class Overspend:
     seconds: float
     days: tuple[tuple[date, str, Decimal], ...]
     slices: dict[str, tuple[Slice, ...]]
+    synthetic: bool = False
 
     @property
     def to_confirm(self) -> Decimal:
@@ -76,11 +77,19 @@ class Overspend:
             "to_confirm": plain(self.to_confirm),
             "findings": [_finding_json(finding) for finding in self.findings],
             "problems": [
-                {"source": p.source, "code": p.code, "message": p.message, "hint": p.hint, "count": p.count, "first_line": p.first_line}
+                {
+                    "source": p.source,
+                    "code": p.code,
+                    "message": p.message,
+                    "hint": p.hint,
+                    "count": p.count,
+                    "first_line": p.first_line,
+                }
                 for p in self.problems
             ],
             "other_currencies": [
-                {"currency": currency, "rows": rows, "billed_cost": plain(billed)} for currency, rows, billed in totals.others
+                {"currency": currency, "rows": rows, "billed_cost": plain(billed)}
+                for currency, rows, billed in totals.others
             ],
             "files": list(self.files),
             "notes": list(self.notes),
@@ -101,7 +110,8 @@ def _finding_json(finding: Finding) -> dict[str, Any]:
         "why": finding.why,
         "to_confirm": finding.needs or None,
         "evidence": [
-            {"what": e.what, "rows": e.rows, "cost": plain(e.cost), "file": e.file, "row": e.row} for e in finding.evidence
+            {"what": e.what, "rows": e.rows, "cost": plain(e.cost), "file": e.file, "row": e.row}
+            for e in finding.evidence
         ],
         "facts": {k: plain(v) if isinstance(v, Decimal) else v for k, v in finding.facts.items()},
     }
@@ -114,7 +124,11 @@ def detectors() -> list[Detector]:
 
 
 def overspend(
-    paths: Sequence[Path], settings: Settings, rates: RateBook, *, format_id: str | None = None,
+    paths: Sequence[Path],
+    settings: Settings,
+    rates: RateBook,
+    *,
+    format_id: str | None = None,
     progress: Callable[[str], None] = lambda _: None,
 ) -> Overspend:
     """Read bills in place and answer. Nothing is loaded, nothing is written but temporary files."""
@@ -132,27 +146,44 @@ def overspend(
         findings = settle(candidates, costs, minimum=settings.overspend.minimum_saving)
         ordered = sorted(findings, key=lambda f: (not f.counted, -(f.saving or Decimal(-1)), f.id))
         return Overspend(
-            spend.totals, spend.basis, add_exactly(f.saving or Decimal(0) for f in findings if f.counted), tuple(ordered),
-            tuple(summarise(spend.problems)), spend.source.skipped, tuple(str(path) for path in spend.source.files),
-            round(time.monotonic() - started, 3), tuple(spend.days()), _slices(spend), spend.source.synthetic,
+            spend.totals,
+            spend.basis,
+            add_exactly(f.saving or Decimal(0) for f in findings if f.counted),
+            tuple(ordered),
+            tuple(summarise(spend.problems)),
+            spend.source.skipped,
+            tuple(str(path) for path in spend.source.files),
+            round(time.monotonic() - started, 3),
+            tuple(spend.days()),
+            _slices(spend),
+            spend.source.synthetic,
         )
 
 
 def _costs(spend: Spend, lines: set[int]) -> dict[int, Decimal]:
     if not lines:
         return {}
-    return dict(spend.connection.execute("SELECT line, cost FROM lines").fetchall()) if len(lines) > 1000 else {
-        row[0]: row[1] for row in spend.connection.execute(
-            f"SELECT line, cost FROM lines WHERE line IN ({', '.join(map(str, sorted(lines)))})"
-        ).fetchall()
-    }
+    return (
+        dict(spend.connection.execute("SELECT line, cost FROM lines").fetchall())
+        if len(lines) > 1000
+        else {
+            row[0]: row[1]
+            for row in spend.connection.execute(
+                f"SELECT line, cost FROM lines WHERE line IN ({', '.join(map(str, sorted(lines)))})"
+            ).fetchall()
+        }
+    )
 
 
 def _slices(spend: Spend) -> dict[str, tuple[Slice, ...]]:
     """AI cost by the dimensions that the report shows; rows without a value are their own slice, named so."""
     dimensions = {
-        "provider": ("provider", "no provider"), "kind": ("category", "other AI"), "workload": ("workload", "other"),
-        "team": ("team", "untagged"), "model": ("model", "no model (GPUs, platforms)"), "gpu": ("gpu_type", "no GPU"),
+        "provider": ("provider", "no provider"),
+        "kind": ("category", "other AI"),
+        "workload": ("workload", "other"),
+        "team": ("team", "untagged"),
+        "model": ("model", "no model (GPUs, platforms)"),
+        "gpu": ("gpu_type", "no GPU"),
     }
     slices = {}
     for name, (column, missing) in dimensions.items():

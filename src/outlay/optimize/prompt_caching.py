@@ -37,8 +37,12 @@ class PromptCaching:
             owner = (line.team or "no team", line.use_case or "no use case")
             models.setdefault((line.provider, line.model or ""), {}).setdefault(owner, []).append(line)
         for (provider, model), owners in sorted(models.items(), key=str):
-            read = token_rate(spend, rates, model, provider=provider, direction="Input", cache_action="Read", kind="cache_read")
-            full = token_rate(spend, rates, model, provider=provider, direction="Input", cache_action="Uncached", tier="standard")
+            read = token_rate(
+                spend, rates, model, provider=provider, direction="Input", cache_action="Read", kind="cache_read"
+            )
+            full = token_rate(
+                spend, rates, model, provider=provider, direction="Input", cache_action="Uncached", tier="standard"
+            )
             if read is None or full is None or read.unit_price >= full.unit_price:
                 continue
             shares = {owner: _cached_share(lines) for owner, lines in owners.items()}
@@ -48,7 +52,11 @@ class PromptCaching:
             for (team, use_case), lines in sorted(owners.items()):
                 if shares[team, use_case] * 2 >= best:
                     continue
-                uncached = [line for line in lines if line.cache_action == "Uncached" and (line.tier or "standard") == "standard"]
+                uncached = [
+                    line
+                    for line in lines
+                    if line.cache_action == "Uncached" and (line.tier or "standard") == "standard"
+                ]
                 if not uncached:
                     continue
                 gain = best - shares[team, use_case]

@@ -56,9 +56,7 @@ def cost_sql(degenerate: Sequence[str], billed: str, effective: str, provider: s
     if not degenerate:
         return f"coalesce({effective}, {billed})"
     names = ", ".join(literal(name) for name in degenerate)
-    return (
-        f"CASE WHEN coalesce({provider}, '(no provider)') IN ({names}) THEN {billed} ELSE coalesce({effective}, {billed}) END"
-    )
+    return f"CASE WHEN coalesce({provider}, '(no provider)') IN ({names}) THEN {billed} ELSE coalesce({effective}, {billed}) END"
 
 
 def roll_up(connection: duckdb.DuckDBPyConnection, rows: AiRows, settings: Settings) -> None:
@@ -81,8 +79,11 @@ def _tags(connection: duckdb.DuckDBPyConnection, rows: AiRows, settings: Setting
     allocation, workload = spellings(settings.tags, keys)
     spelt = {spelling.tag: spelling for spelling in allocation} | {"workload": workload}
     for tag, names in {
-        "team": ("team",), "use_case": ("use_case",), "environment": ("environment",),
-        "interruptible": _INTERRUPTIBLE_KEYS, "latency": _LATENCY_KEYS,
+        "team": ("team",),
+        "use_case": ("use_case",),
+        "environment": ("environment",),
+        "interruptible": _INTERRUPTIBLE_KEYS,
+        "latency": _LATENCY_KEYS,
     }.items():
         wanted = [_fold(name) for name in names]
         spelt.setdefault(tag, TagSpelling(tag, tuple(sorted(key for key in keys if _fold(key) in wanted))))
@@ -125,13 +126,13 @@ def _lines(
     connection.execute(
         f"""CREATE OR REPLACE TEMP TABLE lines AS SELECT row_number() OVER (ORDER BY t.cost DESC, t.example) AS line,
             s."ServiceProviderName" AS provider, s."ServiceName" AS service, s.x_AiCategory AS category,
-            CASE WHEN s.x_IsAi THEN coalesce({workload_value_sql(tag['workload'])}, s.x_SkuWorkload, 'other') END AS workload,
+            CASE WHEN s.x_IsAi THEN coalesce({workload_value_sql(tag["workload"])}, s.x_SkuWorkload, 'other') END AS workload,
             s.x_ModelId AS model, s.x_TokenDirection AS direction, s.x_TokenCacheAction AS cache_action, s.x_ServiceTier AS tier,
             s.x_InstanceType AS instance_type, s.x_GpuType AS gpu_type, t.region, t.pricing_category,
             t."ChargeCategory" AS charge_category, t.commitment_id, t."CommitmentDiscountStatus" AS commitment_status,
-            t."CapacityReservationStatus" AS capacity_status, t.resource, {tag['team']} AS team, {tag['use_case']} AS use_case,
-            {tag['environment']} AS environment, coalesce(lower({tag['interruptible']}) IN ({truths}), false) AS interruptible,
-            lower({tag['latency']}) AS latency, coalesce(s.x_IsAi, false) AS is_ai, t.rows, t.cost, t.billed,
+            t."CapacityReservationStatus" AS capacity_status, t.resource, {tag["team"]} AS team, {tag["use_case"]} AS use_case,
+            {tag["environment"]} AS environment, coalesce(lower({tag["interruptible"]}) IN ({truths}), false) AS interruptible,
+            lower({tag["latency"]}) AS latency, coalesce(s.x_IsAi, false) AS is_ai, t.rows, t.cost, t.billed,
             CAST({tokens_sql()} AS {MONEY_SQL}) AS tokens, CAST({gpu_hours_sql()} AS {MONEY_SQL}) AS gpu_hours,
             t.hourly_rows, t.off_hours_cost, t.first, t.last, date_diff('day', t.first, t.last) + 1 AS days, t.example
             FROM ({grouped}) t JOIN skus s ON t.sku = s.__sku"""
@@ -142,7 +143,7 @@ def _times(connection: duckdb.DuckDBPyConnection, rows: AiRows) -> None:
     """``hours`` (on-demand GPU hours of a pool, by hour) and ``days`` (AI cost by day), from one scan."""
     pool = (
         "s.x_GpuType IS NOT NULL AND s.x_GpuHoursPerUnit IS NOT NULL AND t.\"PricingCategory\" = 'Standard' "
-        "AND t.\"ChargeCategory\" = 'Usage' AND t.\"CommitmentDiscountStatus\" IS NULL "
+        'AND t."ChargeCategory" = \'Usage\' AND t."CommitmentDiscountStatus" IS NULL '
         "AND t.\"CapacityReservationStatus\" IS DISTINCT FROM 'Unused'"
     )
     start = 't."ChargePeriodStart"'
@@ -152,7 +153,7 @@ def _times(connection: duckdb.DuckDBPyConnection, rows: AiRows) -> None:
         count_if(t."ChargePeriodEnd" <= {start} + INTERVAL 1 HOUR) AS hourly_rows"""
     connection.execute(
         f"""CREATE OR REPLACE TEMP TABLE times AS SELECT t.*, s.* EXCLUDE (__sku)
-            FROM ({rows.sql(fields, 's.x_IsAi')} GROUP BY ALL) t JOIN skus s ON t.sku = s.__sku"""
+            FROM ({rows.sql(fields, "s.x_IsAi")} GROUP BY ALL) t JOIN skus s ON t.sku = s.__sku"""
     )
     connection.execute(
         f"""CREATE OR REPLACE TEMP TABLE hours AS SELECT "ServiceProviderName" AS provider, region, x_InstanceType AS instance_type,

@@ -17,7 +17,9 @@ from outlay.optimize.finding import Candidate, Finding
 __all__ = ["settle"]
 
 
-def settle(candidates: Sequence[tuple[str, Candidate]], costs: Mapping[int, Decimal], *, minimum: Decimal) -> list[Finding]:
+def settle(
+    candidates: Sequence[tuple[str, Candidate]], costs: Mapping[int, Decimal], *, minimum: Decimal
+) -> list[Finding]:
     """Findings in the order given, for ``(detector id, candidate)`` pairs and the cost of every line.
 
     Candidates whose settled saving is below ``minimum`` are dropped and take nothing. The sum of the counted savings is at most
@@ -33,7 +35,9 @@ def settle(candidates: Sequence[tuple[str, Candidate]], costs: Mapping[int, Deci
             if original > 0 and one.amount > 0:
                 left = remaining[one.line] - taken.get(one.line, Decimal(0))
                 part = min(one.amount, original)
-                taken[one.line] = taken.get(one.line, Decimal(0)) + min(left, money(part * share(remaining[one.line], original)))
+                taken[one.line] = taken.get(one.line, Decimal(0)) + min(
+                    left, money(part * share(remaining[one.line], original))
+                )
         saving = sum(taken.values(), Decimal(0))
         if candidate.amount_known and saving < minimum:
             continue
@@ -43,9 +47,20 @@ def settle(candidates: Sequence[tuple[str, Candidate]], costs: Mapping[int, Deci
         claimed = sum((one.amount for one in candidate.claims), Decimal(0))
         findings.append(
             Finding(
-                candidate.id, detector, candidate.title, saving if candidate.amount_known else None,
-                claimed if candidate.amount_known else None, counted, candidate.confidence, candidate.basis, candidate.why,
-                candidate.needs, candidate.rows, candidate.cost, candidate.evidence, candidate.facts,
+                candidate.id,
+                detector,
+                candidate.title,
+                saving if candidate.amount_known else None,
+                claimed if candidate.amount_known else None,
+                counted,
+                candidate.confidence,
+                candidate.basis,
+                candidate.why,
+                candidate.needs,
+                candidate.rows,
+                candidate.cost,
+                candidate.evidence,
+                candidate.facts,
             )
         )
     return findings

@@ -36,9 +36,23 @@ if TYPE_CHECKING:
 __all__ = ["Line", "Spend", "Totals", "read_spend"]
 
 _COLUMNS = (
-    *SKU_COLUMNS, "BillingCurrency", "BilledCost", "EffectiveCost", "ListCost", "ChargeCategory", "ChargePeriodStart", "ChargePeriodEnd",
-    "PricingCategory", "PricingQuantity", "ConsumedQuantity", "CommitmentDiscountId", "CommitmentDiscountStatus",
-    "CapacityReservationStatus", "RegionId", "ResourceId", "Tags",
+    *SKU_COLUMNS,
+    "BillingCurrency",
+    "BilledCost",
+    "EffectiveCost",
+    "ListCost",
+    "ChargeCategory",
+    "ChargePeriodStart",
+    "ChargePeriodEnd",
+    "PricingCategory",
+    "PricingQuantity",
+    "ConsumedQuantity",
+    "CommitmentDiscountId",
+    "CommitmentDiscountStatus",
+    "CapacityReservationStatus",
+    "RegionId",
+    "ResourceId",
+    "Tags",
 )
 _DEGENERATE_FROM = 5
 
@@ -109,7 +123,14 @@ _LINE_SQL = (
 class Spend:
     """The rollups, in temporary tables of one DuckDB session: ``lines``, ``hours``, ``days``."""
 
-    def __init__(self, connection: duckdb.DuckDBPyConnection, source: InPlace, totals: Totals, basis: str, problems: Sequence[Problem]) -> None:
+    def __init__(
+        self,
+        connection: duckdb.DuckDBPyConnection,
+        source: InPlace,
+        totals: Totals,
+        basis: str,
+        problems: Sequence[Problem],
+    ) -> None:
         self.connection = connection
         self.source = source
         self.totals = totals
@@ -136,8 +157,13 @@ class Spend:
 
 
 def read_spend(
-    connection: duckdb.DuckDBPyConnection, paths: Sequence[Path], settings: Settings, spill: Path, *,
-    format_id: str | None = None, progress: Callable[[str], None] = lambda _: None,
+    connection: duckdb.DuckDBPyConnection,
+    paths: Sequence[Path],
+    settings: Settings,
+    spill: Path,
+    *,
+    format_id: str | None = None,
+    progress: Callable[[str], None] = lambda _: None,
 ) -> Spend:
     """Read bills in place and roll them up. Raises :class:`UnreadableError` when no row of them can be used."""
     source = open_in_place(connection, paths, _COLUMNS, spill, format_id=format_id, progress=progress)
@@ -150,8 +176,12 @@ def read_spend(
     currency, others = _currency(connection, settings, source)
     degenerate = _degenerate(connection, source)
     problems += [
-        Problem(source.files[0].name if len(source.files) == 1 else "the bill", None, "degenerate-effective-cost",
-                f"{name}: EffectiveCost is a whole number on every row while BilledCost is not")
+        Problem(
+            source.files[0].name if len(source.files) == 1 else "the bill",
+            None,
+            "degenerate-effective-cost",
+            f"{name}: EffectiveCost is a whole number on every row while BilledCost is not",
+        )
         for name in degenerate
     ]
     keys = ", ".join(identifier(name) for name in SKU_COLUMNS)
@@ -162,7 +192,12 @@ def read_spend(
     progress("rolling up AI rows")
     usable = [f't."BillingCurrency" = {literal(currency)}'] if others else []
     usable += ["t.__problem IS NULL"] if rejected else []
-    rows = AiRows(source, telling, " AND ".join(usable) or "true", cost_sql(degenerate, 't."BilledCost"', 't."EffectiveCost"', 't."ServiceProviderName"'))
+    rows = AiRows(
+        source,
+        telling,
+        " AND ".join(usable) or "true",
+        cost_sql(degenerate, 't."BilledCost"', 't."EffectiveCost"', 't."ServiceProviderName"'),
+    )
     roll_up(connection, rows, settings)
     totals = _totals(connection, degenerate, currency, others)
     basis = "EffectiveCost" + (f" (BilledCost for {', '.join(degenerate)})" if degenerate else "")
@@ -177,7 +212,7 @@ def _scalar(connection: duckdb.DuckDBPyConnection, sql: str) -> int:
 def _overview(connection: duckdb.DuckDBPyConnection, source: InPlace) -> None:
     keys = ", ".join(identifier(name) for name in SKU_COLUMNS)
     connection.execute(
-        f"CREATE OR REPLACE TEMP TABLE overview AS SELECT {keys}, \"BillingCurrency\" AS currency, __problem IS NULL AS good, "
+        f'CREATE OR REPLACE TEMP TABLE overview AS SELECT {keys}, "BillingCurrency" AS currency, __problem IS NULL AS good, '
         f'"CommitmentDiscountId" AS commitment_id, "CommitmentDiscountStatus" AS commitment_status, count(*) AS rows, '
         f'sum("BilledCost") AS billed, sum("EffectiveCost") AS effective, '
         f'sum(coalesce("EffectiveCost", "BilledCost")) AS effective_or_billed, '
@@ -187,14 +222,17 @@ def _overview(connection: duckdb.DuckDBPyConnection, source: InPlace) -> None:
     )
 
 
-def _currency(connection: duckdb.DuckDBPyConnection, settings: Settings, source: InPlace) -> tuple[str, tuple[tuple[str, int, Decimal], ...]]:
+def _currency(
+    connection: duckdb.DuckDBPyConnection, settings: Settings, source: InPlace
+) -> tuple[str, tuple[tuple[str, int, Decimal], ...]]:
     """The reporting currency: the configured one if the bill has it, else the one with the most rows."""
     found = connection.execute(
         "SELECT currency, sum(rows)::BIGINT, sum(billed) FROM overview WHERE good GROUP BY 1 ORDER BY 2 DESC, 1"
     ).fetchall()
     if not found:
         raise UnreadableError(
-            "has no row that can be used.", where=", ".join(p.name for p in source.files[:5]),
+            "has no row that can be used.",
+            where=", ".join(p.name for p in source.files[:5]),
             hint="Every row lacks an amount, a currency or a charge period; `outlay load` lists them by line.",
         )
     names = [row[0] for row in found]
@@ -237,10 +275,15 @@ def _commitments(connection: duckdb.DuckDBPyConnection, currency: str, telling: 
 
 
 def _totals(
-    connection: duckdb.DuckDBPyConnection, degenerate: Sequence[str], currency: str, others: tuple[tuple[str, int, Decimal], ...]
+    connection: duckdb.DuckDBPyConnection,
+    degenerate: Sequence[str],
+    currency: str,
+    others: tuple[tuple[str, int, Decimal], ...],
 ) -> Totals:
     row = connection.execute(
         f"SELECT sum(rows)::BIGINT, min(first), max(last), sum(billed), sum(effective) FROM overview WHERE good AND currency = {literal(currency)}"
     ).fetchall()[0]
-    ai = connection.execute("SELECT coalesce(sum(cost), 0), coalesce(sum(rows), 0)::BIGINT FROM lines WHERE is_ai").fetchall()[0]
+    ai = connection.execute(
+        "SELECT coalesce(sum(cost), 0), coalesce(sum(rows), 0)::BIGINT FROM lines WHERE is_ai"
+    ).fetchall()[0]
     return Totals(currency, row[0], row[1], row[2], row[3], row[4], ai[0], ai[1], others)

@@ -40,7 +40,9 @@ class SteadyOnDemand:
 
     id = "steady-on-demand"
     order = 60
-    rule = "On-demand GPU-hours below the lowest hour of nine steady weeks (< 20 % week over week), at the committed rate."
+    rule = (
+        "On-demand GPU-hours below the lowest hour of nine steady weeks (< 20 % week over week), at the committed rate."
+    )
 
     def find(self, spend: Spend, rates: RateBook, settings: OverspendSettings) -> Iterable[Candidate]:
         """Pools by provider, region and instance type."""
@@ -69,8 +71,12 @@ class SteadyOnDemand:
         own = share(cost, total)
         rate = gpu_rate(spend, rates, "committed", pool.instance_type, pool.region)
         part = share(covered, total)
-        claims = () if rate is None else tuple(
-            claim(line, (line.cost - (line.gpu_hours or Decimal(0)) * rate.unit_price) * part) for line in lines
+        claims = (
+            ()
+            if rate is None
+            else tuple(
+                claim(line, (line.cost - (line.gpu_hours or Decimal(0)) * rate.unit_price) * part) for line in lines
+            )
         )
         needs = "" if pool.hourly else "that the daily quantities hold in every hour (this bill has no hourly rows)"
         if rate is None:
@@ -81,7 +87,9 @@ class SteadyOnDemand:
             title=f"Steady on-demand {pool.instance_type}" + (f" in {pool.region}" if pool.region else ""),
             basis=(
                 f"{covered:.0f} GPU-hours of the base of {base:.1f} GPUs, at {own:.4f} less the committed {rate.unit_price:.4f} a GPU-hour "
-                f"({rate.origin})" if rate else "rate unknown: no committed rows of this type on the bill"
+                f"({rate.origin})"
+                if rate
+                else "rate unknown: no committed rows of this type on the bill"
             ),
             why=(
                 f"At least {base:.1f} GPUs ran on demand in every hour of the last {len(weeks)} full weeks; "
@@ -151,7 +159,10 @@ def _weekly_means(hours: dict[datetime, Decimal], count: int) -> list[Decimal] |
 def _largest_change(means: list[Decimal]) -> Decimal:
     """Largest |week-over-week change| of the weekly means; a week without demand counts as a change of 100 %."""
     return max(
-        (abs(share(later - earlier, earlier)) if earlier > 0 else Decimal(1) for earlier, later in zip(means, means[1:], strict=False)),
+        (
+            abs(share(later - earlier, earlier)) if earlier > 0 else Decimal(1)
+            for earlier, later in zip(means, means[1:], strict=False)
+        ),
         default=Decimal(1),
     )
 

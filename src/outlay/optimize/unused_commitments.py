@@ -37,16 +37,27 @@ class UnusedCommitments:
         }
         for commitment, lines in groups.items():
             used, used_ai = covered.get(commitment, (Decimal(0), Decimal(0)))
-            seen = f"AI took {used_ai / used:.0%} of what it covered" if used else "its own rows name an AI service or accelerator"
+            seen = (
+                f"AI took {used_ai / used:.0%} of what it covered"
+                if used
+                else "its own rows name an AI service or accelerator"
+            )
             yield self._candidate(
-                spend, lines, commitment or "unnamed", f"Commitment {commitment or '(unnamed)'} partly unused",
-                f"Paid for and not used; {seen}.", "",
+                spend,
+                lines,
+                commitment or "unnamed",
+                f"Commitment {commitment or '(unnamed)'} partly unused",
+                f"Paid for and not used; {seen}.",
+                "",
             )
         others = spend.lines("commitment_status = 'Unused' AND cost > 0 AND NOT is_ai")
         if others:
             count = len({line.commitment_id for line in others})
             yield self._candidate(
-                spend, others, "outside-ai", f"{count} other {'commitment' if count == 1 else 'commitments'} partly unused",
+                spend,
+                others,
+                "outside-ai",
+                f"{count} other {'commitment' if count == 1 else 'commitments'} partly unused",
                 "Paid for and not used; nothing on the bill shows that they cover AI.",
                 "whether they are meant for AI; the waste is real but not AI spend",
             )

@@ -50,16 +50,24 @@ class RateBook:
     def __init__(self, rates: Iterable[Rate] = ()) -> None:
         self._rates = tuple(rates)
 
-    def find(self, kind: str, item: str | None, *, currency: str, region: str | None = None, on: date | None = None) -> Rate | None:
+    def find(
+        self, kind: str, item: str | None, *, currency: str, region: str | None = None, on: date | None = None
+    ) -> Rate | None:
         """The rate of ``item``: one for the region before one for all regions, the latest valid one first."""
         fitting = [
             rate
             for rate in self._rates
             if rate.kind == kind
-            and item is not None and rate.item.lower() == item.lower()
+            and item is not None
+            and rate.item.lower() == item.lower()
             and rate.currency == currency
             and rate.region in (None, region)
-            and (on is None or ((rate.valid_from is None or rate.valid_from <= on) and (rate.valid_to is None or on < rate.valid_to)))
+            and (
+                on is None
+                or (
+                    (rate.valid_from is None or rate.valid_from <= on) and (rate.valid_to is None or on < rate.valid_to)
+                )
+            )
         ]
         return max(fitting, key=lambda rate: (rate.region is not None, rate.valid_from or date.min), default=None)
 
@@ -79,7 +87,9 @@ def read_rates(path: Path | None) -> RateBook:
                     )
             for name in _REQUIRED:
                 if name not in header:
-                    raise UnreadableError(f"has no column '{name}'.", where=str(path), hint=f"The header is {','.join(_REQUIRED)}.")
+                    raise UnreadableError(
+                        f"has no column '{name}'.", where=str(path), hint=f"The header is {','.join(_REQUIRED)}."
+                    )
             return RateBook([_rate(row, path, reader.line_num) for row in reader])
     except (OSError, UnicodeDecodeError) as error:
         raise UnreadableError(f"can't be read: {error}.", where=str(path), hint="Check --prices.") from None
@@ -97,8 +107,14 @@ def _rate(row: dict[str, str | None], path: Path, line: int) -> Rate:
     if not price.is_finite() or price < 0:
         raise UnreadableError(f"{price} can't be a price.", where=where, hint="Prices are zero or more.")
     return Rate(
-        (row["provider"] or "").strip(), (row["item"] or "").strip(), kind, price, (row["currency"] or "").strip().upper(),
-        (row.get("region") or "").strip() or None, _day(row.get("valid_from"), where), _day(row.get("valid_to"), where),
+        (row["provider"] or "").strip(),
+        (row["item"] or "").strip(),
+        kind,
+        price,
+        (row["currency"] or "").strip().upper(),
+        (row.get("region") or "").strip() or None,
+        _day(row.get("valid_from"), where),
+        _day(row.get("valid_to"), where),
         (row.get("source") or "").strip(),
     )
 

@@ -12,6 +12,7 @@ from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
+from outlay.metrics.kpis import Kpi
 from outlay.optimize.finding import Finding
 from outlay.optimize.overspend import Overspend
 from outlay.report.wording import (
@@ -27,7 +28,7 @@ from outlay.report.wording import (
     total,
 )
 
-__all__ = ["show_overspend"]
+__all__ = ["show_kpis", "show_overspend"]
 
 _MAX_COUNTED = 20
 _MAX_TO_CONFIRM = 10
@@ -140,3 +141,21 @@ def _show_remarks(console: Console, result: Overspend) -> None:
     for remark in remarks:
         indent = len(remark) - len(remark.lstrip())
         console.print(Padding(Text(shortened(clean(remark.strip()), 60), style="dim"), (0, 0, 0, indent)))
+
+
+def show_kpis(figures: list[Kpi]) -> None:
+    """The KPIs on stdout: value and target, or the fact that is missing."""
+    console = Console(highlight=False, markup=False, emoji=False)
+    table = Table(title="KPIs (from bills alone)", title_justify="left", box=box.SIMPLE_HEAD, pad_edge=False)
+    table.add_column("KPI")
+    table.add_column("value", justify="right")
+    table.add_column("target, or what is missing")
+    for figure in figures:
+        if figure.value is None:
+            table.add_row(figure.name, "not computable", figure.why or "")
+        else:
+            shown = percent(figure.value) if figure.unit in ("ratio", "share") else f"{figure.value:.6f} {figure.unit}"
+            table.add_row(
+                figure.name, shown, f"{figure.target} ({figure.status})" if figure.target else "no target set"
+            )
+    console.print(table)

@@ -127,8 +127,9 @@ class CurCells:
         return self.text("line_item_currency_code")
 
     def not_a_number(self, *names: str) -> str:
-        """The first of the named cells that holds something that is no number; NULL if all are numbers or empty."""
-        return f"coalesce({', '.join(f'CASE WHEN {self.money(n)} IS NULL THEN {self.text(n)} END' for n in names)})"
+        """The first of the named cells that holds text but no number, marked as such; NULL if there is none."""
+        bad = (f"CASE WHEN {self.money(name)} IS NULL THEN 'no number: ' || {self.text(name)} END" for name in names)
+        return f"coalesce({', '.join(bad)})"
 
 
 def tags_sql(cells: CurCells) -> dict[str, str]:

@@ -42,7 +42,6 @@ from __future__ import annotations
 import re
 
 from outlay.ledger.engine.duckdb import literal
-from outlay.money import MONEY_SQL
 from outlay.sources.aws_columns import (
     COMMITMENT_CELLS,
     LIST_COST,
@@ -146,24 +145,24 @@ def _costs(cells: CurCells) -> dict[str, str]:
 
 def _control(cells: CurCells) -> dict[str, str]:
     """The measures once more, by other words than :func:`_costs`: reconciliation compares the two."""
-    kind, billed = cells.kind, f"try_cast({cells.billed} AS {MONEY_SQL})"
+    kind, billed = cells.kind, cells.billed
     unused_plan = f"{cells.money(TOTAL_COMMITMENT)} - {cells.money(USED_COMMITMENT)}"
     parts = [cells.money(*UNUSED_UPFRONT), cells.money(*UNUSED_RECURRING)]
     unused_reservation = " + ".join(f"coalesce({part}, 0)" for part in parts)
-    plan_usage, reserved = cells.money(*PLAN_EFFECTIVE), cells.money(*RESERVATION_EFFECTIVE)
+    plan_usage, reserved = cells.text(*PLAN_EFFECTIVE), cells.text(*RESERVATION_EFFECTIVE)
     effective = f"""CASE
-        WHEN {kind} LIKE 'SavingsPlan%' THEN CASE substr({kind}, 12)
-            WHEN 'CoveredUsage' THEN {plan_usage} WHEN 'RecurringFee' THEN greatest({unused_plan}, 0) ELSE 0 END
-        WHEN starts_with({kind}, 'RI') THEN greatest({unused_reservation}, 0)
+        WHEN {kind} LIKE 'SavingsPlan%' THEN CASE substr({kind}, 12) WHEN 'CoveredUsage' THEN {plan_usage}
+            WHEN 'RecurringFee' THEN CAST(greatest({unused_plan}, 0) AS VARCHAR) ELSE '0' END
+        WHEN starts_with({kind}, 'RI') THEN CAST(greatest({unused_reservation}, 0) AS VARCHAR)
         WHEN starts_with({kind}, 'Discounted') THEN {reserved}
         WHEN NOT ({kind} = 'Fee' AND length({cells.text(RESERVATION)}) > 0) OR {cells.text(RESERVATION)} IS NULL
-            THEN {billed} ELSE 0 END"""
+            THEN {billed} ELSE '0' END"""
     control = {
-        "BilledCost": f"CASE regexp_matches({kind}, '^SavingsPlan(Covered|Neg)') WHEN true THEN 0 ELSE {billed} END",
+        "BilledCost": f"CASE regexp_matches({kind}, '^SavingsPlan(Covered|Neg)') WHEN true THEN '0' ELSE {billed} END",
         "EffectiveCost": effective,
     }
     if column(cells.raw, LIST_COST) is not None:
-        listed = cells.money(LIST_COST)
+        listed = cells.text(LIST_COST)
         control["ListCost"] = f"CASE WHEN {kind} LIKE '%Usage' THEN {listed} WHEN {kind} = 'Credit' THEN {billed} END"
     return control
 

@@ -13,6 +13,7 @@ Source: FOCUS specification 1.0-1.4, https://focus.finops.org (CC-BY-4.0).
 from __future__ import annotations
 
 from outlay.ledger.tables.costs import focus_columns
+from outlay.sources.azure_focus import azure_focus_columns
 from outlay.sources.raw import RawFile
 from outlay.sources.reader import Format, RowMapping, column, first_of
 
@@ -58,6 +59,7 @@ class FocusReader:
             found = first_of(raw, *_RENAMED.get(wanted.name, (wanted.name,)))
             if found is not None:
                 columns[wanted.name] = found
+        columns |= azure_focus_columns(raw)
         control = {
             measure: found
             for measure in ("BilledCost", "EffectiveCost", "ListCost")

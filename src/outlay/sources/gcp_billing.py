@@ -46,6 +46,7 @@ __all__ = ["GcpBillingReader"]
 
 _SERVICES = "gcp_services"
 _PAIRS = literal('[{"key":"VARCHAR","value":"VARCHAR"}]')
+_PAIR_TYPE = 'STRUCT("key" VARCHAR, "value" VARCHAR)[]'
 _CREDITS = literal('[{"id":"VARCHAR","full_name":"VARCHAR","type":"VARCHAR","amount":"VARCHAR"}]')
 _BY_RESOURCE, _BY_SPEND, _OFFSET = (
     "COMMITTED_USAGE_DISCOUNT", "COMMITTED_USAGE_DISCOUNT_DOLLAR_BASE", "FEE_UTILIZATION_OFFSET",
@@ -139,7 +140,7 @@ class _Cells:
     def pairs(self, path: str) -> str:
         """Labels or tags as a list of ``{key, value}``; NULL where there are none."""
         found = self.json(path)
-        return f"from_json({found or 'CAST(NULL AS JSON)'}, {_PAIRS})"
+        return f"CAST(NULL AS {_PAIR_TYPE})" if found is None else f"from_json({found}, {_PAIRS})"
 
     def system_label(self, key: str) -> str:
         """The value of one of Google's own labels."""
@@ -205,7 +206,7 @@ def _net(cells: _Cells) -> str:
     bad = f"list_filter({cells.credits}, lambda c: c.amount IS NULL OR try_cast(c.amount AS {MONEY_SQL}) IS NULL)"
     return (
         f"CASE WHEN {cells.number('cost')} IS NULL THEN {cost} "
-        f"WHEN {given} IS NOT NULL AND {given} <> '[]' AND ({cells.credits} IS NULL OR len({bad}) > 0) THEN {given} "
+        f"WHEN {given} NOT IN ('[]', 'null') AND ({cells.credits} IS NULL OR len({bad}) > 0) THEN {given} "
         f"ELSE CAST({cells.number('cost')} + coalesce(list_sum({amounts}), 0) AS VARCHAR) END"
     )
 
@@ -239,7 +240,7 @@ def _control(cells: _Cells) -> dict[str, str]:
 
 
 def _charge(cells: _Cells) -> dict[str, str]:
-    month = cells.text("invoice.month")
+    month, adjustment = cells.text("invoice.month"), cells.text("adjustment_info.type")
     start = f"try_strptime({month} || '01', '%Y%m%d')"
     regular = f"{cells.cost_type} = 'regular'"
     usage = f"({regular} AND NOT {cells.is_fee})"
@@ -252,7 +253,7 @@ def _charge(cells: _Cells) -> dict[str, str]:
             CASE WHEN {cells.is_fee} AND NOT {cells.is_offset_fee} THEN 'Purchase' ELSE 'Usage' END
             WHEN 'tax' THEN 'Tax' WHEN 'adjustment' THEN 'Adjustment' WHEN 'rounding_error' THEN 'Adjustment'
             ELSE {cells.text("cost_type")} END""",
-        "ChargeClass": f"CASE WHEN ends_with({cells.text('adjustment_info.type')}, '_CORRECTION') THEN 'Correction' END",
+        "ChargeClass": f"CASE WHEN ends_with({adjustment}, '_CORRECTION') THEN 'Correction' END",
         "ChargeDescription": cells.text("adjustment_info.description", "sku.description"),
         "ChargeFrequency": f"""CASE WHEN {usage} THEN 'Usage-Based' WHEN {cells.is_fee} THEN 'Recurring' END""",
         "PricingQuantity": f"CASE WHEN {regular} THEN {cells.text('usage.amount_in_pricing_units')} END",
