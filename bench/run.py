@@ -16,19 +16,22 @@ from pathlib import Path
 
 HAND_WRITTEN = """
 import duckdb, sys
-connection = duckdb.connect(config={{"memory_limit": "4096MiB", "threads": {threads}, "preserve_insertion_order": False}})
+config = {{"memory_limit": "4096MiB", "threads": {threads}, "preserve_insertion_order": False}}
+connection = duckdb.connect(config=config)
 print(len(connection.execute('''
-    SELECT ServiceProviderName, ServiceName, ServiceCategory, ServiceSubcategory, SkuId, SkuMeter, SkuPriceDetails, PricingUnit,
-        ConsumedUnit, ResourceType, ChargeDescription, BillingCurrency, ChargeCategory, PricingCategory, CommitmentDiscountId,
-        CommitmentDiscountStatus, CapacityReservationStatus, RegionId, Tags['team'], Tags['use_case'], Tags['environment'],
-        Tags['workload'], Tags['interruptible'], Tags['latency'], CASE WHEN Tags['environment'] = 'dev' THEN ResourceId END,
-        sum(BilledCost), sum(EffectiveCost), sum(PricingQuantity), sum(ConsumedQuantity), min(ChargePeriodStart),
-        max(ChargePeriodEnd), min(BillingPeriodStart), count(*)
+    SELECT ServiceProviderName, ServiceName, ServiceCategory, ServiceSubcategory, SkuId, SkuMeter, SkuPriceDetails,
+        PricingUnit, ConsumedUnit, ResourceType, ChargeDescription, BillingCurrency, ChargeCategory, PricingCategory,
+        CommitmentDiscountId, CommitmentDiscountStatus, CapacityReservationStatus, RegionId, Tags['team'],
+        Tags['use_case'], Tags['environment'], Tags['workload'], Tags['interruptible'], Tags['latency'],
+        CASE WHEN Tags['environment'] = 'dev' THEN ResourceId END, sum(BilledCost), sum(EffectiveCost),
+        sum(PricingQuantity), sum(ConsumedQuantity), min(ChargePeriodStart), max(ChargePeriodEnd),
+        min(BillingPeriodStart), count(*)
     FROM read_parquet('{folder}/*.parquet') GROUP BY ALL''').fetchall()))
 """
 CONVERT = """
 import duckdb, sys
-connection = duckdb.connect(config={{"memory_limit": "4096MiB", "threads": {threads}, "preserve_insertion_order": False}})
+config = {{"memory_limit": "4096MiB", "threads": {threads}, "preserve_insertion_order": False}}
+connection = duckdb.connect(config=config)
 connection.execute("COPY (SELECT * FROM {source}) TO '{target}' (FORMAT parquet, COMPRESSION zstd)")
 """
 
@@ -95,7 +98,10 @@ def bills(data: Path, rows: int, file_format: str) -> Path:
 
 
 def one_file(data: Path, rows: int, file_format: str) -> Path:
-    """A single bill of about ``rows`` rows: one provider, one month, so that a load and a plain conversion do like work."""
+    """A single bill of about ``rows`` rows:
+
+    one provider, one month, so that a load and a plain conversion do like work.
+    """
     target = data / f"single-{rows}.{file_format}"
     if target.exists():
         return target

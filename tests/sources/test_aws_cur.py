@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import gzip
 import json
+import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from decimal import Decimal
@@ -336,6 +337,26 @@ def test_the_real_report_reads_without_a_problem() -> None:
     assert "Other" not in {row["ServiceCategory"] for row in rows}
     assert {row["ChargeCategory"] for row in rows} == {"Usage", "Tax"}
     assert all(row["ListCost"] is None for row in rows if row["ChargeCategory"] == "Tax")
+
+
+def test_the_documented_query_exports_all_that_is_read(tmp_path: Path) -> None:
+    page = (Path(__file__).parents[2] / "docs" / "sources" / "aws-cur2.md").read_text(encoding="utf-8")
+    found = re.search(r"SELECT (.+) FROM COST_AND_USAGE_REPORT", page)
+    assert found is not None
+    asked = found[1].split(", ")
+    with (FIXTURES / "cur2.csv").open(encoding="utf-8", newline="") as handle:
+        cells = list(csv.DictReader(handle))
+    path = tmp_path / "chosen.csv"
+    with path.open("w", encoding="utf-8", newline="") as handle:
+        writer = csv.DictWriter(handle, asked, extrasaction="ignore")
+        writer.writeheader()
+        writer.writerows(cells)
+    assert CUR2.recognises(open_raw(path))
+
+    def without_names(rows: Rows) -> Rows:
+        return [{key: value for key, value in row.items() if key != "x_SourceFile"} for row in rows]
+
+    assert without_names(canonical_rows(path, CUR2)) == without_names(canonical_rows(FIXTURES / "cur2.csv", CUR2))
 
 
 # What a report may lack, and what must not pass in silence

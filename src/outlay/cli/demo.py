@@ -3,11 +3,17 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 import click
 
 from outlay.cli.common import Common, common_options, progress, show_json
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from outlay.demo.tour import Tour
+    from outlay.metrics.result import Kpi
 
 _FOLDER = Path("outlay-demo")
 
@@ -20,8 +26,8 @@ _FOLDER = Path("outlay-demo")
 def command(rows: int, common: Common) -> None:
     """Build a demo ledger and show what was spent and overspent.
 
-    Loads the real sample bills that ship with Outlay and a generated, clearly labelled synthetic AI company into ./outlay-demo, prints
-    the KPIs and the overspend, and writes a report. With --ledger, the ledger goes there instead.
+    Loads the real sample bills that ship with Outlay and a generated, clearly labelled synthetic AI company into
+    ./outlay-demo, prints the KPIs and the overspend, and writes a report. With --ledger, the ledger goes there instead.
     """
     from outlay.demo.tour import tour
     from outlay.ledger.store import Ledger
@@ -46,7 +52,7 @@ def command(rows: int, common: Common) -> None:
     _show(made, figures, ledger.path)
 
 
-def _show(made: Any, figures: Any, ledger: Path) -> None:
+def _show(made: Tour, figures: Sequence[Kpi], ledger: Path) -> None:
     from rich.console import Console
 
     from outlay.report.terminal import show_kpis, show_overspend
@@ -55,7 +61,8 @@ def _show(made: Any, figures: Any, ledger: Path) -> None:
     real = sum(f.rows_loaded for f in made.samples.files)
     generated = sum(f.rows_loaded for f in made.bills.files)
     console.print(
-        f"Loaded {real:,} rows of {len(made.samples.files)} real sample bills and {generated:,} rows of a SYNTHETIC company; totals of "
+        f"Loaded {real:,} rows of {len(made.samples.files)} real sample bills and {generated:,} rows of a SYNTHETIC "
+        "company; totals of "
         "files and ledger are equal to the last digit."
     )
     if made.restatement.changed:

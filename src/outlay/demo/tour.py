@@ -1,8 +1,9 @@
 """What ``outlay demo`` does: a ledger from real sample bills and a synthetic company, and the sixty-second bill on it.
 
-The synthetic company's bills are loaded as a company would load them: twelve months, then one month again, restated by its
-provider. The real samples are there to show that published exports load with totals equal to the last digit; they hold almost no
-AI spend, so the overspend shown is that of the synthetic company, and every screen and file says that it is synthetic.
+The synthetic company's bills are loaded as a company would load them: twelve months, then one month again, restated by
+its provider. The real samples are there to show that published exports load with totals equal to the last digit; they
+hold almost no AI spend, so the overspend shown is that of the synthetic company, and every screen and file says that it
+is synthetic.
 """
 
 from __future__ import annotations

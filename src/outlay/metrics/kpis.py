@@ -1,8 +1,8 @@
 """The seven KPIs of FinOps for AI, as far as bills alone can tell.
 
-A bill says what was paid, not how many requests, busy GPU-hours or finished runs that bought: a KPI that needs a fact no bill
-carries is ``not_computable`` and says which fact is missing. It is never 0. Targets are those of the FinOps practice this product
-follows; where a target is the team's own to set, the status is ``no_target``.
+A bill says what was paid, not how many requests, busy GPU-hours or finished runs that bought: a KPI that needs a fact
+no bill carries is ``not_computable`` and says which fact is missing. It is never 0. Targets are those of the FinOps
+practice this product follows; where a target is the team's own to set, the status is ``no_target``.
 
 =========================== =================================================== ====================
 KPI                         formula                                             from a bill?

@@ -1,1 +1,5 @@
-"""Optimize: what is overspent, why, and on which rows that rests. One detector a file; :mod:`outlay.optimize.overspend` adds them up."""
+"""Optimize:
+
+what is overspent, why, and on which rows that rests. One detector a file; :mod:`outlay.optimize.overspend` adds them
+up.
+"""

@@ -1,8 +1,8 @@
 """On-demand tokens that a batch tier would serve.
 
-Providers sell the same tokens for less when the answer may wait hours. A use case tagged ``latency=batch`` (or ``batch=true``) can wait
-by its owner's own word, so it counts where the bill or the price file knows the batch price of the same model. A use case whose
-*name* says batch, nightly, offline, backfill or eval is listed to confirm.
+Providers sell the same tokens for less when the answer may wait hours. A use case tagged ``latency=batch`` (or
+``batch=true``) can wait by its owner's own word, so it counts where the bill or the price file knows the batch price of
+the same model. A use case whose *name* says batch, nightly, offline, backfill or eval is listed to confirm.
 """
 
 from __future__ import annotations
@@ -37,8 +37,10 @@ class BatchTier:
         """Deferrable tokens by team, use case and model."""
         groups: dict[tuple[str, str, str, str | None, bool], list[Line]] = {}
         for line in spend.lines(
-            "category = 'tokens' AND tokens > 0 AND coalesce(tier, 'standard') = 'standard' AND model IS NOT NULL AND cost > 0 "
-            "AND direction IS NOT NULL AND cache_action IS DISTINCT FROM 'Read' AND cache_action IS DISTINCT FROM 'Write'"
+            "category = 'tokens' AND tokens > 0 AND coalesce(tier, 'standard') = 'standard' AND model IS NOT NULL AND "
+            "cost > 0 "
+            "AND direction IS NOT NULL AND cache_action IS DISTINCT FROM 'Read' AND cache_action IS DISTINCT FROM "
+            "'Write'"
         ):
             tagged = line.latency in _TAGGED
             if tagged or _NAMED.search(line.use_case or ""):

@@ -1,7 +1,7 @@
 """What this company really pays for a GPU-hour or a token, read off its own bill; a price file wins over it.
 
-Rates are cost divided by quantity after aggregation over the bill's rows: dollars per GPU-hour by instance type (in the same
-region first, then anywhere), dollars per 1,000,000 tokens by model. Nothing is assumed: no rows, no rate.
+Rates are cost divided by quantity after aggregation over the bill's rows: dollars per GPU-hour by instance type (in the
+same region first, then anywhere), dollars per 1,000,000 tokens by model. Nothing is assumed: no rows, no rate.
 """
 
 from __future__ import annotations
@@ -51,7 +51,10 @@ def claim(line: Line, amount: Decimal) -> Claim:
 
 
 def gpu_rate(spend: Spend, rates: RateBook, kind: str, instance_type: str, region: str | None) -> UnitRate | None:
-    """Price of a GPU-hour of ``instance_type`` bought as ``kind`` (committed, spot, on_demand), or None when nobody says."""
+    """Price of a GPU-hour of ``instance_type`` bought as ``kind`` (committed, spot, on_demand).
+
+    None when nobody says.
+    """
     named = rates.find(kind, instance_type, currency=spend.currency, region=region, on=spend.totals.until.date())
     if named is not None:
         return UnitRate(named.unit_price, f"price file ({named.source or 'no source given'})")
@@ -60,7 +63,8 @@ def gpu_rate(spend: Spend, rates: RateBook, kind: str, instance_type: str, regio
         ("", "this bill, other regions"),
     ):
         row = spend.connection.execute(
-            f"SELECT sum(cost), sum(gpu_hours) FROM lines WHERE instance_type = ? AND gpu_hours > 0 AND cost > 0 AND {_GPU_WHERE[kind]}{where}",
+            "SELECT sum(cost), sum(gpu_hours) FROM lines WHERE instance_type = ? AND gpu_hours > 0 AND cost > 0 AND "
+            f"{_GPU_WHERE[kind]}{where}",
             [instance_type, region] if where else [instance_type],
         ).fetchall()[0]
         if row[1]:
@@ -84,7 +88,8 @@ def token_rate(
     if named is not None:
         return UnitRate(named.unit_price, f"price file ({named.source or 'no source given'})")
     row = spend.connection.execute(
-        "SELECT sum(cost), sum(tokens) FROM lines WHERE model = ? AND provider IS NOT DISTINCT FROM ? AND direction = ? AND tokens > 0 AND cost > 0 "
+        "SELECT sum(cost), sum(tokens) FROM lines WHERE model = ? AND provider IS NOT DISTINCT FROM ? AND "
+        "direction = ? AND tokens > 0 AND cost > 0 "
         "AND (? IS NULL OR cache_action = ?) AND (? IS NULL OR coalesce(tier, 'standard') = ?)",
         [model, provider, direction, cache_action, cache_action, tier, tier],
     ).fetchall()[0]

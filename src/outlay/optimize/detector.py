@@ -1,4 +1,7 @@
-"""What a detector is: a rule over the evidence of a bill. One a file; plugins add more through the hook ``outlay_detectors``."""
+"""What a detector is:
+
+a rule over the evidence of a bill. One a file; plugins add more through the hook ``outlay_detectors``.
+"""
 
 from __future__ import annotations
 

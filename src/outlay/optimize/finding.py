@@ -1,8 +1,9 @@
 """A finding: money that need not have been spent, with its rule, its rows and its doubt.
 
-A finding *counts* towards the overspend only when two things hold: every price in it stands on the bill or in the user's price
-file, and the fact that makes the spend a waste is on the bill too (a status, a tag, an hour). What needs someone to confirm it
-outside the bill is listed with its amount and not counted; what lacks a rate is listed without an amount.
+A finding *counts* towards the overspend only when two things hold: every price in it stands on the bill or in the
+user's price file, and the fact that makes the spend a waste is on the bill too (a status, a tag, an hour). What needs
+someone to confirm it outside the bill is listed with its amount and not counted; what lacks a rate is listed without an
+amount.
 """
 
 from __future__ import annotations
@@ -40,8 +41,8 @@ class Evidence:
 class Candidate:
     """What a detector proposes, before overlaps are settled.
 
-    ``claims`` is empty and ``amount_known`` False when no rate is known. ``needs`` is what must be confirmed outside the bill
-    (empty when the bill itself proves it): a candidate with needs is never counted.
+    ``claims`` is empty and ``amount_known`` False when no rate is known. ``needs`` is what must be confirmed outside
+    the bill (empty when the bill itself proves it): a candidate with needs is never counted.
     """
 
     id: str

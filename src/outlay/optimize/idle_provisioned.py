@@ -1,8 +1,9 @@
 """Provisioned throughput and reserved capacity that stood idle.
 
-PTUs, Bedrock provisioned throughput and capacity reservations are paid by the hour whether a request comes or not. FOCUS marks idle
-reserved capacity with ``CapacityReservationStatus = 'Unused'``: that is on the bill, so it counts. Provisioned hours whose status the
-bill does not give may be busy or idle: requests are not on the bill, so they are listed to confirm, without an amount.
+PTUs, Bedrock provisioned throughput and capacity reservations are paid by the hour whether a request comes or not.
+FOCUS marks idle reserved capacity with ``CapacityReservationStatus = 'Unused'``: that is on the bill, so it counts.
+Provisioned hours whose status the bill does not give may be busy or idle: requests are not on the bill, so they are
+listed to confirm, without an amount.
 """
 
 from __future__ import annotations
@@ -52,7 +53,8 @@ class IdleProvisioned:
                 id=f"{self.id}:status-unknown:{name}",
                 title=f"Provisioned throughput of unknown use: {name}",
                 basis="cost of the provisioned hours; their use is not on the bill",
-                why="Billed by the hour whether requests come or not; the bill has no CapacityReservationStatus for it.",
+                why="Billed by the hour whether requests come or not; the bill has no CapacityReservationStatus for "
+                "it.",
                 confidence="low",
                 claims=(),
                 rows=sum(line.rows for line in lines),

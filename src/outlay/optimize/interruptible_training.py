@@ -1,9 +1,10 @@
 """Interruptible training on on-demand GPUs.
 
-Training that writes checkpoints can run on spot capacity, which is cheaper because it can be taken away. The spot rate is the one
-this bill pays for the same instance type (or the price file's). It counts when the rows are tagged as interruptible; other training
-on on-demand GPUs is listed to confirm, since only its owner knows whether it checkpoints. The work lost at an interruption is not
-subtracted: it needs the interruption rate, which is not on a bill, so the saving is an upper bound and says so.
+Training that writes checkpoints can run on spot capacity, which is cheaper because it can be taken away. The spot rate
+is the one this bill pays for the same instance type (or the price file's). It counts when the rows are tagged as
+interruptible; other training on on-demand GPUs is listed to confirm, since only its owner knows whether it checkpoints.
+The work lost at an interruption is not subtracted: it needs the interruption rate, which is not on a bill, so the
+saving is an upper bound and says so.
 """
 
 from __future__ import annotations
@@ -25,13 +26,17 @@ class InterruptibleTraining:
 
     id = "interruptible-training"
     order = 50
-    rule = "Training on on-demand GPUs, priced at the spot rate of the same instance type; counted when tagged interruptible."
+    rule = (
+        "Training on on-demand GPUs, priced at the spot rate of the same instance type; counted when tagged "
+        "interruptible."
+    )
 
     def find(self, spend: Spend, rates: RateBook, settings: OverspendSettings) -> Iterable[Candidate]:
         """On-demand training by pool."""
         groups: dict[tuple[str, str | None, bool], list[Line]] = {}
         for line in spend.lines(
-            "workload = 'training' AND gpu_hours > 0 AND pricing_category = 'Standard' AND commitment_status IS NULL AND cost > 0"
+            "workload = 'training' AND gpu_hours > 0 AND pricing_category = 'Standard' AND commitment_status IS NULL "
+            "AND cost > 0"
         ):
             groups.setdefault(
                 (line.instance_type or line.gpu_type or "GPU", line.region, line.interruptible), []
@@ -56,7 +61,8 @@ class InterruptibleTraining:
                 id=f"{self.id}:{item}:{region or 'any'}:{'tagged' if tagged else 'untagged'}",
                 title=f"Training on on-demand {item}" + (f" in {region}" if region else ""),
                 basis=(
-                    f"{hours:.0f} GPU-hours at their cost less the spot rate {rate.unit_price:.4f} a GPU-hour ({rate.origin}); work lost to "
+                    f"{hours:.0f} GPU-hours at their cost less the spot rate {rate.unit_price:.4f} a GPU-hour "
+                    f"({rate.origin}); work lost to "
                     "interruptions not subtracted"
                     if rate
                     else "rate unknown: no spot rows of this type on the bill"

@@ -1,9 +1,10 @@
 """Non-production GPUs that run around the clock.
 
-A development or test machine is needed in working hours. The rule looks at each on-demand GPU resource whose environment tag is a
-non-production value: when it was billed in at least 95 % of the hours between its first and last hour, over two weeks or
-more, the cost of the hours outside working time (Monday to Friday 07:00-19:00 UTC unless configured) is overspend. Training is left
-out: it may run through the night on purpose. A bill without hourly rows can't show this, and then nothing is claimed.
+A development or test machine is needed in working hours. The rule looks at each on-demand GPU resource whose
+environment tag is a non-production value: when it was billed in at least 95 % of the hours between its first and last
+hour, over two weeks or more, the cost of the hours outside working time (Monday to Friday 07:00-19:00 UTC unless
+configured) is overspend. Training is left out: it may run through the night on purpose. A bill without hourly rows
+can't show this, and then nothing is claimed.
 """
 
 from __future__ import annotations
@@ -28,14 +29,18 @@ class NonProductionHours:
 
     id = "non-production-hours"
     order = 30
-    rule = "A non-production GPU resource billed in 95 % of all hours for two weeks or more: hours outside working time are overspend."
+    rule = (
+        "A non-production GPU resource billed in 95 % of all hours for two weeks or more: hours outside working "
+        "time are overspend."
+    )
 
     def find(self, spend: Spend, rates: RateBook, settings: OverspendSettings) -> Iterable[Candidate]:
         """Resources that never stop, grouped by team and environment."""
         values = {value.lower() for value in settings.non_production}
         lines = spend.lines(
             "gpu_type IS NOT NULL AND environment IS NOT NULL AND resource IS NOT NULL AND charge_category = 'Usage' "
-            "AND pricing_category IN ('Standard', 'Dynamic') AND commitment_status IS NULL AND workload IS DISTINCT FROM 'training' AND cost > 0"
+            "AND pricing_category IN ('Standard', 'Dynamic') AND commitment_status IS NULL AND workload IS DISTINCT "
+            "FROM 'training' AND cost > 0"
         )
         resources: dict[str, list[Line]] = {}
         for line in lines:
@@ -50,8 +55,10 @@ class NonProductionHours:
             count = len({line.resource for line in found})
             yield Candidate(
                 id=f"{self.id}:{team}:{environment}",
-                title=f"{count} {environment} GPU {'machine' if count == 1 else 'machines'} of {team} on around the clock",
-                basis=f"cost of the hours outside working days {start:02d}:00-{end:02d}:00 UTC, by the bill's own hourly rows",
+                title=f"{count} {environment} GPU {'machine' if count == 1 else 'machines'} of {team} on around the "
+                "clock",
+                basis=f"cost of the hours outside working days {start:02d}:00-{end:02d}:00 UTC, by the "
+                "bill's own hourly rows",
                 why=f"Tagged {environment}, yet billed in at least 95 % of all hours, nights and weekends included.",
                 confidence="medium",
                 claims=tuple(claim(line, line.off_hours_cost) for line in found),

@@ -1,8 +1,9 @@
 """Older GPU generations where a newer card costs less.
 
-A newer card with at least as much memory and, within a tenth, the memory bandwidth (what most inference waits for), that this bill or
-the price file prices lower per GPU-hour, should do the same work for less. Whether the workload runs on it (drivers, kernels, region, capacity) is not on the bill, so this is
-always listed to confirm. No speed-up is assumed: the saving is the difference of the two hourly rates only.
+A newer card with at least as much memory and, within a tenth, the memory bandwidth (what most inference waits for),
+that this bill or the price file prices lower per GPU-hour, should do the same work for less. Whether the workload runs
+on it (drivers, kernels, region, capacity) is not on the bill, so this is always listed to confirm. No speed-up is
+assumed: the saving is the difference of the two hourly rates only.
 """
 
 from __future__ import annotations
@@ -28,13 +29,17 @@ class OlderGeneration:
 
     id = "older-generation"
     order = 40
-    rule = "On-demand GPU-hours of a card with a newer, at least as large and (within a tenth) as fast-fed successor that costs less per GPU-hour."
+    rule = (
+        "On-demand GPU-hours of a card with a newer, at least as large and (within a tenth) as fast-fed successor "
+        "that costs less per GPU-hour."
+    )
 
     def find(self, spend: Spend, rates: RateBook, settings: OverspendSettings) -> Iterable[Candidate]:
         """Pools of older cards, each against the cheapest successor with a known rate."""
         groups: dict[tuple[str, str, str | None], list[Line]] = {}
         for line in spend.lines(
-            "gpu_hours > 0 AND pricing_category = 'Standard' AND commitment_status IS NULL AND instance_type IS NOT NULL AND cost > 0"
+            "gpu_hours > 0 AND pricing_category = 'Standard' AND commitment_status IS NULL AND instance_type IS NOT "
+            "NULL AND cost > 0"
         ):
             groups.setdefault((line.gpu_type or "", line.instance_type or "", line.region), []).append(line)
         on_bill = {
@@ -52,8 +57,10 @@ class OlderGeneration:
             yield Candidate(
                 id=f"{self.id}:{item}:{region or 'any'}",
                 title=f"{gpu} on {item}: {successor} costs less per GPU-hour",
-                basis=f"GPU-hours at their cost less {rate.unit_price:.4f} a GPU-hour for {successor} ({rate.origin}); no speed-up assumed",
-                why=f"{gpu} is paid at {own.unit_price:.4f} a GPU-hour; a newer card with as much memory is cheaper on this bill.",
+                basis=f"GPU-hours at their cost less {rate.unit_price:.4f} a GPU-hour for {successor} "
+                f"({rate.origin}); no speed-up assumed",
+                why=f"{gpu} is paid at {own.unit_price:.4f} a GPU-hour; a newer card with as much memory is cheaper "
+                "on this bill.",
                 confidence="medium",
                 claims=tuple(
                     claim(line, line.cost - (line.gpu_hours or Decimal(0)) * rate.unit_price) for line in lines

@@ -52,11 +52,17 @@ class Overspend:
 
     @property
     def to_confirm(self) -> Decimal:
-        """At most this much more, once confirmed outside the bill (such leads may overlap). Never added to ``overspend``."""
+        """At most this much more, once confirmed outside the bill (such leads may overlap).
+
+        Never added to ``overspend``.
+        """
         return add_exactly(f.saving for f in self.findings if not f.counted and f.saving is not None)
 
     def share(self, amount: Decimal) -> Decimal | None:
-        """``amount`` as a fraction of the AI cost, to 34 digits; None when there is no (positive) AI cost to take it of."""
+        """``amount`` as a fraction of the AI cost, to 34 digits.
+
+        None when there is no (positive) AI cost to take it of.
+        """
         return share_of(amount, self.totals.ai_cost) if self.totals.ai_cost > 0 else None
 
     def to_json(self) -> dict[str, Any]:

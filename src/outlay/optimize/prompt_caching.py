@@ -1,9 +1,10 @@
 """Input tokens that go uncached where the provider sells a cache.
 
-A bill shows how many input tokens were read from the cache and how many were not, but not whether the uncached ones *repeat*:
-prompts are not on a bill. So this is always to confirm. The yardstick is the company itself: the best cached share that another use
-case reaches on the same model. The saving is what a use case below half of that share would have saved at that share, at the cache-read
-price on this bill; cache writes, where they cost extra, are priced at the bill's write premium for the share that had to be written.
+A bill shows how many input tokens were read from the cache and how many were not, but not whether the uncached ones
+*repeat*: prompts are not on a bill. So this is always to confirm. The yardstick is the company itself: the best cached
+share that another use case reaches on the same model. The saving is what a use case below half of that share would have
+saved at that share, at the cache-read price on this bill; cache writes, where they cost extra, are priced at the bill's
+write premium for the share that had to be written.
 """
 
 from __future__ import annotations
@@ -28,7 +29,10 @@ class PromptCaching:
 
     id = "prompt-caching"
     order = 80
-    rule = "Uncached input tokens of a use case that caches less than half of what the best use case caches on the same model."
+    rule = (
+        "Uncached input tokens of a use case that caches less than half of what the best use case caches on the "
+        "same model."
+    )
 
     def find(self, spend: Spend, rates: RateBook, settings: OverspendSettings) -> Iterable[Candidate]:
         """Use cases against the best on the same model."""
@@ -65,10 +69,12 @@ class PromptCaching:
                     id=f"{self.id}:{team}:{use_case}:{model}",
                     title=f"{team} / {use_case} sends {model} input uncached",
                     basis=(
-                        f"{gain:.0%} more of its input read from the cache at {read.unit_price:.4f} instead of {full.unit_price:.4f} per 1M "
-                        f"tokens ({read.origin}); extra cost of cache writes not subtracted"
+                        f"{gain:.0%} more of its input read from the cache at {read.unit_price:.4f} instead of "
+                        f"{full.unit_price:.4f} per 1M tokens "
+                        f"({read.origin}); extra cost of cache writes not subtracted"
                     ),
-                    why=f"It reads {shares[team, use_case]:.0%} of its input from the cache; {best_owner[0]} / {best_owner[1]} reads {best:.0%} on the same model.",
+                    why=f"It reads {shares[team, use_case]:.0%} of its input from the cache; {best_owner[0]} / "
+                    f"{best_owner[1]} reads {best:.0%} on the same model.",
                     confidence="low",
                     claims=tuple(claim(line, (line.tokens or Decimal(0)) * gain * step) for line in uncached),
                     rows=sum(line.rows for line in uncached),

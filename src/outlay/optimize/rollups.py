@@ -1,7 +1,7 @@
 """The rollups of a bill's AI rows, each one scan of the columns it needs.
 
-Only what must be is computed a row: sums, first and last. Whatever is linear (tokens = quantity x block) or a function of the group
-(the workload a tag states) is computed once a group, afterwards.
+Only what must be is computed a row: sums, first and last. Whatever is linear (tokens = quantity x block) or a function
+of the group (the workload a tag states) is computed once a group, afterwards.
 """
 
 from __future__ import annotations
@@ -35,7 +35,8 @@ _TAGS = ("team", "use_case", "environment", "workload", "interruptible", "latenc
 class AiRows:
     """The rows to roll up: AI rows and unused commitments of one currency. ``cost`` is the cost basis over ``t``.
 
-    ``usable`` is the condition that keeps out rejected rows and other currencies; the overview knows when there are none.
+    ``usable`` is the condition that keeps out rejected rows and other currencies; the overview knows when there are
+    none.
     """
 
     source: InPlace
@@ -56,7 +57,10 @@ def cost_sql(degenerate: Sequence[str], billed: str, effective: str, provider: s
     if not degenerate:
         return f"coalesce({effective}, {billed})"
     names = ", ".join(literal(name) for name in degenerate)
-    return f"CASE WHEN coalesce({provider}, '(no provider)') IN ({names}) THEN {billed} ELSE coalesce({effective}, {billed}) END"
+    return (
+        f"CASE WHEN coalesce({provider}, '(no provider)') IN ({names}) THEN {billed} "
+        f"ELSE coalesce({effective}, {billed}) END"
+    )
 
 
 def roll_up(connection: duckdb.DuckDBPyConnection, rows: AiRows, settings: Settings) -> None:
@@ -67,9 +71,13 @@ def roll_up(connection: duckdb.DuckDBPyConnection, rows: AiRows, settings: Setti
 
 
 def _claim_for_ai(connection: duckdb.DuckDBPyConnection) -> None:
-    """Unused rows of a commitment of which AI took most are AI cost too, or the overspend would not be part of the AI cost."""
+    """Unused rows of a commitment of which AI took most are AI cost too.
+
+    Otherwise the overspend would not be part of the AI cost.
+    """
     connection.execute(
-        "UPDATE lines SET is_ai = true, category = 'ai_other', workload = 'other' WHERE NOT is_ai AND commitment_status = 'Unused' "
+        "UPDATE lines SET is_ai = true, category = 'ai_other', workload = 'other' WHERE NOT is_ai AND "
+        "commitment_status = 'Unused' "
         "AND commitment_id IN (SELECT commitment_id FROM commitments WHERE used > 0 AND used_ai * 2 > used)"
     )
 
@@ -115,23 +123,30 @@ def _lines(
     fields = f"""s.__sku AS sku, t."PricingCategory" AS pricing_category, t."ChargeCategory" AS "ChargeCategory",
         t."CommitmentDiscountId" AS commitment_id, t."CommitmentDiscountStatus" AS "CommitmentDiscountStatus",
         t."CapacityReservationStatus" AS "CapacityReservationStatus", t."RegionId" AS region,
-        CASE WHEN s.x_GpuType IS NOT NULL OR s.x_AiCategory = 'provisioned_throughput' THEN t."ResourceId" END AS resource,
+        CASE WHEN s.x_GpuType IS NOT NULL OR s.x_AiCategory = 'provisioned_throughput' THEN t."ResourceId" END AS
+        resource,
         {values}, t."ConsumedQuantity" IS NULL AS no_consumed, count(*) AS rows, sum({rows.cost}) AS cost,
-        sum(t."BilledCost") AS billed, sum(t."PricingQuantity") AS "PricingQuantity", sum(t."ConsumedQuantity") AS "ConsumedQuantity",
+        sum(t."BilledCost") AS billed, sum(t."PricingQuantity") AS "PricingQuantity", sum(t."ConsumedQuantity") AS
+        "ConsumedQuantity",
         count_if({hourly}) AS hourly_rows, coalesce(sum({off_hours}), 0) AS off_hours_cost, min({hour}) AS first,
-        max(coalesce(t."ChargePeriodEnd", {hour})) AS last, min((t.__file::BIGINT << {ROW_BITS}) + t.__row) AS example"""
+        max(coalesce(t."ChargePeriodEnd", {hour})) AS last, min((t.__file::BIGINT << {ROW_BITS}) + t.__row) AS
+        example"""
     grouped = rows.sql(fields, "s.x_IsAi OR t.\"CommitmentDiscountStatus\" = 'Unused'") + " GROUP BY ALL"
     truths = ", ".join(literal(value) for value in _TRUE)
     tag = {name: f"nullif(trim(tag_{name}), '')" for name in _TAGS}
     connection.execute(
         f"""CREATE OR REPLACE TEMP TABLE lines AS SELECT row_number() OVER (ORDER BY t.cost DESC, t.example) AS line,
             s."ServiceProviderName" AS provider, s."ServiceName" AS service, s.x_AiCategory AS category,
-            CASE WHEN s.x_IsAi THEN coalesce({workload_value_sql(tag["workload"])}, s.x_SkuWorkload, 'other') END AS workload,
-            s.x_ModelId AS model, s.x_TokenDirection AS direction, s.x_TokenCacheAction AS cache_action, s.x_ServiceTier AS tier,
+            CASE WHEN s.x_IsAi THEN coalesce({workload_value_sql(tag["workload"])}, s.x_SkuWorkload, 'other') END AS
+            workload,
+            s.x_ModelId AS model, s.x_TokenDirection AS direction, s.x_TokenCacheAction AS cache_action,
+            s.x_ServiceTier AS tier,
             s.x_InstanceType AS instance_type, s.x_GpuType AS gpu_type, t.region, t.pricing_category,
             t."ChargeCategory" AS charge_category, t.commitment_id, t."CommitmentDiscountStatus" AS commitment_status,
-            t."CapacityReservationStatus" AS capacity_status, t.resource, {tag["team"]} AS team, {tag["use_case"]} AS use_case,
-            {tag["environment"]} AS environment, coalesce(lower({tag["interruptible"]}) IN ({truths}), false) AS interruptible,
+            t."CapacityReservationStatus" AS capacity_status, t.resource, {tag["team"]} AS team, {tag["use_case"]} AS
+            use_case,
+            {tag["environment"]} AS environment, coalesce(lower({tag["interruptible"]}) IN ({truths}), false) AS
+            interruptible,
             lower({tag["latency"]}) AS latency, coalesce(s.x_IsAi, false) AS is_ai, t.rows, t.cost, t.billed,
             CAST({tokens_sql()} AS {MONEY_SQL}) AS tokens, CAST({gpu_hours_sql()} AS {MONEY_SQL}) AS gpu_hours,
             t.hourly_rows, t.off_hours_cost, t.first, t.last, date_diff('day', t.first, t.last) + 1 AS days, t.example
@@ -156,12 +171,15 @@ def _times(connection: duckdb.DuckDBPyConnection, rows: AiRows) -> None:
             FROM ({rows.sql(fields, "s.x_IsAi")} GROUP BY ALL) t JOIN skus s ON t.sku = s.__sku"""
     )
     connection.execute(
-        f"""CREATE OR REPLACE TEMP TABLE hours AS SELECT "ServiceProviderName" AS provider, region, x_InstanceType AS instance_type,
-            moment AS hour, CAST(sum(CAST("PricingQuantity" AS DECIMAL(26,12)) * x_GpuHoursPerUnit) AS {MONEY_SQL}) AS gpu_hours,
+        f"""CREATE OR REPLACE TEMP TABLE hours AS SELECT "ServiceProviderName" AS provider, region, x_InstanceType AS
+            instance_type,
+            moment AS hour, CAST(sum(CAST("PricingQuantity" AS DECIMAL(26,12)) * x_GpuHoursPerUnit) AS {MONEY_SQL}) AS
+            gpu_hours,
             sum(rows)::BIGINT AS rows, sum(hourly_rows)::BIGINT AS hourly_rows FROM times WHERE pool GROUP BY ALL"""
     )
     connection.execute(
         """CREATE OR REPLACE TEMP TABLE days AS SELECT CAST(moment AS DATE) AS day,
-            coalesce(x_AiCategory, 'ai_other') || coalesce(' / ' || x_GpuType, '') AS kind, sum(cost) AS cost FROM times GROUP BY ALL"""
+            coalesce(x_AiCategory, 'ai_other') || coalesce(' / ' || x_GpuType, '') AS kind, sum(cost) AS cost FROM
+            times GROUP BY ALL"""
     )
     connection.execute("DROP TABLE times")

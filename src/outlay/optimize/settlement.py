@@ -1,9 +1,10 @@
 """No dollar twice: how overlapping savings on the same rows are added up.
 
-Detectors claim amounts on evidence lines. They are settled in order: waste that disappears altogether first, then discounts on what
-is left. A claim on a line of which earlier findings already took a part keeps its *proportion* of the rest: half the price of a line
-that is half gone saves a quarter. So the counted savings on a line never exceed its cost, whatever detectors say (a property test).
-Only candidates that count take anything; those to confirm are measured against what is left, and leave it there.
+Detectors claim amounts on evidence lines. They are settled in order: waste that disappears altogether first, then
+discounts on what is left. A claim on a line of which earlier findings already took a part keeps its *proportion* of the
+rest: half the price of a line that is half gone saves a quarter. So the counted savings on a line never exceed its
+cost, whatever detectors say (a property test). Only candidates that count take anything; those to confirm are measured
+against what is left, and leave it there.
 """
 
 from __future__ import annotations
@@ -22,8 +23,8 @@ def settle(
 ) -> list[Finding]:
     """Findings in the order given, for ``(detector id, candidate)`` pairs and the cost of every line.
 
-    Candidates whose settled saving is below ``minimum`` are dropped and take nothing. The sum of the counted savings is at most
-    the sum of the positive costs of the lines they rest on.
+    Candidates whose settled saving is below ``minimum`` are dropped and take nothing. The sum of the counted savings is
+    at most the sum of the positive costs of the lines they rest on.
     """
     remaining = {line: max(cost, Decimal(0)) for line, cost in costs.items()}
     findings = []

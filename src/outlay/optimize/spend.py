@@ -1,15 +1,15 @@
 """The evidence of a bill: what was spent, rolled up to what detectors look at.
 
-Two passes over the rows. The first groups by SKU and gives the totals, and each distinct SKU is recognised once. The second keeps
-only AI rows (and unused commitments) and rolls them up three ways in one scan:
+Two passes over the rows. The first groups by SKU and gives the totals, and each distinct SKU is recognised once. The
+second keeps only AI rows (and unused commitments) and rolls them up three ways in one scan:
 
-- ``lines``: rows alike in SKU, price category, commitment, region, allocation tags and (for GPUs and provisioned throughput)
-  resource; detectors claim savings on lines, so that no dollar is claimed twice;
+- ``lines``: rows alike in SKU, price category, commitment, region, allocation tags and (for GPUs and provisioned
+  throughput) resource; detectors claim savings on lines, so that no dollar is claimed twice;
 - ``hours``: on-demand GPU hours of a pool (provider, region, instance type) by hour;
 - ``days``: AI cost by day, for the pictures.
 
-The cost basis is EffectiveCost, which spreads commitments over what they covered; a provider whose effective costs are unusable in
-this bill (see ``degenerate-effective-cost``) is counted by BilledCost instead, and the report says so.
+The cost basis is EffectiveCost, which spreads commitments over what they covered; a provider whose effective costs are
+unusable in this bill (see ``degenerate-effective-cost``) is counted by BilledCost instead, and the report says so.
 """
 
 from __future__ import annotations
@@ -24,9 +24,9 @@ from typing import TYPE_CHECKING
 from outlay.config import Settings
 from outlay.errors import UnreadableError
 from outlay.ledger.engine.duckdb import identifier, literal
+from outlay.optimize.rollups import ROW_BITS, AiRows, cost_sql, roll_up
 from outlay.problems import Problem
 from outlay.sources.canonical import register_skus, sku_key, telling_columns
-from outlay.optimize.rollups import ROW_BITS, AiRows, cost_sql, roll_up
 from outlay.sources.in_place import InPlace, open_in_place
 from outlay.sources.recognise import SKU_COLUMNS
 
@@ -59,7 +59,10 @@ _DEGENERATE_FROM = 5
 
 @dataclass(frozen=True, slots=True)
 class Totals:
-    """Money of the whole bill in its reporting currency; ``others`` are the other currencies' billed costs, never added."""
+    """Money of the whole bill in its reporting currency.
+
+    ``others`` are the other currencies' billed costs, never added.
+    """
 
     currency: str
     rows: int
@@ -74,7 +77,10 @@ class Totals:
 
 @dataclass(frozen=True, slots=True)
 class Line:
-    """Bill rows alike; cost is in the report's basis and currency. Names as in the ledger's ``costs`` table, in snake case."""
+    """Bill rows alike; cost is in the report's basis and currency.
+
+    Names as in the ledger's ``costs`` table, in snake case.
+    """
 
     line: int
     provider: str | None
@@ -114,9 +120,10 @@ class Line:
 
 
 _LINE_SQL = (
-    "line, provider, service, category, workload, model, direction, cache_action, tier, instance_type, gpu_type, region, "
-    "pricing_category, charge_category, commitment_id, commitment_status, capacity_status, resource, team, use_case, environment, "
-    "interruptible, latency, is_ai, rows, cost, billed, tokens, gpu_hours, hourly_rows, off_hours_cost, first, last, days, example"
+    "line, provider, service, category, workload, model, direction, cache_action, tier, instance_type, gpu_type, "
+    "region, pricing_category, charge_category, commitment_id, commitment_status, capacity_status, resource, team, use_case, "
+    "environment, interruptible, latency, is_ai, rows, cost, billed, tokens, gpu_hours, hourly_rows, off_hours_cost, first, last, "
+    "days, example"
 )
 
 
@@ -212,8 +219,8 @@ def _scalar(connection: duckdb.DuckDBPyConnection, sql: str) -> int:
 def _overview(connection: duckdb.DuckDBPyConnection, source: InPlace) -> None:
     keys = ", ".join(identifier(name) for name in SKU_COLUMNS)
     connection.execute(
-        f'CREATE OR REPLACE TEMP TABLE overview AS SELECT {keys}, "BillingCurrency" AS currency, __problem IS NULL AS good, '
-        f'"CommitmentDiscountId" AS commitment_id, "CommitmentDiscountStatus" AS commitment_status, count(*) AS rows, '
+        f'CREATE OR REPLACE TEMP TABLE overview AS SELECT {keys}, "BillingCurrency" AS currency, __problem IS NULL AS '
+        f'good, "CommitmentDiscountId" AS commitment_id, "CommitmentDiscountStatus" AS commitment_status, count(*) AS rows, '
         f'sum("BilledCost") AS billed, sum("EffectiveCost") AS effective, '
         f'sum(coalesce("EffectiveCost", "BilledCost")) AS effective_or_billed, '
         f'count("EffectiveCost") AS effective_rows, '
@@ -281,7 +288,8 @@ def _totals(
     others: tuple[tuple[str, int, Decimal], ...],
 ) -> Totals:
     row = connection.execute(
-        f"SELECT sum(rows)::BIGINT, min(first), max(last), sum(billed), sum(effective) FROM overview WHERE good AND currency = {literal(currency)}"
+        "SELECT sum(rows)::BIGINT, min(first), max(last), sum(billed), sum(effective) FROM overview WHERE good AND "
+        f"currency = {literal(currency)}"
     ).fetchall()[0]
     ai = connection.execute(
         "SELECT coalesce(sum(cost), 0), coalesce(sum(rows), 0)::BIGINT FROM lines WHERE is_ai"

@@ -1,15 +1,17 @@
 """Steady on-demand GPU hours that a commitment would cover.
 
-The highest-stakes call gets the strictest rule. A pool (provider, region, instance type) is steady when the weekly means of its hourly
-on-demand GPU count, over the last nine full weeks (63 days; configurable), never changed by 20 % or more week over week. Its base is
-what ran in *every* hour of those weeks: a commitment of that size would have been used to 100 %, so no demand risk is assumed away.
-The saving is the base's hours on this bill at the difference between their on-demand rate and the committed rate that this bill
-pays for the same instance type (or the price file's). No committed rate: "rate unknown", never a generic discount tier. A bill that
-is shorter, not steady, or without hourly rows shows no candidate or one to confirm.
+The highest-stakes call gets the strictest rule. A pool (provider, region, instance type) is steady when the weekly
+means of its hourly on-demand GPU count, over the last nine full weeks (63 days; configurable), never changed by 20 % or
+more week over week. Its base is what ran in *every* hour of those weeks: a commitment of that size would have been used
+to 100 %, so no demand risk is assumed away. The saving is the base's hours on this bill at the difference between their
+on-demand rate and the committed rate that this bill pays for the same instance type (or the price file's). No committed
+rate: "rate unknown", never a generic discount tier. A bill that is shorter, not steady, or without hourly rows shows no
+candidate or one to confirm.
 """
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -54,9 +56,10 @@ class SteadyOnDemand:
             if base <= 0:
                 continue
             lines = spend.lines(
-                "gpu_hours > 0 AND pricing_category = 'Standard' AND commitment_status IS NULL AND charge_category = 'Usage' AND cost > 0 "
-                f"AND provider IS NOT DISTINCT FROM {_text(pool.provider)} AND region IS NOT DISTINCT FROM {_text(pool.region)} "
-                f"AND instance_type = {_text(pool.instance_type)}"
+                "gpu_hours > 0 AND pricing_category = 'Standard' AND commitment_status IS NULL AND "
+                "charge_category = 'Usage' AND cost > 0 "
+                f"AND provider IS NOT DISTINCT FROM {_text(pool.provider)} "
+                f"AND region IS NOT DISTINCT FROM {_text(pool.region)} AND instance_type = {_text(pool.instance_type)}"
             )
             if _mostly_non_production(lines, settings):
                 continue
@@ -86,7 +89,8 @@ class SteadyOnDemand:
             id=f"{self.id}:{pool.instance_type}:{pool.region or 'any'}",
             title=f"Steady on-demand {pool.instance_type}" + (f" in {pool.region}" if pool.region else ""),
             basis=(
-                f"{covered:.0f} GPU-hours of the base of {base:.1f} GPUs, at {own:.4f} less the committed {rate.unit_price:.4f} a GPU-hour "
+                f"{covered:.0f} GPU-hours of the base of {base:.1f} GPUs, at {own:.4f} less the committed "
+                f"{rate.unit_price:.4f} a GPU-hour "
                 f"({rate.origin})"
                 if rate
                 else "rate unknown: no committed rows of this type on the bill"
@@ -120,7 +124,8 @@ def _text(value: str | None) -> str:
 def _pools(spend: Spend) -> list[_Pool]:
     pools: dict[tuple[str | None, str | None, str], tuple[dict[datetime, Decimal], list[int]]] = {}
     for provider, region, item, hour, quantity, rows, hourly in spend.connection.execute(
-        "SELECT provider, region, instance_type, hour, gpu_hours, rows, hourly_rows FROM hours WHERE instance_type IS NOT NULL "
+        "SELECT provider, region, instance_type, hour, gpu_hours, rows, hourly_rows FROM hours WHERE instance_type IS "
+        "NOT NULL "
         "ORDER BY provider, region, instance_type, hour"
     ).fetchall():
         series, counts = pools.setdefault((provider, region, item), ({}, [0, 0]))
@@ -161,7 +166,7 @@ def _largest_change(means: list[Decimal]) -> Decimal:
     return max(
         (
             abs(share(later - earlier, earlier)) if earlier > 0 else Decimal(1)
-            for earlier, later in zip(means, means[1:], strict=False)
+            for earlier, later in itertools.pairwise(means)
         ),
         default=Decimal(1),
     )

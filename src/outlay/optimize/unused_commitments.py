@@ -1,8 +1,9 @@
 """Commitments that were paid for and not used.
 
-FOCUS marks the unused part of a commitment with ``CommitmentDiscountStatus = 'Unused'``; its EffectiveCost bought nothing. It is
-AI overspend when the row itself names an accelerator or an AI service, or when most of what the same commitment covered on
-this bill was AI; commitments that mostly cover ordinary compute are listed together and not counted.
+FOCUS marks the unused part of a commitment with ``CommitmentDiscountStatus = 'Unused'``; its EffectiveCost bought
+nothing. It is AI overspend when the row itself names an accelerator or an AI service, or when most of what the same
+commitment covered on this bill was AI; commitments that mostly cover ordinary compute are listed together and not
+counted.
 """
 
 from __future__ import annotations

@@ -65,10 +65,10 @@ class GpuInstance:
 class Gpu:
     """A data-centre accelerator: what it is, when it came, and how much memory one device has.
 
-    ``purpose`` is ``compute``, or ``graphics`` for a card without matrix units that is sold for drawing.
-    ``line`` groups what can run the same software (all NVIDIA GPUs; Trainium; TPUs). ``generation`` counts
-    the vendor's generations within the line. ``memory_gib`` is the size the vendor names (24 for an L4),
-    before what drivers reserve; ``memory_bandwidth_gb_s`` its peak by the vendor's datasheet, None where not known here.
+    ``purpose`` is ``compute``, or ``graphics`` for a card without matrix units that is sold for drawing. ``line``
+    groups what can run the same software (all NVIDIA GPUs; Trainium; TPUs). ``generation`` counts the vendor's
+    generations within the line. ``memory_gib`` is the size the vendor names (24 for an L4), before what drivers
+    reserve; ``memory_bandwidth_gb_s`` its peak by the vendor's datasheet, None where not known here.
     """
 
     name: str

@@ -1,13 +1,15 @@
 """Unit rates that the bill itself does not show: the user's price file for ``outlay overspend --prices``.
 
-A detector takes a rate from the bill's own rows first (what this company really pays) unless the file names one, which always
-wins: it is the user's contract. There is no built-in discount tier: a rate that neither knows is *unknown*, and the finding says so.
+A detector takes a rate from the bill's own rows first (what this company really pays) unless the file names one, which
+always wins: it is the user's contract. There is no built-in discount tier: a rate that neither knows is *unknown*, and
+the finding says so.
 
-The file is CSV with the header ``provider,item,rate,unit_price,currency`` and optionally ``region,valid_from,valid_to,source``:
+The file is CSV with the header ``provider,item,rate,unit_price,currency`` and optionally
+``region,valid_from,valid_to,source``:
 
 - ``item``: an instance type (``p5.48xlarge``) or a model id (``gpt-4o-mini``);
-- ``rate``: ``committed``, ``spot`` or ``on_demand`` (per GPU-hour), or ``batch_input``, ``batch_output``, ``cache_read`` (per
-  1,000,000 tokens);
+- ``rate``: ``committed``, ``spot`` or ``on_demand`` (per GPU-hour), or ``batch_input``, ``batch_output``,
+  ``cache_read`` (per 1,000,000 tokens);
 - ``valid_to`` is exclusive; empty means open.
 """
 

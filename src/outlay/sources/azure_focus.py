@@ -76,12 +76,14 @@ def _unknown_costs(raw: RawFile) -> dict[str, str]:
 
 
 def _capacity(raw: RawFile) -> dict[str, str]:
+    """The columns exist from 1.2 on, but stay empty; what they hold comes first all the same."""
     details, kind = column(raw, "x_SkuDetails"), column(raw, "x_ResourceType")
-    if details is None or kind is None or raw.find("CapacityReservationId") is not None:
+    if details is None or kind is None:
         return {}
     found = f"nullif(json_extract_string(try_cast({details} AS JSON), '$.VMCapacityReservationId'), '')"
+    status = f"""CASE WHEN {found} IS NOT NULL AND {column(raw, "ChargeCategory")} = 'Usage'
+        THEN if(lower({kind}) LIKE '%/capacityreservations', 'Unused', 'Used') END"""
+    read = {"CapacityReservationId": found, "CapacityReservationStatus": status}
     return {
-        "CapacityReservationId": found,
-        "CapacityReservationStatus": f"""CASE WHEN {found} IS NOT NULL AND {column(raw, "ChargeCategory")} = 'Usage'
-            THEN if(lower({kind}) LIKE '%/capacityreservations', 'Unused', 'Used') END""",
+        name: sql if (given := column(raw, name)) is None else f"coalesce({given}, {sql})" for name, sql in read.items()
     }

@@ -185,8 +185,8 @@ def typed_sql(
 ) -> str:
     """SELECT of ``__row``, ``__problem`` and the typed FOCUS columns (all, or ``only`` those named) from ``clause``.
 
-    ``extra`` adds expressions over the raw columns; ``numbered`` is False for a relation without ``__row``; ``checked`` is False
-    for a file whose every row is known to be good.
+    ``extra`` adds expressions over the raw columns; ``numbered`` is False for a relation without ``__row``; ``checked``
+    is False for a file whose every row is known to be good.
     """
     wanted = set(only) if only is not None else None
     fields = [
@@ -289,7 +289,10 @@ def sku_key(prefix: str = "", columns: Sequence[str] = SKU_COLUMNS) -> str:
 
 
 def telling_columns(distinct: Sequence[tuple[object, ...]]) -> tuple[str, ...]:
-    """The fewest SKU columns (found greedily) that tell all of a bill's distinct SKUs apart; the rest need not be read again."""
+    """The fewest SKU columns (found greedily) that tell all of a bill's distinct SKUs apart.
+
+    The rest need not be read again.
+    """
     chosen: list[int] = []
     while len({tuple(row[i] for i in chosen) for row in distinct}) < len(distinct):
         rest = [i for i in range(len(SKU_COLUMNS)) if i not in chosen]
@@ -367,6 +370,7 @@ def costs_sql(
     source: str,
     file: str,
     load_id: str,
+    telling: Sequence[str] = SKU_COLUMNS,
     only: Iterable[str] | None = None,
 ) -> str:
     """SELECT of canonical ``costs`` rows from a ``typed`` SELECT, good rows only.
@@ -399,7 +403,7 @@ def costs_sql(
         else:
             fields.append(f"t.{identifier(c.name)}")
     return (
-        f"SELECT {', '.join(fields)} FROM ({typed}) t LEFT JOIN {skus} s ON {sku_key('t.')} = s.__sku "
+        f"SELECT {', '.join(fields)} FROM ({typed}) t LEFT JOIN {skus} s ON {sku_key('t.', telling)} = s.__sku "
         f"WHERE t.__problem IS NULL"
     )
 

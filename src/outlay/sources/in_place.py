@@ -30,8 +30,9 @@ _SYNTHETIC_MARK = "x_Synthetic"
 class InPlace:
     """A relation over bills.
 
-    ``sql`` is a SELECT, ``files[__file]`` names a row's file, ``versions`` what each was read as. ``map_tags`` are the Parquet
-    files and columns that hold tags as a MAP; ``synthetic`` whether a file says that it was generated; ``other_tags`` the SELECTs whose tags are something else.
+    ``sql`` is a SELECT, ``files[__file]`` names a row's file, ``versions`` what each was read as. ``map_tags`` are the
+    Parquet files and columns that hold tags as a MAP; ``synthetic`` whether a file says that it was generated;
+    ``other_tags`` the SELECTs whose tags are something else.
     """
 
     sql: str

@@ -41,6 +41,7 @@ from outlay.sources.canonical import (
     problem_text,
     quarantine_sql,
     register_skus,
+    telling_columns,
     typed_sql,
 )
 from outlay.sources.raw import register
@@ -238,7 +239,7 @@ def _prepare(
         part = _Part(found, bill, seen, digest)
         part.problems += seen.notices
         tags, workload = spellings(settings.tags, seen.tag_keys)
-        register_skus(connection, "skus", seen.skus)
+        register_skus(connection, "skus", seen.skus, telling_columns(seen.skus))
         progress(f"{name}: writing {seen.good_rows:,} rows")
         _write(
             connection,
@@ -288,12 +289,14 @@ def _write(
     if not seen.good_rows:
         return
     scopes = sorted({Scope(source or source_slug(m.account), m.month) for m in seen.months})
-    # The survey saw every row through the other parser: where none was bad, none need be asked again; rows and sums must agree.
+    # The survey saw every row through the other parser: where none was bad, none need be asked again; rows and sums
+    # must agree.
     checked = seen.good_rows < seen.rows
     typed = typed_sql(part.bill, register(connection, part.bill.raw), checked=checked)
     sql = costs_sql(
         typed,
         "skus",
+        telling=telling_columns(seen.skus),
         tags=tags,
         workload=workload,
         source=source_sql(seen, source),

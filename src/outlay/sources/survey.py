@@ -110,11 +110,15 @@ def _control(bill: Bill, measure: str) -> str:
     return f"coalesce(try_cast({text} AS {MONEY_SQL}), try_cast({bare} AS {MONEY_SQL}))"
 
 
+def _is_usage(bill: Bill) -> str:
+    category = bill.mapping.columns.get("ChargeCategory")
+    return "true" if category is None else f"({category}) = 'Usage'"
+
+
 def _remarks(bill: Bill) -> dict[str, str]:
     """Conditions worth counting over the whole file."""
-    billed, effective = _control(bill, "BilledCost"), _control(bill, "EffectiveCost")
     remarks = {
-        "__list_missing": f"{_control(bill, 'ListCost')} IS NULL",
+        "__list_missing": f"{_control(bill, 'ListCost')} IS NULL AND {_is_usage(bill)}",
     }
     texts = [bill.mapping.columns[m] for m in COST_MEASURES if bill.types.get(m) == "VARCHAR"]
     long = " OR ".join(
@@ -146,7 +150,8 @@ def _tag_keys(connection: duckdb.DuckDBPyConnection, bill: Bill, *, plain: bool)
 def _notices(connection: duckdb.DuckDBPyConnection, bill: Bill) -> tuple[Problem, ...]:
     name = bill.raw.path.name
     notices = [Problem(name, None, notice.code, notice.message) for notice in bill.mapping.notices]
-    # A sum with decimals proves a row with decimals; five SKUs whose billed sums have them and none whose effective sum has
+    # A sum with decimals proves a row with decimals; five SKUs whose billed sums have them and none whose effective sum
+    # has
     # can't be chance.
     for issuer, fractional, effective, present in connection.execute(
         "SELECT coalesce(\"ServiceProviderName\", 'the bill'), "
