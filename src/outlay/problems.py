@@ -104,7 +104,7 @@ CATALOGUE: dict[str, ProblemKind] = _kinds(
     ProblemKind(
         "amount-rounded",
         False,
-        "an amount with more than 18 decimals was rounded half to even at the 18th",
+        "an amount with more than 18 decimals was rounded half away from zero at the 18th",
         "Nothing to do: the difference is below 1e-18 of the currency a row.",
     ),
     ProblemKind(

@@ -255,6 +255,18 @@ def test_the_pay_as_you_go_file_holds_usage_only() -> None:
     assert machine["BillingPeriodEnd"] == dt.datetime(2026, 11, 1)
 
 
+@pytest.mark.parametrize(
+    ("name", "version"),
+    [
+        (ACTUAL, "Azure cost details (EA)"),
+        (AMORTISED, "Azure cost details (MCA)"),
+        (USAGE_ONLY, "Azure usage details (2019)"),
+    ],
+)
+def test_the_agreement_is_told_by_its_columns(name: str, version: str) -> None:
+    assert READER.mapping(open_raw(FIXTURES / name)).version == version
+
+
 # --- variants and bad rows --------------------------------------------------------------------------------------------
 
 

@@ -335,6 +335,6 @@ def test_a_missing_column_is_named(tmp_path: Path) -> None:
 def test_the_standard_export_is_read_too(tmp_path: Path) -> None:
     without = [{k: v for k, v in record.items() if k != "resource"} for record in records()]
     bill = written(tmp_path, without)
-    assert READER.mapping(open_raw(bill)).version == "Google Cloud standard usage cost export"
-    assert READER.mapping(open_raw(LINES)).version == "Google Cloud detailed usage cost export"
+    assert READER.mapping(open_raw(bill)).version == "GCP billing (standard)"
+    assert READER.mapping(open_raw(LINES)).version == "GCP billing (detailed)"
     assert canonical_rows(bill, READER)[GPU]["ResourceId"] is None

@@ -10,10 +10,8 @@ import click
 from outlay.cli.common import Common, common_options, progress, show_json
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
     from outlay.demo.tour import Tour
-    from outlay.metrics.result import Kpi
+    from outlay.metrics.kpis import Kpi
 
 _FOLDER = Path("outlay-demo")
 
@@ -52,7 +50,7 @@ def command(rows: int, common: Common) -> None:
     _show(made, figures, ledger.path)
 
 
-def _show(made: Tour, figures: Sequence[Kpi], ledger: Path) -> None:
+def _show(made: Tour, figures: list[Kpi], ledger: Path) -> None:
     from rich.console import Console
 
     from outlay.report.terminal import show_kpis, show_overspend
@@ -62,8 +60,7 @@ def _show(made: Tour, figures: Sequence[Kpi], ledger: Path) -> None:
     generated = sum(f.rows_loaded for f in made.bills.files)
     console.print(
         f"Loaded {real:,} rows of {len(made.samples.files)} real sample bills and {generated:,} rows of a SYNTHETIC "
-        "company; totals of "
-        "files and ledger are equal to the last digit."
+        "company; totals of files and ledger are equal to the last digit."
     )
     if made.restatement.changed:
         console.print(

@@ -1,5 +1,4 @@
-"""Optimize:
+"""Optimize: what is overspent, why, and on which rows that rests.
 
-what is overspent, why, and on which rows that rests. One detector a file; :mod:`outlay.optimize.overspend` adds them
-up.
+One detector a file; :mod:`outlay.optimize.overspend` adds them up.
 """

@@ -1,6 +1,6 @@
-"""What a detector is:
+"""What a detector is: a rule over the evidence of a bill.
 
-a rule over the evidence of a bill. One a file; plugins add more through the hook ``outlay_detectors``.
+One a file; plugins add more through the hook ``outlay_detectors``.
 """
 
 from __future__ import annotations

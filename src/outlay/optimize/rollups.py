@@ -123,30 +123,30 @@ def _lines(
     fields = f"""s.__sku AS sku, t."PricingCategory" AS pricing_category, t."ChargeCategory" AS "ChargeCategory",
         t."CommitmentDiscountId" AS commitment_id, t."CommitmentDiscountStatus" AS "CommitmentDiscountStatus",
         t."CapacityReservationStatus" AS "CapacityReservationStatus", t."RegionId" AS region,
-        CASE WHEN s.x_GpuType IS NOT NULL OR s.x_AiCategory = 'provisioned_throughput' THEN t."ResourceId" END AS
-        resource,
+        CASE WHEN s.x_GpuType IS NOT NULL OR s.x_AiCategory = 'provisioned_throughput' THEN t."ResourceId" END
+        AS resource,
         {values}, t."ConsumedQuantity" IS NULL AS no_consumed, count(*) AS rows, sum({rows.cost}) AS cost,
-        sum(t."BilledCost") AS billed, sum(t."PricingQuantity") AS "PricingQuantity", sum(t."ConsumedQuantity") AS
-        "ConsumedQuantity",
+        sum(t."BilledCost") AS billed, sum(t."PricingQuantity") AS "PricingQuantity", sum(t."ConsumedQuantity")
+        AS "ConsumedQuantity",
         count_if({hourly}) AS hourly_rows, coalesce(sum({off_hours}), 0) AS off_hours_cost, min({hour}) AS first,
-        max(coalesce(t."ChargePeriodEnd", {hour})) AS last, min((t.__file::BIGINT << {ROW_BITS}) + t.__row) AS
-        example"""
+        max(coalesce(t."ChargePeriodEnd", {hour})) AS last, min((t.__file::BIGINT << {ROW_BITS}) + t.__row)
+        AS example"""
     grouped = rows.sql(fields, "s.x_IsAi OR t.\"CommitmentDiscountStatus\" = 'Unused'") + " GROUP BY ALL"
     truths = ", ".join(literal(value) for value in _TRUE)
     tag = {name: f"nullif(trim(tag_{name}), '')" for name in _TAGS}
     connection.execute(
         f"""CREATE OR REPLACE TEMP TABLE lines AS SELECT row_number() OVER (ORDER BY t.cost DESC, t.example) AS line,
             s."ServiceProviderName" AS provider, s."ServiceName" AS service, s.x_AiCategory AS category,
-            CASE WHEN s.x_IsAi THEN coalesce({workload_value_sql(tag["workload"])}, s.x_SkuWorkload, 'other') END AS
-            workload,
+            CASE WHEN s.x_IsAi THEN coalesce({workload_value_sql(tag["workload"])}, s.x_SkuWorkload, 'other') END
+            AS workload,
             s.x_ModelId AS model, s.x_TokenDirection AS direction, s.x_TokenCacheAction AS cache_action,
             s.x_ServiceTier AS tier,
             s.x_InstanceType AS instance_type, s.x_GpuType AS gpu_type, t.region, t.pricing_category,
             t."ChargeCategory" AS charge_category, t.commitment_id, t."CommitmentDiscountStatus" AS commitment_status,
-            t."CapacityReservationStatus" AS capacity_status, t.resource, {tag["team"]} AS team, {tag["use_case"]} AS
-            use_case,
-            {tag["environment"]} AS environment, coalesce(lower({tag["interruptible"]}) IN ({truths}), false) AS
-            interruptible,
+            t."CapacityReservationStatus" AS capacity_status, t.resource, {tag["team"]} AS team, {tag["use_case"]}
+            AS use_case,
+            {tag["environment"]} AS environment, coalesce(lower({tag["interruptible"]}) IN ({truths}), false)
+            AS interruptible,
             lower({tag["latency"]}) AS latency, coalesce(s.x_IsAi, false) AS is_ai, t.rows, t.cost, t.billed,
             CAST({tokens_sql()} AS {MONEY_SQL}) AS tokens, CAST({gpu_hours_sql()} AS {MONEY_SQL}) AS gpu_hours,
             t.hourly_rows, t.off_hours_cost, t.first, t.last, date_diff('day', t.first, t.last) + 1 AS days, t.example
@@ -171,15 +171,15 @@ def _times(connection: duckdb.DuckDBPyConnection, rows: AiRows) -> None:
             FROM ({rows.sql(fields, "s.x_IsAi")} GROUP BY ALL) t JOIN skus s ON t.sku = s.__sku"""
     )
     connection.execute(
-        f"""CREATE OR REPLACE TEMP TABLE hours AS SELECT "ServiceProviderName" AS provider, region, x_InstanceType AS
-            instance_type,
-            moment AS hour, CAST(sum(CAST("PricingQuantity" AS DECIMAL(26,12)) * x_GpuHoursPerUnit) AS {MONEY_SQL}) AS
-            gpu_hours,
+        f"""CREATE OR REPLACE TEMP TABLE hours AS SELECT "ServiceProviderName" AS provider, region, x_InstanceType
+            AS instance_type,
+            moment AS hour, CAST(sum(CAST("PricingQuantity" AS DECIMAL(26,12)) * x_GpuHoursPerUnit) AS {MONEY_SQL})
+            AS gpu_hours,
             sum(rows)::BIGINT AS rows, sum(hourly_rows)::BIGINT AS hourly_rows FROM times WHERE pool GROUP BY ALL"""
     )
     connection.execute(
         """CREATE OR REPLACE TEMP TABLE days AS SELECT CAST(moment AS DATE) AS day,
-            coalesce(x_AiCategory, 'ai_other') || coalesce(' / ' || x_GpuType, '') AS kind, sum(cost) AS cost FROM
-            times GROUP BY ALL"""
+            coalesce(x_AiCategory, 'ai_other') || coalesce(' / ' || x_GpuType, '') AS kind, sum(cost) AS cost
+            FROM times GROUP BY ALL"""
     )
     connection.execute("DROP TABLE times")

@@ -121,9 +121,9 @@ class Line:
 
 _LINE_SQL = (
     "line, provider, service, category, workload, model, direction, cache_action, tier, instance_type, gpu_type, "
-    "region, pricing_category, charge_category, commitment_id, commitment_status, capacity_status, resource, team, use_case, "
-    "environment, interruptible, latency, is_ai, rows, cost, billed, tokens, gpu_hours, hourly_rows, off_hours_cost, first, last, "
-    "days, example"
+    "region, pricing_category, charge_category, commitment_id, commitment_status, capacity_status, resource, team, "
+    "use_case, environment, interruptible, latency, is_ai, rows, cost, billed, tokens, gpu_hours, hourly_rows, "
+    "off_hours_cost, first, last, days, example"
 )
 
 
@@ -219,8 +219,9 @@ def _scalar(connection: duckdb.DuckDBPyConnection, sql: str) -> int:
 def _overview(connection: duckdb.DuckDBPyConnection, source: InPlace) -> None:
     keys = ", ".join(identifier(name) for name in SKU_COLUMNS)
     connection.execute(
-        f'CREATE OR REPLACE TEMP TABLE overview AS SELECT {keys}, "BillingCurrency" AS currency, __problem IS NULL AS '
-        f'good, "CommitmentDiscountId" AS commitment_id, "CommitmentDiscountStatus" AS commitment_status, count(*) AS rows, '
+        f'CREATE OR REPLACE TEMP TABLE overview AS SELECT {keys}, "BillingCurrency" AS currency, '
+        f'__problem IS NULL AS good, "CommitmentDiscountId" AS commitment_id, '
+        f'"CommitmentDiscountStatus" AS commitment_status, count(*) AS rows, '
         f'sum("BilledCost") AS billed, sum("EffectiveCost") AS effective, '
         f'sum(coalesce("EffectiveCost", "BilledCost")) AS effective_or_billed, '
         f'count("EffectiveCost") AS effective_rows, '

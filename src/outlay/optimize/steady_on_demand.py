@@ -63,10 +63,10 @@ class SteadyOnDemand:
             )
             if _mostly_non_production(lines, settings):
                 continue
-            yield self._candidate(spend, rates, pool, base, weeks, lines)
+            yield self._candidate(spend, rates, pool, base, weeks=weeks, lines=lines)
 
     def _candidate(
-        self, spend: Spend, rates: RateBook, pool: _Pool, base: Decimal, weeks: list[Decimal], lines: list[Line]
+        self, spend: Spend, rates: RateBook, pool: _Pool, base: Decimal, *, weeks: list[Decimal], lines: list[Line]
     ) -> Candidate:
         covered = sum((min(base, quantity) for quantity in pool.hours.values()), Decimal(0))
         total = sum((line.gpu_hours or Decimal(0) for line in lines), Decimal(0))

@@ -48,8 +48,8 @@ class UnusedCommitments:
                 lines,
                 commitment or "unnamed",
                 f"Commitment {commitment or '(unnamed)'} partly unused",
-                f"Paid for and not used; {seen}.",
-                "",
+                why=f"Paid for and not used; {seen}.",
+                needs="",
             )
         others = spend.lines("commitment_status = 'Unused' AND cost > 0 AND NOT is_ai")
         if others:
@@ -59,11 +59,11 @@ class UnusedCommitments:
                 others,
                 "outside-ai",
                 f"{count} other {'commitment' if count == 1 else 'commitments'} partly unused",
-                "Paid for and not used; nothing on the bill shows that they cover AI.",
-                "whether they are meant for AI; the waste is real but not AI spend",
+                why="Paid for and not used; nothing on the bill shows that they cover AI.",
+                needs="whether they are meant for AI; the waste is real but not AI spend",
             )
 
-    def _candidate(self, spend: Spend, lines: list[Line], name: str, title: str, why: str, needs: str) -> Candidate:
+    def _candidate(self, spend: Spend, lines: list[Line], name: str, title: str, *, why: str, needs: str) -> Candidate:
         return Candidate(
             id=f"{self.id}:{name}",
             title=title,

@@ -263,9 +263,9 @@ def _version(cells: AzureCells) -> str:
     if cells.has("PreTaxCost"):
         return "Azure usage details (2019)"
     if cells.has("CustomerTenantId", "PartnerTenantId"):
-        return "Azure cost details (Partner Agreement)"
+        return "Azure cost details (MPA)"
     if cells.has("PricingCurrency"):
-        return "Azure cost details (Customer Agreement)"
-    if cells.has("AccountOwnerId"):
-        return "Azure cost details (Enterprise Agreement or pay-as-you-go)"
+        return "Azure cost details (MCA)"
+    if cells.has("PartNumber"):
+        return "Azure cost details (EA)"
     return "Azure cost details"

@@ -96,7 +96,7 @@ class GcpBillingReader:
             "Tags": _tags(cells),
         }
         kind = "detailed" if cells.has("resource.global_name") or cells.has("resource.name") else "standard"
-        return RowMapping(f"Google Cloud {kind} usage cost export", columns, _control(cells))
+        return RowMapping(f"GCP billing ({kind})", columns, _control(cells))
 
 
 @dataclass(frozen=True, slots=True)

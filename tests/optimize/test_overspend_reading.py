@@ -1,0 +1,123 @@
+"""Bills read in place give one answer whatever the file format, and rows that can't be added are told, not added."""
+
+from __future__ import annotations
+
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from outlay.config import Settings
+from outlay.demo.company import generate
+from outlay.demo.rows import FileFormat
+from outlay.errors import UnreadableError
+from outlay.optimize.overspend import Overspend, overspend
+from outlay.prices.rates import RateBook
+from tests.shared import shared
+from tests.sources.bills import row, write_csv
+
+ROWS = 5_000
+UNUSED_EC2 = {
+    "ServiceProviderName": "AWS",
+    "ServiceName": "AmazonEC2",
+    "CommitmentDiscountId": "ri-1",
+    "CommitmentDiscountStatus": "Unused",
+    "EffectiveCost": "40.00",
+    "BilledCost": "0",
+}
+
+
+def answer(*paths: Path, settings: Settings | None = None) -> Overspend:
+    return overspend(paths, settings or Settings(), RateBook())
+
+
+def comparable(found: Overspend) -> dict[str, Any]:
+    """The document without what must differ: the time it took and the endings of the file names."""
+    document = found.to_json()
+    del document["seconds"]
+    document["files"] = [Path(name).name.partition(".")[0] for name in document["files"]]
+    for finding in document["findings"]:
+        for evidence in finding["evidence"]:
+            evidence["file"] = evidence["file"].partition(".")[0]
+    return document
+
+
+def test_csv_and_parquet_of_one_company_give_one_answer(tmp_path: Path) -> None:
+    def found(file_format: FileFormat) -> dict[str, Any]:
+        company = generate(tmp_path / file_format, rows=ROWS, file_format=file_format)
+        return comparable(answer(*company.files))
+
+    parquet, csv = found("parquet"), found("csv.gz")
+    assert Decimal(parquet["overspend"]) > 0
+    assert csv == parquet
+
+
+def test_a_folder_is_its_files(tmp_path: Path) -> None:
+    for name, cost in (("a.csv", "1"), ("b.csv", "1.5")):
+        write_csv(tmp_path / name, [row(BilledCost=cost)])
+    whole, listed = answer(tmp_path), answer(tmp_path / "a.csv", tmp_path / "b.csv")
+    assert whole.totals == listed.totals
+    assert (whole.totals.rows, whole.totals.billed_cost) == (2, Decimal("2.50"))
+
+
+def test_the_same_content_under_two_names_is_read_once_and_said(tmp_path: Path) -> None:
+    first, second = (write_csv(tmp_path / name, [row()]) for name in ("a.csv", "b.csv"))
+    found = answer(first, second)
+    assert (found.totals.rows, found.totals.billed_cost) == (1, Decimal("1.25"))
+    assert any("b.csv" in note for note in found.notes)
+
+
+def test_a_bad_row_is_reported_and_not_summed(tmp_path: Path) -> None:
+    bill = write_csv(tmp_path / "bill.csv", [row(), row(BilledCost="1.2.3"), row(BilledCost="7")])
+    found = answer(bill)
+    assert (found.totals.rows, found.totals.billed_cost) == (2, Decimal("8.25"))
+    (problem,) = found.problems
+    assert (problem.source, problem.count, problem.first_line) == ("bill.csv", 1, 2)  # the second record
+    assert problem.message
+    assert problem.hint
+    assert found.to_json()["problems"][0]["code"] == problem.code
+
+
+def test_a_bill_of_bad_rows_only_is_an_error(tmp_path: Path) -> None:
+    bill = write_csv(tmp_path / "bill.csv", [row(BilledCost="none")])
+    with pytest.raises(UnreadableError, match="no row that can be used"):
+        answer(bill)
+
+
+def test_two_currencies_are_never_added(tmp_path: Path) -> None:
+    rows = [row(), row(BillingCurrency="EUR", BilledCost="5"), row(BillingCurrency="EUR", BilledCost="6")]
+    bill = write_csv(tmp_path / "bill.csv", rows)
+    dollars = answer(bill)
+    assert (dollars.totals.currency, dollars.totals.rows) == ("USD", 1)
+    assert (dollars.totals.billed_cost, dollars.totals.others) == (Decimal("1.25"), (("EUR", 2, Decimal(11)),))
+    assert dollars.to_json()["other_currencies"] == [{"currency": "EUR", "rows": 2, "billed_cost": "11"}]
+    euros = answer(bill, settings=Settings(currency="EUR"))
+    assert (euros.totals.currency, euros.totals.billed_cost) == ("EUR", Decimal(11))
+    assert euros.totals.others == (("USD", 1, Decimal("1.25")),)
+    most = answer(bill, settings=Settings(currency="JPY"))
+    assert most.totals.currency == "EUR"
+
+
+def test_an_unused_commitment_outside_ai_is_told_and_not_counted(tmp_path: Path) -> None:
+    columns = [*row(), "CommitmentDiscountId", "CommitmentDiscountStatus"]
+    found = answer(write_csv(tmp_path / "bill.csv", [row(), row(**UNUSED_EC2)], columns))
+    (lead,) = found.findings
+    assert (lead.detector, lead.saving, lead.counted) == ("unused-commitments", Decimal(40), False)
+    assert lead.needs
+    assert (found.overspend, found.to_confirm, found.totals.ai_cost) == (Decimal(0), Decimal(40), Decimal(0))
+
+
+@pytest.mark.parametrize(
+    ("name", "unused"),
+    [("aws", "3456.4141209888"), ("azure", "6832.291110336"), ("gcp", "4881.3281402146")],
+)
+def test_generated_bills_without_ai_have_no_counted_overspend(name: str, unused: str) -> None:
+    # `unused` is the sum of EffectiveCost where CommitmentDiscountStatus is Unused; a saving is cut at a billionth.
+    found = answer(shared(f"data/focus/focus_data_toolkit_generated/focus_1_2_cost_and_usage_{name}.csv"))
+    (lead,) = found.findings
+    assert lead.detector == "unused-commitments"
+    assert not lead.counted
+    assert lead.saving is not None
+    assert Decimal(0) <= Decimal(unused) - lead.saving < Decimal("0.000001")
+    assert (found.overspend, found.totals.ai_cost, found.totals.rows) == (Decimal(0), Decimal(0), 2000)
