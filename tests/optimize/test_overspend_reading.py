@@ -3,21 +3,29 @@
 from __future__ import annotations
 
 from decimal import Decimal
+from functools import partial
 from pathlib import Path
 from typing import Any
 
+import duckdb
 import pytest
 
-from outlay.config import Settings
+from outlay.config import OverspendSettings, Settings
 from outlay.demo.company import generate
 from outlay.demo.rows import FileFormat
 from outlay.errors import UnreadableError
+from outlay.ledger.engine.duckdb import literal, session
+from outlay.optimize import rollups
 from outlay.optimize.overspend import Overspend, overspend
+from outlay.optimize.rollups import AiRows
 from outlay.prices.rates import RateBook
 from tests.shared import shared
 from tests.sources.bills import row, write_csv
+from tests.sources.reading import HEADER_ROWS
 
 ROWS = 5_000
+CRAMPED_MIB = 80
+"""Too little for 200,000 rows by all their tags (which takes above 120), enough by the tags that matter (40)."""
 UNUSED_EC2 = {
     "ServiceProviderName": "AWS",
     "ServiceName": "AmazonEC2",
@@ -33,13 +41,18 @@ def answer(*paths: Path, settings: Settings | None = None) -> Overspend:
 
 
 def comparable(found: Overspend) -> dict[str, Any]:
-    """The document without what must differ: the time it took and the endings of the file names."""
+    """The document without what must differ: the time it took, the endings of the file names, CSV files' header rows.
+
+    An evidence row becomes the count of the charge in its file, the first being 1.
+    """
     document = found.to_json()
     del document["seconds"]
     document["files"] = [Path(name).name.partition(".")[0] for name in document["files"]]
     for finding in document["findings"]:
         for evidence in finding["evidence"]:
-            evidence["file"] = evidence["file"].partition(".")[0]
+            name, _, ending = evidence["file"].partition(".")
+            evidence["file"] = name
+            evidence["row"] -= HEADER_ROWS if ending.startswith("csv") else 0
     return document
 
 
@@ -73,10 +86,58 @@ def test_a_bad_row_is_reported_and_not_summed(tmp_path: Path) -> None:
     found = answer(bill)
     assert (found.totals.rows, found.totals.billed_cost) == (2, Decimal("8.25"))
     (problem,) = found.problems
-    assert (problem.source, problem.count, problem.first_line) == ("bill.csv", 1, 2)  # the second record
+    assert (problem.source, problem.count, problem.first_line) == ("bill.csv", 1, 3)  # below the header and a good row
     assert problem.message
     assert problem.hint
     assert found.to_json()["problems"][0]["code"] == problem.code
+
+
+def a_pod_a_row(folder: Path) -> Path:
+    """A made-up company's bill of some 200,000 rows, mostly GPUs and tokens, each row with a ``pod`` tag of its own."""
+    company = generate(folder / "company", rows=20_000, file_format="parquet")
+    bill = folder / "pods.parquet"
+    files = ", ".join(literal(str(path)) for path in company.files)
+    with session() as connection:
+        connection.execute(
+            f"""COPY (SELECT t.* REPLACE (map_concat("Tags", MAP {{'pod': 'pod-' || row_number() OVER ()}}) AS "Tags")
+            FROM read_parquet([{files}]) t, range(10)) TO {literal(str(bill))} (FORMAT parquet)"""
+        )
+        rows, tags = connection.execute(
+            f'SELECT count(*), count(DISTINCT "Tags") FROM read_parquet({literal(str(bill))})'
+        ).fetchall()[0]
+    assert rows == tags > 190_000
+    return bill
+
+
+def test_tags_that_differ_on_every_row_give_one_answer_whether_they_fit_in_memory_or_not(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bill = a_pod_a_row(tmp_path)
+    group_alike = rollups._group_alike
+    groupings: list[tuple[str, bool]] = []
+
+    def watched(connection: duckdb.DuckDBPyConnection, rows: AiRows, settings: OverspendSettings, tags: str) -> None:
+        by = "all tags" if tags == 't."Tags"' else "tags that matter"
+        try:
+            group_alike(connection, rows, settings, tags)
+        except duckdb.OutOfMemoryException:
+            groupings.append((by, False))
+            raise
+        groupings.append((by, True))
+
+    monkeypatch.setattr(rollups, "_group_alike", watched)
+    roomy = comparable(answer(bill))
+    assert groupings == [("all tags", True)]
+
+    groupings.clear()
+    cramped_session = partial(session, memory_limit_mib=CRAMPED_MIB, threads=1)
+    monkeypatch.setattr("outlay.optimize.overspend.session", cramped_session)
+    cramped = comparable(answer(bill))
+
+    assert groupings == [("all tags", False), ("tags that matter", True)]
+    assert Decimal(roomy["overspend"]) > 0
+    assert roomy["ai_rows"] > 100_000
+    assert cramped == roomy
 
 
 def test_a_bill_of_bad_rows_only_is_an_error(tmp_path: Path) -> None:

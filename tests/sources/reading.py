@@ -8,22 +8,21 @@ from typing import Any
 
 from outlay.ledger.engine.duckdb import session
 from outlay.sources.bills import reader_for
-from outlay.sources.canonical import (
-    Bill,
-    TagSpelling,
-    costs_sql,
-    problem_text,
-    quarantine_sql,
-    register_skus,
-    sku_key,
-    typed_sql,
-)
+from outlay.sources.canonical import TagSpelling, costs_sql, register_skus, sku_key
 from outlay.sources.raw import open_raw, register, register_independently
 from outlay.sources.reader import Reader
 from outlay.sources.recognise import SKU_COLUMNS
+from outlay.sources.typed import Bill, problem_text, quarantine_sql, typed_sql
 
 TAGS = [TagSpelling("team", ("team", "Team")), TagSpelling("environment", ("environment", "env"))]
 WORKLOAD = TagSpelling("workload", ("workload",))
+HEADER_ROWS = 1
+"""A CSV file's header is its row 1, as a spreadsheet numbers it; JSON lines and Parquet have no such row."""
+
+
+def without_header(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """The rows of a CSV file numbered as a file that has no header row numbers the same rows: the first is 1."""
+    return [row | {"x_SourceRow": row["x_SourceRow"] - HEADER_ROWS} for row in rows]
 
 
 def canonical_rows(path: Path, reader: Reader | None = None) -> list[dict[str, Any]]:
@@ -47,14 +46,14 @@ def canonical_rows(path: Path, reader: Reader | None = None) -> list[dict[str, A
 
 
 def rejected_rows(path: Path, reader: Reader | None = None) -> list[tuple[int, str]]:
-    """``(record, code)`` of the rows that stay out, ragged rows included."""
+    """``(row, code)`` of the rows that stay out, ragged rows included; ``row`` is numbered as ``x_SourceRow``."""
     raw = open_raw(path)
     mapping = (reader or reader_for(raw)).mapping(raw)
     with session() as connection:
         bill = Bill.of(connection, raw, mapping)
         rows = connection.execute(quarantine_sql(bill, register(connection, raw))).fetchall()
     found = [(row[0], problem_text(row[1])[0]) for row in rows]
-    return sorted(found + [(row.record, "ragged-row") for row in raw.set_aside])
+    return sorted(found + [(ragged.row, "ragged-row") for ragged in raw.set_aside])
 
 
 def control_totals(path: Path, reader: Reader | None = None) -> dict[str, Decimal]:

@@ -24,7 +24,7 @@ from outlay.sources.focus import FocusReader
 from outlay.sources.raw import open_raw
 from outlay.sources.reader import Reader
 from tests.shared import shared
-from tests.sources.reading import canonical_rows, control_totals, rejected_rows
+from tests.sources.reading import HEADER_ROWS, canonical_rows, control_totals, rejected_rows
 
 FIXTURES = Path(__file__).parent.parent / "fixtures" / "aws_cur"
 REAL = "data/focus/focus_converters/sample-anonymous-aws-export-dataset.csv"
@@ -40,6 +40,11 @@ class Made:
     path: Path
     reader: Reader
     rows: Rows
+
+    @property
+    def header(self) -> int:
+        """Rows above the first line item, so that ``x_SourceRow - header`` counts line items in every form."""
+        return 0 if self.path.suffix == ".parquet" else HEADER_ROWS
 
 
 def typed(name: str, values: list[str]) -> pa.Array:
@@ -186,11 +191,9 @@ def test_commitment_quantities_add_up(ai: Made) -> None:
 
 
 def test_charge_and_pricing_categories(ai: Made) -> None:
-    rows = ai.rows
-    said = {
-        row["x_SourceRow"]: (row["ChargeCategory"], row["PricingCategory"], row["ChargeFrequency"], row["ChargeClass"])
-        for row in rows
-    }
+    columns = ("ChargeCategory", "PricingCategory", "ChargeFrequency", "ChargeClass")
+    said = {row["x_SourceRow"] - ai.header: tuple(row[name] for name in columns) for row in ai.rows}
+    assert sorted(said) == list(range(1, 28))
     assert said[1] == ("Usage", "Standard", "Usage-Based", None)
     assert said[2] == ("Usage", "Committed", "Usage-Based", None)
     assert said[3] == ("Adjustment", None, "One-Time", None)
@@ -233,7 +236,7 @@ def test_ai_is_found_with_its_gpu_hours_and_tokens(ai: Made) -> None:
     rows = ai.rows
     # everything but the compute plan's unused part, storage, support, tax and the firewall's discount
     assert total([row for row in rows if row["x_IsAi"]], "EffectiveCost") == Decimal("12090.0845")
-    hours = {row["x_SourceRow"]: row["x_GpuHours"] for row in rows if row["x_GpuHours"] is not None}
+    hours = {row["x_SourceRow"] - ai.header: row["x_GpuHours"] for row in rows if row["x_GpuHours"] is not None}
     assert hours == {
         1: 10 * 8, 2: 24 * 8, 9: 600 * 8, 11: Decimal("30.5"), 12: 5 * 8, 13: 48, 5: 24,
     }  # fmt: skip
@@ -251,12 +254,12 @@ def test_ai_is_found_with_its_gpu_hours_and_tokens(ai: Made) -> None:
         ("Claude Sonnet 4.5", "Input", "Read"): 4_000_000,
         ("Claude Sonnet 4.5", "Input", "Write"): 500_000,
     }
-    workloads = {row["x_SourceRow"]: row["x_WorkloadKind"] for row in rows}
+    workloads = {row["x_SourceRow"] - ai.header: row["x_WorkloadKind"] for row in rows}
     assert (workloads[12], workloads[13]) == ("training", "inference")
 
 
 def test_who_and_where(ai: Made) -> None:
-    rows = {row["x_SourceRow"]: row for row in ai.rows}
+    rows = {row["x_SourceRow"] - ai.header: row for row in ai.rows}
     spot, model, fee, idle = rows[11], rows[17], rows[10], rows[21]
     assert (spot["BillingAccountId"], spot["SubAccountId"]) == ("111122223333", "444455556666")
     assert (spot["RegionId"], spot["RegionName"]) == ("us-east-1", "US East (N. Virginia)")
@@ -459,8 +462,9 @@ def test_a_bad_cell_keeps_its_row_out_and_no_other(tmp_path: Path) -> None:
         (plan, "unparsable-amount"),
     )
     path = report(tmp_path, {}, *(cells for cells, _ in bad), {})
-    assert rejected_rows(path, CUR2) == [(number, code) for number, (_, code) in enumerate(bad, start=2)]
-    assert [row["x_SourceRow"] for row in canonical_rows(path, CUR2)] == [1, len(bad) + 2]
+    # the header is row 1 and the good line row 2
+    assert rejected_rows(path, CUR2) == [(number, code) for number, (_, code) in enumerate(bad, start=3)]
+    assert [row["x_SourceRow"] for row in canonical_rows(path, CUR2)] == [2, len(bad) + 3]
 
 
 def test_amounts_in_exponent_form_are_exact(tmp_path: Path) -> None:

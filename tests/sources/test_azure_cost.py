@@ -19,7 +19,7 @@ from outlay.sources.azure_cost import AzureCostReader
 from outlay.sources.raw import open_raw
 from outlay.sources.reference_table import reference_rows
 from tests.shared import shared
-from tests.sources.reading import canonical_rows, control_totals, rejected_rows
+from tests.sources.reading import HEADER_ROWS, canonical_rows, control_totals, rejected_rows, without_header
 
 FIXTURES = Path(__file__).parent.parent / "fixtures" / "azure_cost"
 READER = AzureCostReader()
@@ -280,7 +280,7 @@ def test_the_control_sums_are_the_stored_sums(name: str) -> None:
 
 
 def rewritten(tmp_path: Path, source: str, change: dict[str, str], *, row: int | None = None) -> Path:
-    """``source`` with cells of one row changed, or, without ``row``, columns renamed."""
+    """``source`` with cells of one row changed, or, without ``row``, columns renamed. Row 1 is below the header."""
     cells = printed(FIXTURES / source)
     target = tmp_path / "bill.csv"
     if row is not None:
@@ -333,7 +333,7 @@ def test_parquet_says_the_same(tmp_path: Path) -> None:
     target = tmp_path / "bill.parquet"
     pq.write_table(table, target)
     assert READER.recognises(open_raw(target))
-    for ours, theirs in zip(canonical_rows(target, READER), fixture(AMORTISED), strict=True):
+    for ours, theirs in zip(canonical_rows(target, READER), without_header(fixture(AMORTISED)), strict=True):
         assert ours | {"x_SourceFile": ""} == theirs | {"x_SourceFile": ""}
     assert control_totals(target, READER) == control_totals(FIXTURES / AMORTISED, READER)
 
@@ -355,7 +355,7 @@ def test_parquet_says_the_same(tmp_path: Path) -> None:
 )
 def test_a_bad_row_stays_out_and_says_why(tmp_path: Path, row: int, cells: dict[str, str], code: str) -> None:
     bill = rewritten(tmp_path, ACTUAL, cells, row=row)
-    assert rejected_rows(bill, READER) == [(row, code)]
+    assert rejected_rows(bill, READER) == [(HEADER_ROWS + row, code)]
 
 
 def test_tags_with_and_without_braces(tmp_path: Path) -> None:

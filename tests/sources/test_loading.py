@@ -182,14 +182,14 @@ def test_a_source_name_must_suit_every_file_system(tmp_path: Path, ledger: Path)
     assert not ledger.exists()
 
 
-def test_every_row_names_its_file_and_record(tmp_path: Path, ledger: Path) -> None:
+def test_every_row_names_its_file_and_row(tmp_path: Path, ledger: Path) -> None:
     path = tmp_path / "bill.csv.gz"
     path.write_bytes(gzip.compress(write_csv(tmp_path / "a.csv", [row(SkuId="x"), row(SkuId="y")]).read_bytes()))
     report = loaded(ledger, path)
 
     assert stored(ledger, 'SELECT x_SourceFile, x_SourceRow, "SkuId", x_LoadId FROM costs ORDER BY 2') == [
-        ("bill.csv.gz", 1, "x", report.load_id),
-        ("bill.csv.gz", 2, "y", report.load_id),
+        ("bill.csv.gz", 2, "x", report.load_id),
+        ("bill.csv.gz", 3, "y", report.load_id),
     ]
 
 

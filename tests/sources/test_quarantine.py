@@ -15,17 +15,18 @@ from outlay.ledger.store import Ledger
 from outlay.problems import CATALOGUE
 from outlay.sources.loading import load
 from tests.sources.bills import COLUMNS, row, run_outlay, totals, write_csv
+from tests.sources.reading import HEADER_ROWS
 
 
 def csv_with(**changed: str) -> Callable[[Path], Path]:
-    """A bill of three rows, the second of which is bad."""
+    """A bill of a header and three rows, the second of which is bad: row 3 of the file."""
     return lambda folder: write_csv(folder / "bill.csv", [row(), row(**changed), row(BilledCost="2")])
 
 
 def ragged(folder: Path) -> Path:
     path = write_csv(folder / "bill.csv", [row(), row(), row(BilledCost="2")])
     lines = path.read_text(encoding="utf-8").splitlines()
-    lines[2] += ",one too many"
+    lines[2] += ",one too many"  # row 3: the header is row 1
     path.write_text("\n".join(lines) + "\n", encoding="utf-8")
     return path
 
@@ -74,16 +75,17 @@ def test_a_bad_row_is_listed_and_the_good_rows_load(
 ) -> None:
     ledger = tmp_path / "ledger"
     bill = make(tmp_path)
+    bad_row = 2 if bill.suffix == ".jsonl" else HEADER_ROWS + 2
 
     report = load(Ledger(ledger), [bill], Settings())
 
     (file,) = report.files
     listed = [(p.source, p.code, p.message, p.count, p.first_line) for p in file.problems if p.rejects]
-    assert listed == [(bill.name, code, message, 1, 2)]
+    assert listed == [(bill.name, code, message, 1, bad_row)]
     assert (file.rows_read, file.rows_loaded, file.rows_rejected) == (3, 2, 1)
     assert totals(ledger) == (2, Decimal("3.25"))
     kept = pq.read_table(ledger / "quarantine" / f"{report.load_id}.parquet").to_pylist()
-    assert [(k["x_SourceFile"], k["x_SourceRow"], k["code"]) for k in kept] == [(bill.name, 2, code)]
+    assert [(k["x_SourceFile"], k["x_SourceRow"], k["code"]) for k in kept] == [(bill.name, bad_row, code)]
     assert "sku-1" in kept[0]["row"] or code == "not-json"
 
 
@@ -125,9 +127,28 @@ def test_the_command_line_shows_the_problems_and_exits_with_3(tmp_path: Path) ->
         "message": "BilledCost is not a number",
         "hint": CATALOGUE["unparsable-amount"].hint,
         "count": 1,
-        "first_line": 2,
+        "first_line": 3,
     }
-    assert "kept out: bill.csv: BilledCost is not a number, 1 rows (first: row 2)." in text
+    assert "kept out: bill.csv: BilledCost is not a number, 1 rows (first: row 3)." in text
+
+
+@pytest.mark.parametrize(
+    ("code", "make"),
+    [("unparsable-amount", csv_with(BilledCost="twelve")), ("ragged-row", ragged)],
+    ids=["bad cell", "ragged"],
+)
+def test_a_bad_third_line_is_line_3_to_load_and_to_overspend(
+    tmp_path: Path, code: str, make: Callable[[Path], Path]
+) -> None:
+    bill = make(tmp_path)
+    lines = bill.read_text(encoding="utf-8").splitlines()
+    assert [n for n, line in enumerate(lines, start=1) if "twelve" in line or "one too many" in line] == [3]
+
+    _, loaded, _ = run_outlay("load", bill, "--ledger", tmp_path / "ledger", "--json")
+    _, answered, _ = run_outlay("overspend", bill, "--json")
+
+    for problems in (json.loads(loaded)["loads"][0]["problems"], json.loads(answered)["problems"]):
+        assert [(p["code"], p["count"], p["first_line"]) for p in problems] == [(code, 1, 3)]
 
 
 def test_a_clean_bill_exits_with_0_and_an_unreadable_one_with_2(tmp_path: Path) -> None:

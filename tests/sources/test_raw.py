@@ -155,7 +155,7 @@ def relation(path: Path, *, independent: bool = False) -> tuple[list[tuple[objec
             return fetch(connection, f"SELECT {names} FROM {clause} ORDER BY ALL"), []
         clause = register(connection, raw, used_by=names)
         rows = fetch(connection, f"SELECT __row, {names} FROM {clause} ORDER BY __row")
-    return rows, [(aside.record, aside.message) for aside in raw.set_aside]
+    return rows, [(aside.row, aside.message) for aside in raw.set_aside]
 
 
 def fetch(connection: duckdb.DuckDBPyConnection, sql: str) -> list[tuple[object, ...]]:
@@ -179,7 +179,7 @@ def test_csv_is_read_whatever_its_dress_by_both_parsers(tmp_path: Path, content:
     path = tmp_path / "bill"
     path.write_bytes(gzip.compress(content) if compressed else content)
 
-    assert relation(path) == ([(1, "1", "x"), (2, "2", None)], [])
+    assert relation(path) == ([(2, "1", "x"), (3, "2", None)], [])
     assert relation(path, independent=True)[0] == [("1", "x"), ("2", None)]
 
 
@@ -187,34 +187,47 @@ def test_a_line_break_inside_a_field_is_no_new_record(tmp_path: Path) -> None:
     path = tmp_path / "bill.csv"
     path.write_bytes(b'a,b\n1,"two\nlines, and ""quotes"""\n2,x\n')
 
-    assert relation(path)[0] == [(1, "1", 'two\nlines, and "quotes"'), (2, "2", "x")]
+    assert relation(path)[0] == [(2, "1", 'two\nlines, and "quotes"'), (3, "2", "x")]
     assert relation(path, independent=True)[0] == [("1", 'two\nlines, and "quotes"'), ("2", "x")]
 
 
-def test_ragged_rows_are_set_aside_with_their_record_numbers(tmp_path: Path) -> None:
+def test_ragged_rows_are_set_aside_with_their_row_numbers(tmp_path: Path) -> None:
     path = tmp_path / "bill.csv"
-    path.write_bytes(b'a,b\nr1,"x\ny"\nr2\nr3,x\nr4,x,x\nr5,x\n')
+    path.write_bytes(b'a,b\nr2,"x\ny"\nr3\nr4,x\nr5,x,x\nr6,x\n')
 
     rows, aside = relation(path)
 
-    assert [(number, first) for number, first, *_ in rows] == [(1, "r1"), (3, "r3"), (5, "r5")]
-    assert aside == [(2, "has 1 fields where the header has 2"), (4, "has 3 fields where the header has 2")]
+    assert [(number, first) for number, first, *_ in rows] == [(2, "r2"), (4, "r4"), (6, "r6")]
+    assert aside == [(3, "has 1 fields where the header has 2"), (5, "has 3 fields where the header has 2")]
     assert len(relation(path, independent=True)[0]) == 3
 
 
-def test_record_numbers_hold_across_the_parsers_blocks(tmp_path: Path) -> None:
+@pytest.mark.parametrize("line_break", ["\n", "\r\n"], ids=["LF", "CRLF"])
+def test_ragged_and_good_rows_are_numbered_alike_whatever_lies_between(tmp_path: Path, line_break: str) -> None:
+    """Each row's first cell is its number; a line break in a cell and a blank line count for nothing."""
+    lines = ["a,b", "", "2", "3,x", '4,"x', "", 'y"', "", "5,x,x", '"6', '"', "7,x", ""]
+    path = tmp_path / "bill.csv"
+    path.write_bytes(b"\xef\xbb\xbf" + line_break.join(lines).encode())
+
+    rows, aside = relation(path)
+
+    assert [(number, first) for number, first, *_ in rows] == [(3, "3"), (4, "4"), (7, "7")]
+    assert [number for number, _ in aside] == [2, 5, 6]
+
+
+def test_row_numbers_hold_across_the_parsers_blocks(tmp_path: Path) -> None:
     path = tmp_path / "bill.csv"
     ragged = {5, 40_000, 90_001, 150_000}
     with path.open("w", encoding="utf-8") as handle:
         handle.write("a,b\n")
-        for number in range(1, 150_001):
+        for number in range(2, 150_002):  # the header is row 1
             handle.write(f"{number},{'x' * 120}{',extra' if number in ragged else ''}\n")
 
     rows, aside = relation(path)
 
     assert len(rows) == 150_000 - len(ragged)
     assert all(number == int(str(cell)) for number, cell, *_ in rows if isinstance(number, int))
-    assert {record for record, _ in aside} == ragged
+    assert {number for number, _ in aside} == ragged
 
 
 def test_json_lines_keep_good_lines_and_set_bad_ones_aside(tmp_path: Path) -> None:

@@ -11,9 +11,9 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from outlay.config import OverspendSettings, Settings
-from outlay.ledger.engine.duckdb import literal
+from outlay.ledger.engine.duckdb import identifier, literal
 from outlay.money import MONEY_SQL
-from outlay.sources.canonical import TagSpelling, gpu_hours_sql, sku_key, tokens_sql, workload_value_sql
+from outlay.sources.canonical import TagSpelling, gpu_hours_sql, sku_key, tag_sql, tokens_sql, workload_value_sql
 from outlay.sources.in_place import InPlace
 from outlay.sources.survey import spellings
 
@@ -25,10 +25,25 @@ __all__ = ["ROW_BITS", "AiRows", "cost_sql", "roll_up"]
 ROW_BITS = 40
 """A row's place is ``file << 40 | row``: a million files of a trillion rows."""
 
-_INTERRUPTIBLE_KEYS = ("interruptible", "preemptible", "spot_ok", "checkpointed")
-_LATENCY_KEYS = ("latency", "latency_class", "batch")
 _TRUE = ("true", "yes", "1", "on", "y")
 _TAGS = ("team", "use_case", "environment", "workload", "interruptible", "latency")
+_OTHER_SPELLINGS = {
+    "team": ("team",),
+    "use_case": ("use_case",),
+    "environment": ("environment",),
+    "interruptible": ("interruptible", "preemptible", "spot_ok", "checkpointed"),
+    "latency": ("latency", "latency_class", "batch"),
+}
+_TEXT_COLUMNS = (
+    "PricingCategory",
+    "ChargeCategory",
+    "CommitmentDiscountId",
+    "CommitmentDiscountStatus",
+    "CapacityReservationStatus",
+    "RegionId",
+    "ResourceId",
+)
+"""What tells lines of one SKU apart, beside tags; the resource only where it is a machine."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +80,9 @@ def cost_sql(degenerate: Sequence[str], billed: str, effective: str, provider: s
 
 def roll_up(connection: duckdb.DuckDBPyConnection, rows: AiRows, settings: Settings) -> None:
     """Create the tables ``lines``, ``hours`` and ``days`` from the table ``skus`` and the bills."""
-    _lines(connection, rows, _tags(connection, rows, settings), settings.overspend)
+    _alike(connection, rows, settings)
+    _lines(connection, settings)
+    connection.execute("DROP TABLE alike")
     _claim_for_ai(connection)
     _times(connection, rows)
 
@@ -82,75 +99,89 @@ def _claim_for_ai(connection: duckdb.DuckDBPyConnection) -> None:
     )
 
 
-def _tags(connection: duckdb.DuckDBPyConnection, rows: AiRows, settings: Settings) -> dict[str, TagSpelling]:
-    keys = rows.source.tag_keys(connection)
-    allocation, workload = spellings(settings.tags, keys)
-    spelt = {spelling.tag: spelling for spelling in allocation} | {"workload": workload}
-    for tag, names in {
-        "team": ("team",),
-        "use_case": ("use_case",),
-        "environment": ("environment",),
-        "interruptible": _INTERRUPTIBLE_KEYS,
-        "latency": _LATENCY_KEYS,
-    }.items():
-        wanted = [_fold(name) for name in names]
-        spelt.setdefault(tag, TagSpelling(tag, tuple(sorted(key for key in keys if _fold(key) in wanted))))
-    return spelt
+def _alike(connection: duckdb.DuckDBPyConnection, rows: AiRows, settings: Settings) -> None:
+    """Table ``alike``: rows of one SKU with the same categories, commitment, region, resource and tags, summed.
+
+    Rows are told apart by 64-bit hashes of their text columns (engines hash a dictionary once and compare numbers
+    faster than texts); that two of one SKU share a hash by chance is one in 2^64 a pair, and would move cost between
+    two lines, never change a sum. Tags go in whole and are looked at afterwards, once a group. Where they differ row by
+    row (a tag per pod, say) the groups may not fit in memory: then only the tags that matter are read.
+    """
+    import duckdb
+
+    try:
+        _group_alike(connection, rows, settings.overspend, 't."Tags"')
+    except duckdb.OutOfMemoryException:
+        keys = sorted({key for spelling in _spelt(settings, rows.source.tag_keys(connection)) for key in spelling.keys})
+        names = ", ".join(literal(key) for key in keys)
+        values = ", ".join(f't."Tags"[{literal(key)}]' for key in keys)
+        _group_alike(connection, rows, settings.overspend, f"MAP([{names}]::VARCHAR[], [{values}]::VARCHAR[])")
 
 
-def _fold(text: str) -> str:
-    return "".join(character for character in text.lower() if character.isalnum())
-
-
-def _raw_tag(spelling: TagSpelling) -> str:
-    values = [f't."Tags"[{literal(key)}]' for key in spelling.keys]
-    empty = literal("")
-    if not values:
-        return "CAST(NULL AS VARCHAR)"
-    return values[0] if len(values) == 1 else f"coalesce({', '.join(f'nullif({value}, {empty})' for value in values)})"
-
-
-def _lines(
-    connection: duckdb.DuckDBPyConnection, rows: AiRows, tags: dict[str, TagSpelling], settings: OverspendSettings
-) -> None:
+def _group_alike(connection: duckdb.DuckDBPyConnection, rows: AiRows, settings: OverspendSettings, tags: str) -> None:
     start, end = settings.working_hours
     days = ", ".join(str(day) for day in settings.working_days) or "0"
     hour = 't."ChargePeriodStart"'
     hourly = f't."ChargePeriodEnd" <= {hour} + INTERVAL 1 HOUR'
     working = f"isodow({hour}) IN ({days}) AND hour({hour}) >= {start} AND hour({hour}) < {end}"
     off_hours = f"CASE WHEN s.x_GpuType IS NOT NULL AND {hourly} AND NOT ({working}) THEN {rows.cost} END"
-    values = ", ".join(f"{_raw_tag(tags[tag])} AS tag_{tag}" for tag in _TAGS)
-    fields = f"""s.__sku AS sku, t."PricingCategory" AS pricing_category, t."ChargeCategory" AS "ChargeCategory",
-        t."CommitmentDiscountId" AS commitment_id, t."CommitmentDiscountStatus" AS "CommitmentDiscountStatus",
-        t."CapacityReservationStatus" AS "CapacityReservationStatus", t."RegionId" AS region,
-        CASE WHEN s.x_GpuType IS NOT NULL OR s.x_AiCategory = 'provisioned_throughput' THEN t."ResourceId" END
-        AS resource,
-        {values}, t."ConsumedQuantity" IS NULL AS no_consumed, count(*) AS rows, sum({rows.cost}) AS cost,
-        sum(t."BilledCost") AS billed, sum(t."PricingQuantity") AS "PricingQuantity", sum(t."ConsumedQuantity")
-        AS "ConsumedQuantity",
+    by_resource = "s.x_GpuType IS NOT NULL OR s.x_AiCategory = 'provisioned_throughput'"
+    texts = {name: f"t.{identifier(name)}" for name in _TEXT_COLUMNS}
+    texts["ResourceId"] = f'CASE WHEN {by_resource} THEN t."ResourceId" END'
+    fields = f"""s.__sku AS sku, hash({", ".join(texts.values())}) AS texts, hash({tags}) AS tags_hash,
+        t."ConsumedQuantity" IS NULL AS no_consumed,
+        {", ".join(f"any_value({sql}) AS {identifier(name)}" for name, sql in texts.items())},
+        any_value({tags}) AS tags, count(*) AS rows, sum({rows.cost}) AS cost, sum(t."BilledCost") AS billed,
+        sum(t."PricingQuantity") AS "PricingQuantity", sum(t."ConsumedQuantity") AS "ConsumedQuantity",
         count_if({hourly}) AS hourly_rows, coalesce(sum({off_hours}), 0) AS off_hours_cost, min({hour}) AS first,
-        max(coalesce(t."ChargePeriodEnd", {hour})) AS last, min((t.__file::BIGINT << {ROW_BITS}) + t.__row)
-        AS example"""
-    grouped = rows.sql(fields, "s.x_IsAi OR t.\"CommitmentDiscountStatus\" = 'Unused'") + " GROUP BY ALL"
+        max(coalesce(t."ChargePeriodEnd", {hour})) AS last,
+        min((t.__file::BIGINT << {ROW_BITS}) + t.__row) AS example"""
+    grouped = rows.sql(fields, "s.x_IsAi OR t.\"CommitmentDiscountStatus\" = 'Unused'")
+    connection.execute(f"CREATE OR REPLACE TEMP TABLE alike AS {grouped} GROUP BY sku, texts, tags_hash, no_consumed")
+
+
+def _spelt(settings: Settings, keys: Sequence[str]) -> list[TagSpelling]:
+    """How the bill spells each of :data:`_TAGS`."""
+    allocation, workload = spellings(settings.tags, keys)
+    spelt = {spelling.tag: spelling for spelling in allocation} | {"workload": workload}
+    for tag, names in _OTHER_SPELLINGS.items():
+        wanted = [_fold(name) for name in names]
+        spelt.setdefault(tag, TagSpelling(tag, tuple(sorted(key for key in keys if _fold(key) in wanted))))
+    return [spelt[tag] for tag in _TAGS]
+
+
+def _fold(text: str) -> str:
+    return "".join(character for character in text.lower() if character.isalnum())
+
+
+def _lines(connection: duckdb.DuckDBPyConnection, settings: Settings) -> None:
+    """Table ``lines`` from ``alike``: the tags that matter by name, and groups that they do not tell apart as one."""
+    keys = connection.execute("SELECT DISTINCT unnest(map_keys(tags)) FROM alike").fetchall()
+    spelt = _spelt(settings, sorted(row[0] for row in keys))
     truths = ", ".join(literal(value) for value in _TRUE)
-    tag = {name: f"nullif(trim(tag_{name}), '')" for name in _TAGS}
+    tags = ", ".join(f"{tag_sql(spelling, 'tags')} AS tag_{spelling.tag}" for spelling in spelt)
+    texts = ", ".join(identifier(name) for name in _TEXT_COLUMNS)
+    merged = f"""SELECT sku, {texts}, {tags}, no_consumed, sum(rows)::BIGINT AS rows, sum(cost) AS cost,
+        sum(billed) AS billed, sum("PricingQuantity") AS "PricingQuantity",
+        sum("ConsumedQuantity") AS "ConsumedQuantity", sum(hourly_rows)::BIGINT AS hourly_rows,
+        sum(off_hours_cost) AS off_hours_cost, min(first) AS first, max(last) AS last, min(example) AS example
+        FROM alike GROUP BY ALL"""
     connection.execute(
         f"""CREATE OR REPLACE TEMP TABLE lines AS SELECT row_number() OVER (ORDER BY t.cost DESC, t.example) AS line,
             s."ServiceProviderName" AS provider, s."ServiceName" AS service, s.x_AiCategory AS category,
-            CASE WHEN s.x_IsAi THEN coalesce({workload_value_sql(tag["workload"])}, s.x_SkuWorkload, 'other') END
+            CASE WHEN s.x_IsAi THEN coalesce({workload_value_sql("tag_workload")}, s.x_SkuWorkload, 'other') END
             AS workload,
             s.x_ModelId AS model, s.x_TokenDirection AS direction, s.x_TokenCacheAction AS cache_action,
-            s.x_ServiceTier AS tier,
-            s.x_InstanceType AS instance_type, s.x_GpuType AS gpu_type, t.region, t.pricing_category,
-            t."ChargeCategory" AS charge_category, t.commitment_id, t."CommitmentDiscountStatus" AS commitment_status,
-            t."CapacityReservationStatus" AS capacity_status, t.resource, {tag["team"]} AS team, {tag["use_case"]}
-            AS use_case,
-            {tag["environment"]} AS environment, coalesce(lower({tag["interruptible"]}) IN ({truths}), false)
-            AS interruptible,
-            lower({tag["latency"]}) AS latency, coalesce(s.x_IsAi, false) AS is_ai, t.rows, t.cost, t.billed,
-            CAST({tokens_sql()} AS {MONEY_SQL}) AS tokens, CAST({gpu_hours_sql()} AS {MONEY_SQL}) AS gpu_hours,
+            s.x_ServiceTier AS tier, s.x_InstanceType AS instance_type, s.x_GpuType AS gpu_type,
+            t."RegionId" AS region, t."PricingCategory" AS pricing_category, t."ChargeCategory" AS charge_category,
+            t."CommitmentDiscountId" AS commitment_id, t."CommitmentDiscountStatus" AS commitment_status,
+            t."CapacityReservationStatus" AS capacity_status, t."ResourceId" AS resource, tag_team AS team,
+            tag_use_case AS use_case, tag_environment AS environment,
+            coalesce(lower(tag_interruptible) IN ({truths}), false) AS interruptible, lower(tag_latency) AS latency,
+            coalesce(s.x_IsAi, false) AS is_ai, t.rows, t.cost, t.billed,
+            {tokens_sql()} AS tokens, {gpu_hours_sql()} AS gpu_hours,
             t.hourly_rows, t.off_hours_cost, t.first, t.last, date_diff('day', t.first, t.last) + 1 AS days, t.example
-            FROM ({grouped}) t JOIN skus s ON t.sku = s.__sku"""
+            FROM ({merged}) t JOIN skus s ON t.sku = s.__sku"""
     )
 
 

@@ -217,16 +217,22 @@ def _scalar(connection: duckdb.DuckDBPyConnection, sql: str) -> int:
 
 
 def _overview(connection: duckdb.DuckDBPyConnection, source: InPlace) -> None:
-    keys = ", ".join(identifier(name) for name in SKU_COLUMNS)
+    """Sums by SKU, currency and commitment. Grouped by 64-bit hashes, as in :mod:`outlay.optimize.rollups`."""
+    texts = {name: identifier(name) for name in SKU_COLUMNS}
+    texts |= {
+        "currency": '"BillingCurrency"',
+        "commitment_id": '"CommitmentDiscountId"',
+        "commitment_status": '"CommitmentDiscountStatus"',
+    }
+    named = ", ".join(f"any_value({sql}) AS {identifier(name)}" for name, sql in texts.items())
     connection.execute(
-        f'CREATE OR REPLACE TEMP TABLE overview AS SELECT {keys}, "BillingCurrency" AS currency, '
-        f'__problem IS NULL AS good, "CommitmentDiscountId" AS commitment_id, '
-        f'"CommitmentDiscountStatus" AS commitment_status, count(*) AS rows, '
+        f"CREATE OR REPLACE TEMP TABLE overview AS SELECT * EXCLUDE (texts) FROM (SELECT "
+        f"hash({', '.join(texts.values())}) AS texts, __problem IS NULL AS good, {named}, count(*) AS rows, "
         f'sum("BilledCost") AS billed, sum("EffectiveCost") AS effective, '
         f'sum(coalesce("EffectiveCost", "BilledCost")) AS effective_or_billed, '
         f'count("EffectiveCost") AS effective_rows, '
         f'min("ChargePeriodStart") AS first, max(coalesce("ChargePeriodEnd", "ChargePeriodStart")) AS last '
-        f"FROM ({source.sql}) GROUP BY ALL"
+        f"FROM ({source.sql}) GROUP BY texts, good)"
     )
 
 

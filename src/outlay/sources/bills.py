@@ -126,6 +126,12 @@ def reading(paths: Path | Iterable[Path]) -> Iterator[None]:
             raise UnreadableError(
                 "the gzip stream is truncated.", where=where, hint="Download or export it again."
             ) from error
+        if "straddling" in folded or "maximum line size" in folded:
+            raise UnreadableError(
+                "has a row longer than 1 MiB.",
+                where=where,
+                hint="A quote that is never closed does this; see the file.",
+            ) from error
         if "utf" in folded or "unicode" in folded:
             raise not_utf8(Path(where), "in its later part") from error
         raise UnreadableError(

@@ -8,15 +8,15 @@ relation has the typed FOCUS columns, ``__problem`` (rows with one are never sum
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from outlay.ledger.engine.duckdb import literal
 from outlay.problems import Problem
 from outlay.sources.bills import Found, find_bills, reading
-from outlay.sources.canonical import Bill, problem_text, typed_sql
 from outlay.sources.raw import map_keys, register, register_alike
+from outlay.sources.typed import Bill, problem_text, typed_sql
 
 if TYPE_CHECKING:
     import duckdb
@@ -83,7 +83,8 @@ def open_in_place(
     other_tags: list[str] = []
     for group in _alike(found):
         first = group[0]
-        bill = Bill.of(connection, first.raw, first.reader.mapping(first.raw))
+        shape = replace(first.raw, blank=frozenset().union(*(one.raw.blank for one in group)))
+        bill = Bill.of(connection, shape, first.reader.mapping(shape))
         base = len(files)
         files += [one.raw.path for one in group]
         versions += [bill.mapping.version] * len(group)
@@ -107,7 +108,7 @@ def open_in_place(
             )
         for one in first.raw.set_aside:
             code = "not-json" if first.raw.kind == "jsonl" else "ragged-row"
-            notices.append(Problem(first.raw.path.name, one.record, code, f"the row {one.message}"))
+            notices.append(Problem(first.raw.path.name, one.row, code, f"the row {one.message}"))
         selects.append(f"SELECT * FROM read_parquet({literal(str(parsed))})")
         map_tags.append((parsed, "Tags"))
     return InPlace(

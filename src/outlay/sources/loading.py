@@ -34,18 +34,10 @@ from outlay.ledger.tables.costs import COST_MEASURES, PARTITION_COLUMNS, columns
 from outlay.money import plain
 from outlay.problems import Problem, ProblemSummary, summarise
 from outlay.sources.bills import Found, find_bills, reading
-from outlay.sources.canonical import (
-    Bill,
-    TagSpelling,
-    costs_sql,
-    problem_text,
-    quarantine_sql,
-    register_skus,
-    telling_columns,
-    typed_sql,
-)
+from outlay.sources.canonical import TagSpelling, costs_sql, register_skus, telling_columns
 from outlay.sources.raw import register
 from outlay.sources.survey import Survey, source_slug, spellings, sums_by_month, survey
+from outlay.sources.typed import Bill, problem_text, quarantine_sql, typed_sql
 
 if TYPE_CHECKING:
     import duckdb
@@ -135,6 +127,8 @@ def load(
     written: list[Path] = []
     try:
         with session() as connection:
+            # A text file's length is not known beforehand: the planner would guess it short and build its joins on it.
+            connection.execute("SET disabled_optimizers = 'join_order,build_side_probe_side'")
             parts = [
                 _prepare(
                     connection,
@@ -292,7 +286,9 @@ def _write(
     # The survey saw every row through the other parser: where none was bad, none need be asked again; rows and sums
     # must agree.
     checked = seen.good_rows < seen.rows
-    typed = typed_sql(part.bill, register(connection, part.bill.raw), checked=checked)
+    extra = {"__tags": part.bill.mapping.columns["Tags"]} if seen.tagsets else None
+    typed = typed_sql(part.bill, "{clause}", extra=extra, checked=checked, plain=seen.plain)
+    typed = typed.replace("{clause}", register(connection, part.bill.raw))
     sql = costs_sql(
         typed,
         "skus",
@@ -302,6 +298,7 @@ def _write(
         source=source_sql(seen, source),
         file=part.bill.raw.path.name,
         load_id=load_id,
+        tagsets=seen.tagsets,
     )
     root = ledger.costs_path
     options = "FORMAT parquet, COMPRESSION zstd, RETURN_STATS"
@@ -344,8 +341,8 @@ def _quarantine(connection: duckdb.DuckDBPyConnection, part: _Part) -> None:
             part.rejected.append((row, code, text))
     for one in aside:
         code = "not-json" if raw.kind == "jsonl" else "ragged-row"
-        part.problems.append(Problem(name, one.record, code, f"the row {one.message}"))
-        part.rejected.append((one.record, code, one.text))
+        part.problems.append(Problem(name, one.row, code, f"the row {one.message}"))
+        part.rejected.append((one.row, code, one.text))
 
 
 def _reconcile(connection: duckdb.DuckDBPyConnection, ledger: Ledger, parts: Sequence[_Part]) -> None:

@@ -3,8 +3,9 @@
 :func:`open_raw` looks at the content, never at the name: magic bytes tell gzip and Parquet, the first characters tell
 JSON lines from CSV, the header gives the column names. What can't be read as a whole is an :class:`UnreadableError`
 that says why (empty, truncated, not UTF-8, a compression bomb, no known format). :func:`register` then offers the
-rows to DuckDB as a relation with ``__row``, the 1-based number of the data record in the file, so that every figure
-can name its rows.
+rows to DuckDB as a relation with ``__row``, so that every figure can name its rows: in CSV the number that a
+spreadsheet shows (the header is row 1; blank lines are not counted, a cell with line breaks is one row), in JSON lines
+the line, in Parquet the 1-based row.
 
 CSV is parsed by Arrow's streaming reader (cells stay text, ``NULL`` and empty cells are missing, a ragged row is set
 aside); Parquet by DuckDB. :func:`register_independently` offers the same file through the *other* parser:
@@ -29,27 +30,30 @@ from outlay.ledger.engine.duckdb import identifier, literal
 if TYPE_CHECKING:
     import duckdb
     import pyarrow as pa
+    import pyarrow.parquet as pq
 
 __all__ = ["RaggedRow", "RawFile", "map_keys", "open_raw", "register", "register_alike", "register_independently"]
 
 Kind = Literal["csv", "jsonl", "parquet"]
 
 _SNIFF_BYTES = 1 << 20
-_BLOCK_BYTES = 8 << 20
+_BLOCK_BYTES = 1 << 20  # fits the caches: blocks of 8 MiB take half as long again; a row must fit in one
 _SAMPLE_ROWS = 20
 _JSON_SAMPLE_LINES = 2_000
 _JSON_BATCH_LINES = 50_000
 _BOMB_PROBE_BYTES = 64 << 20
 _BOMB_RATIO = 250  # deflate reaches 1,032:1 on a run of one byte; real bills stay under 60:1
 _NULL_TEXTS = ["", "NULL", "null", "Null"]
+_FIRST_CSV_ROW = 2  # the header is row 1
 _DELIMITERS = (",", ";", "\t", "|")
 
 
 @dataclass(frozen=True, slots=True)
 class RaggedRow:
-    """A CSV record with more or fewer fields than the header has, or a line that is no JSON object."""
+    """A CSV record with more or fewer fields than the header has, or a line that is no JSON object; ``row`` as
+    ``__row``."""
 
-    record: int
+    row: int
     text: str
     message: str
 
@@ -59,7 +63,8 @@ class RawFile:
     """What is known of a file from its first bytes.
 
     ``columns`` maps each column as the file spells it to its DuckDB type (``VARCHAR`` for CSV, ``JSON`` for JSON
-    lines and for nested Parquet columns). ``set_aside`` fills while a relation is read.
+    lines and for nested Parquet columns). ``blank`` are the Parquet text columns that may hold empty texts (by the
+    file's own statistics). ``set_aside`` fills while a relation is read.
     """
 
     path: Path
@@ -68,6 +73,7 @@ class RawFile:
     compressed: bool = False
     delimiter: str = ","
     sample: tuple[dict[str, str | None], ...] = ()
+    blank: frozenset[str] = frozenset()
     set_aside: list[RaggedRow] = field(default_factory=list, compare=False)
 
     def find(self, name: str) -> str | None:
@@ -262,7 +268,27 @@ def _open_parquet(path: Path) -> RawFile:
             {k: (None if v is None else v if isinstance(v, str) else str(v)) for k, v in row.items()}
             for row in first.to_pylist()
         )
-    return RawFile(path, "parquet", {f.name: _duckdb_type(f.type) for f in schema}, sample=sample)
+    columns = {f.name: _duckdb_type(f.type) for f in schema}
+    return RawFile(path, "parquet", columns, sample=sample, blank=_blank(parquet.metadata))
+
+
+def _blank(metadata: pq.FileMetaData) -> frozenset[str]:
+    """The text columns of which no statistics prove that they hold no empty text: the empty text sorts first."""
+    found = set()
+    for group in range(metadata.num_row_groups):
+        chunks = metadata.row_group(group)
+        for number in range(metadata.num_columns):
+            chunk = chunks.column(number)
+            if chunk.physical_type != "BYTE_ARRAY":
+                continue
+            known = chunk.statistics
+            if known is not None and known.has_min_max:
+                may_be = not known.min
+            else:
+                may_be = known is None or known.null_count != chunk.num_values
+            if may_be:
+                found.add(chunk.path_in_schema)
+    return frozenset(found)
 
 
 def map_keys(path: Path, column: str) -> set[str]:
@@ -380,7 +406,7 @@ def _csv_stream(raw: RawFile, wanted: Sequence[str]) -> pa.RecordBatchReader:
     def set_aside(row: pc.InvalidRow) -> str:
         raw.set_aside.append(
             RaggedRow(
-                (row.number or 1) - 1,
+                row.number or _FIRST_CSV_ROW,
                 row.text,
                 f"has {row.actual_columns} fields where the header has {row.expected_columns}",
             )
@@ -410,9 +436,9 @@ def _numbered(reader: pa.RecordBatchReader, raw: RawFile, schema: pa.Schema) -> 
     import pyarrow as pa
     import pyarrow.compute as pc
 
-    following = 1
+    following = _FIRST_CSV_ROW
     for batch in reader:
-        aside = [row.record for row in raw.set_aside if row.record >= following]
+        aside = [one.row for one in raw.set_aside if one.row >= following]
         numbers = pa.arange(following, following + batch.num_rows + len(aside))
         if aside:
             kept = pc.invert(pc.is_in(numbers, value_set=pa.array(aside, pa.int64())))

@@ -82,7 +82,7 @@ def column(raw: RawFile, name: str) -> str | None:
     quoted = identifier(found)
     if raw.columns[found] == "JSON" and raw.kind == "jsonl":
         return f"nullif({quoted} ->> '$', '')"
-    return f"nullif({quoted}, '')" if raw.kind == "parquet" and raw.columns[found] == "VARCHAR" else quoted
+    return f"nullif({quoted}, '')" if found in raw.blank and raw.columns[found] == "VARCHAR" else quoted
 
 
 def first_of(raw: RawFile, *names: str) -> str | None:

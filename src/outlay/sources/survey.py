@@ -18,9 +18,10 @@ from outlay.ledger.engine.duckdb import identifier
 from outlay.ledger.tables.costs import COST_MEASURES
 from outlay.money import MONEY_SQL, add_exactly
 from outlay.problems import Problem
-from outlay.sources.canonical import Bill, TagSpelling, typed_sql
-from outlay.sources.raw import register_independently
+from outlay.sources.canonical import TagSpelling
+from outlay.sources.raw import register, register_independently
 from outlay.sources.recognise import SKU_COLUMNS
+from outlay.sources.typed import Bill, typed_sql
 
 if TYPE_CHECKING:
     import duckdb
@@ -44,7 +45,11 @@ class MonthTotals:
 
 @dataclass(frozen=True, slots=True)
 class Survey:
-    """What one file holds."""
+    """What one file holds.
+
+    ``plain``: every cell casts as it stands. ``tagsets``: the session's temporary table ``tagsets`` has each distinct
+    tags text (``__tagset``, its hash) and what it says (``Tags``); False where tags are no text, or too many to keep.
+    """
 
     rows: int
     good_rows: int
@@ -52,36 +57,25 @@ class Survey:
     skus: tuple[tuple[object, ...], ...]
     tag_keys: tuple[str, ...]
     notices: tuple[Problem, ...]
+    plain: bool
+    tagsets: bool
 
 
 def survey(connection: duckdb.DuckDBPyConnection, bill: Bill) -> Survey:
-    """Read the file once through the independent parser."""
-    control = {f"__control_{m}": _control(bill, m) for m in COST_MEASURES}
-    only = [*SKU_COLUMNS, "BillingAccountId", "BillingCurrency", "InvoiceIssuerName", "Tags"]
-    plain_tags = not bill.types.get("Tags", "").startswith("MAP")
-    tags_source = bill.mapping.columns.get("Tags", "CAST(NULL AS VARCHAR)") if plain_tags else "CAST(NULL AS VARCHAR)"
-    sql = typed_sql(
-        bill,
-        "{clause}",
-        only=[c for c in only if c != "Tags"],
-        extra=control | {"__tags": tags_source, **_remarks(bill)},
-        numbered=False,
-    )
-    clause = register_independently(connection, bill.raw, used_by=sql)
+    """Read the file through the independent parser: once if every cell is written plainly, else once more."""
+    texts = _has_tag_texts(bill)
+    try:
+        plain = _group(connection, bill, plain=True, tags=texts)
+    except _out_of_memory():  # tags that differ row by row
+        texts = False
+        plain = _group(connection, bill, plain=True, tags=False)
     keys = ", ".join(identifier(name) for name in SKU_COLUMNS)
-    sums = ", ".join(f"sum({identifier(name)}) AS {identifier(name)}" for name in control)
-    remarks = ", ".join(f"count_if({identifier(name)}) AS {identifier(name)}" for name in _remarks(bill))
-    connection.execute(
-        f"CREATE OR REPLACE TEMP TABLE survey AS SELECT __problem IS NULL AS good, {keys}, "
-        f'"BillingAccountId" AS account, '
-        f'strftime("BillingPeriodStart", \'%Y-%m\') AS month, "BillingCurrency" AS currency, __tags, '
-        f"count(*) AS rows, {sums}, {remarks} FROM ({sql.replace('{clause}', clause)}) GROUP BY ALL"
-    )
+    sums = ", ".join(f"sum({identifier(f'__control_{m}')})" for m in COST_MEASURES)
     counts = connection.execute(
         "SELECT coalesce(sum(rows), 0), coalesce(sum(rows) FILTER (good), 0) FROM survey"
     ).fetchall()[0]
     totals = connection.execute(
-        f"SELECT account, month, currency, sum(rows), {', '.join(f'sum({identifier(n)})' for n in control)} "
+        f"SELECT account, strftime(period, '%Y-%m') AS month, currency, sum(rows), {sums} "
         f"FROM survey WHERE good GROUP BY ALL ORDER BY ALL"
     ).fetchall()
     months = tuple(
@@ -89,25 +83,82 @@ def survey(connection: duckdb.DuckDBPyConnection, bill: Bill) -> Survey:
         for row in totals
     )
     skus = tuple(connection.execute(f"SELECT DISTINCT {keys} FROM survey").fetchall())
+    _tagsets(connection)
     found = Survey(
         int(counts[0]),
         int(counts[1]),
         months,
         skus,
-        _tag_keys(connection, bill, plain=plain_tags),
+        _tag_keys(connection, bill, texts=texts),
         _notices(connection, bill),
+        plain,
+        texts,
     )
     connection.execute("DROP TABLE survey")
     return found
 
 
-def _control(bill: Bill, measure: str) -> str:
+def _out_of_memory() -> type[Exception]:
+    import duckdb
+
+    return duckdb.OutOfMemoryException
+
+
+def _has_tag_texts(bill: Bill) -> bool:
+    return "Tags" in bill.mapping.columns and not bill.types["Tags"].startswith("MAP")
+
+
+def _group(connection: duckdb.DuckDBPyConnection, bill: Bill, *, plain: bool, tags: bool) -> bool:
+    """Table ``survey``: rows alike in SKU, account, period, currency and tags text, counted and summed.
+
+    Rows are told apart by a 64-bit hash, as in :mod:`outlay.optimize.rollups`. Returns whether plain casts were enough;
+    where they were not the file is grouped again with every cast that Outlay knows.
+    """
+    control = {f"__control_{m}": _control(bill, m, plain=plain) for m in COST_MEASURES}
+    remarks = _remarks(bill, plain=plain)
+    tags_source = bill.mapping.columns["Tags"] if tags else "CAST(NULL AS VARCHAR)"
+    sql = typed_sql(
+        bill,
+        "{clause}",
+        only=[*SKU_COLUMNS, "BillingAccountId", "BillingCurrency"],
+        extra=control | {"__tags": tags_source, **remarks},
+        numbered=False,
+        plain=plain,
+    )
+    clause = register_independently(connection, bill.raw, used_by=sql)
+    keys = {name: identifier(name) for name in SKU_COLUMNS}
+    keys |= {
+        "account": '"BillingAccountId"',
+        "period": '"BillingPeriodStart"',
+        "currency": '"BillingCurrency"',
+        "__tags": "__tags",
+    }
+    named = ", ".join(f"any_value({sql}) AS {identifier(name)}" for name, sql in keys.items())
+    sums = ", ".join(f"sum({identifier(name)}) AS {identifier(name)}" for name in control)
+    counted = ", ".join(f"count_if({identifier(name)}) AS {identifier(name)}" for name in remarks)
+    connection.execute(
+        f"CREATE OR REPLACE TEMP TABLE survey AS SELECT * EXCLUDE (__key) FROM (SELECT "
+        f"hash({', '.join(keys.values())}) AS __key, __problem IS NULL AS good, {named}, "
+        f"count(*) AS rows, {sums}, {counted} FROM ({sql.replace('{clause}', clause)}) GROUP BY __key, good)"
+    )
+    if plain and connection.execute("SELECT count(*) FROM survey WHERE NOT good").fetchall()[0][0]:
+        _group(connection, bill, plain=False, tags=tags)
+        return False
+    return plain
+
+
+def _control(bill: Bill, measure: str, *, plain: bool) -> str:
     source = bill.mapping.control.get(measure) or bill.mapping.columns.get(measure)
     if source is None:
         return f"CAST(NULL AS {MONEY_SQL})"
+    if bill.types.get(measure, "").startswith("DECIMAL") and measure not in bill.mapping.control:
+        return f"try_cast({source} AS {MONEY_SQL})"
     text = source if bill.raw.kind == "csv" else f"CAST({source} AS VARCHAR)"
+    cast = f"try_cast({text} AS {MONEY_SQL})"
+    if plain:
+        return cast
     bare = f"replace(replace(trim({text}), '$', ''), ',', '')"
-    return f"coalesce(try_cast({text} AS {MONEY_SQL}), try_cast({bare} AS {MONEY_SQL}))"
+    return f"coalesce({cast}, try_cast({bare} AS {MONEY_SQL}))"
 
 
 def _is_usage(bill: Bill) -> str:
@@ -115,10 +166,10 @@ def _is_usage(bill: Bill) -> str:
     return "true" if category is None else f"({category}) = 'Usage'"
 
 
-def _remarks(bill: Bill) -> dict[str, str]:
+def _remarks(bill: Bill, *, plain: bool) -> dict[str, str]:
     """Conditions worth counting over the whole file."""
     remarks = {
-        "__list_missing": f"{_control(bill, 'ListCost')} IS NULL AND {_is_usage(bill)}",
+        "__list_missing": f"{_control(bill, 'ListCost', plain=plain)} IS NULL AND {_is_usage(bill)}",
     }
     texts = [bill.mapping.columns[m] for m in COST_MEASURES if bill.types.get(m) == "VARCHAR"]
     long = " OR ".join(
@@ -130,19 +181,27 @@ def _remarks(bill: Bill) -> dict[str, str]:
     return remarks
 
 
-def _tag_keys(connection: duckdb.DuckDBPyConnection, bill: Bill, *, plain: bool) -> tuple[str, ...]:
+def _tagsets(connection: duckdb.DuckDBPyConnection) -> None:
+    connection.execute(
+        "CREATE OR REPLACE TEMP TABLE tagsets AS SELECT hash(__tags) AS __tagset, __tags, "
+        'try_cast(try_cast(__tags AS JSON) AS MAP(VARCHAR, VARCHAR)) AS "Tags", sum(rows) FILTER (good) AS rows '
+        "FROM survey GROUP BY __tags"
+    )
+    row = connection.execute("SELECT count(*), count(DISTINCT __tagset) FROM tagsets").fetchall()[0]
+    if row[0] != row[1]:  # one chance in 2^64 a pair; a wrong join would put cost on a wrong team
+        raise ArithmeticError("two tag sets of this bill share a 64-bit key; please report its tags")
+
+
+def _tag_keys(connection: duckdb.DuckDBPyConnection, bill: Bill, *, texts: bool) -> tuple[str, ...]:
     if "Tags" not in bill.mapping.columns:
         return ()
-    if plain:
-        rows = connection.execute(
-            "SELECT DISTINCT unnest(map_keys(try_cast(try_cast(__tags AS JSON) AS MAP(VARCHAR, VARCHAR)))) "
-            "FROM (SELECT DISTINCT __tags FROM survey)"
-        ).fetchall()
+    if texts:
+        rows = connection.execute('SELECT DISTINCT unnest(map_keys("Tags")) FROM tagsets').fetchall()
     else:
-        from outlay.sources.raw import register
-
         source = bill.mapping.columns["Tags"]
         clause = register(connection, bill.raw, used_by=source)
+        if not bill.types["Tags"].startswith("MAP"):
+            source = f"try_cast(try_cast({source} AS JSON) AS MAP(VARCHAR, VARCHAR))"
         rows = connection.execute(f"SELECT DISTINCT unnest(map_keys({source})) FROM {clause}").fetchall()
     return tuple(sorted(row[0] for row in rows if row[0] is not None))
 
@@ -150,9 +209,8 @@ def _tag_keys(connection: duckdb.DuckDBPyConnection, bill: Bill, *, plain: bool)
 def _notices(connection: duckdb.DuckDBPyConnection, bill: Bill) -> tuple[Problem, ...]:
     name = bill.raw.path.name
     notices = [Problem(name, None, notice.code, notice.message) for notice in bill.mapping.notices]
-    # A sum with decimals proves a row with decimals; five SKUs whose billed sums have them and none whose effective sum
-    # has
-    # can't be chance.
+    # A sum with decimals proves a row with decimals; five SKUs whose billed sums have them and none whose effective
+    # sum has can't be chance.
     for issuer, fractional, effective, present in connection.execute(
         "SELECT coalesce(\"ServiceProviderName\", 'the bill'), "
         'count_if("__control_BilledCost" <> round("__control_BilledCost", 0)), '
@@ -181,7 +239,7 @@ def _notices(connection: duckdb.DuckDBPyConnection, bill: Bill) -> tuple[Problem
         if count and code not in said:
             notices.append(Problem(name, None, code, f"{int(count):,} of {int(row[0]):,} {text}"))
     bad_tags = connection.execute(
-        "SELECT coalesce(sum(rows), 0) FROM survey WHERE good AND __tags IS NOT NULL AND "
+        "SELECT coalesce(sum(rows), 0) FROM tagsets WHERE __tags IS NOT NULL AND "
         "coalesce(json_type(try_cast(__tags AS JSON)), '') <> 'OBJECT'"
     ).fetchall()[0]
     if bad_tags[0]:
