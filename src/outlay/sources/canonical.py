@@ -182,8 +182,8 @@ def costs_sql(
 ) -> str:
     """SELECT of canonical ``costs`` rows from a ``typed`` SELECT, good rows only.
 
-    ``source`` is a SQL expression over ``t`` for x_Source. With ``tagsets`` the typed rows carry their tags as text
-    (``__tags``), and what a text says is looked up in the survey's table instead of read again on every row.
+    ``source`` is a SQL expression over ``t`` for x_Source. With ``tagsets`` the typed rows carry their tags cell
+    (``__tags``), and what a cell says is looked up in the survey's table instead of read again on every row.
     """
     said = {tag_column(spelling.tag): tag_sql(spelling) for spelling in tags} | {"__stated": workload_sql(workload)}
     if tagsets:

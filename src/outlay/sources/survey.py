@@ -47,8 +47,8 @@ class MonthTotals:
 class Survey:
     """What one file holds.
 
-    ``plain``: every cell casts as it stands. ``tagsets``: the session's temporary table ``tagsets`` has each distinct
-    tags text (``__tagset``, its hash) and what it says (``Tags``); False where tags are no text, or too many to keep.
+    ``plain``: every cell casts as it stands. ``tagsets``: the session's temporary table ``tagsets`` has each
+    distinct tags cell by its hash (``__tagset``) and what it says (``Tags``); False where there are too many to keep.
     """
 
     rows: int
@@ -62,40 +62,69 @@ class Survey:
 
 
 def survey(connection: duckdb.DuckDBPyConnection, bill: Bill) -> Survey:
-    """Read the file through the independent parser: once if every cell is written plainly, else once more."""
-    texts = _has_tag_texts(bill)
+    """Look at every row once, and once more where a cell is written unusually or a row is bad."""
+    tagsets = "Tags" in bill.mapping.columns
+    # Parquet is cheap to read: what the load will do is asked of its own reader, the totals alone of the other. Text
+    # is dear: one pass of the other parser answers both.
+    independent = bill.raw.kind != "parquet"
     try:
-        plain = _group(connection, bill, plain=True, tags=texts)
+        _group(connection, bill, plain=True, tags=tagsets, independent=independent)
     except _out_of_memory():  # tags that differ row by row
-        texts = False
-        plain = _group(connection, bill, plain=True, tags=False)
-    keys = ", ".join(identifier(name) for name in SKU_COLUMNS)
-    sums = ", ".join(f"sum({identifier(f'__control_{m}')})" for m in COST_MEASURES)
+        tagsets = False
+        _group(connection, bill, plain=True, tags=False, independent=independent)
+    plain = not connection.execute("SELECT count(*) FROM survey WHERE NOT good").fetchall()[0][0]
+    if not plain:
+        _group(connection, bill, plain=False, tags=tagsets, independent=True)
     counts = connection.execute(
         "SELECT coalesce(sum(rows), 0), coalesce(sum(rows) FILTER (good), 0) FROM survey"
     ).fetchall()[0]
-    totals = connection.execute(
-        f"SELECT account, strftime(period, '%Y-%m') AS month, currency, sum(rows), {sums} "
-        f"FROM survey WHERE good GROUP BY ALL ORDER BY ALL"
-    ).fetchall()
-    months = tuple(
-        MonthTotals(row[0], row[1], row[2], int(row[3]), dict(zip(COST_MEASURES, row[4:], strict=True)))
-        for row in totals
-    )
+    keys = ", ".join(identifier(name) for name in SKU_COLUMNS)
     skus = tuple(connection.execute(f"SELECT DISTINCT {keys} FROM survey").fetchall())
-    _tagsets(connection)
+    _tagsets(connection, bill)
     found = Survey(
         int(counts[0]),
         int(counts[1]),
-        months,
+        _month_totals(connection, bill, surveyed=independent or not plain),
         skus,
-        _tag_keys(connection, bill, texts=texts),
+        _tag_keys(connection, bill, tagsets=tagsets),
         _notices(connection, bill),
         plain,
-        texts,
+        tagsets,
     )
     connection.execute("DROP TABLE survey")
     return found
+
+
+def _month_totals(connection: duckdb.DuckDBPyConnection, bill: Bill, *, surveyed: bool) -> tuple[MonthTotals, ...]:
+    """The control totals of the good rows: from the survey, or (``surveyed`` False) of all rows by the other parser."""
+    if surveyed:
+        relation, rows, where = "survey", "sum(rows)", "good"
+    else:
+        control = {f"__control_{m}": _control(bill, m, plain=True) for m in COST_MEASURES}
+        sql = typed_sql(
+            bill,
+            "{clause}",
+            only=["BillingAccountId", "BillingCurrency"],
+            extra=control,
+            numbered=False,
+            checked=False,
+            plain=True,
+        )
+        clause = register_independently(connection, bill.raw, used_by=sql)
+        relation = (
+            f'(SELECT *, "BillingAccountId" AS account, "BillingPeriodStart" AS period, "BillingCurrency" AS currency '
+            f"FROM ({sql.replace('{clause}', clause)}))"
+        )
+        rows, where = "count(*)", "true"
+    sums = ", ".join(f"sum({identifier(f'__control_{m}')})" for m in COST_MEASURES)
+    totals = connection.execute(
+        f"SELECT account, strftime(period, '%Y-%m') AS month, currency, {rows}, {sums} "
+        f"FROM {relation} WHERE {where} GROUP BY ALL ORDER BY ALL"
+    ).fetchall()
+    return tuple(
+        MonthTotals(row[0], row[1], row[2], int(row[3]), dict(zip(COST_MEASURES, row[4:], strict=True)))
+        for row in totals
+    )
 
 
 def _out_of_memory() -> type[Exception]:
@@ -104,28 +133,32 @@ def _out_of_memory() -> type[Exception]:
     return duckdb.OutOfMemoryException
 
 
-def _has_tag_texts(bill: Bill) -> bool:
-    return "Tags" in bill.mapping.columns and not bill.types["Tags"].startswith("MAP")
+def _tags_said(bill: Bill, cell: str) -> str:
+    """What a tags cell says, as a MAP."""
+    if bill.types.get("Tags", "").startswith("MAP"):
+        return cell
+    return f"try_cast(try_cast({cell} AS JSON) AS MAP(VARCHAR, VARCHAR))"
 
 
-def _group(connection: duckdb.DuckDBPyConnection, bill: Bill, *, plain: bool, tags: bool) -> bool:
+def _group(connection: duckdb.DuckDBPyConnection, bill: Bill, *, plain: bool, tags: bool, independent: bool) -> None:
     """Table ``survey``: rows alike in SKU, account, period, currency and tags text, counted and summed.
 
-    Rows are told apart by a 64-bit hash, as in :mod:`outlay.optimize.rollups`. Returns whether plain casts were enough;
-    where they were not the file is grouped again with every cast that Outlay knows.
+    Rows are told apart by a 64-bit hash, as in :mod:`outlay.optimize.rollups`. ``plain`` asks for plain casts only;
+    ``independent`` reads through the parser that the load will not use.
     """
     control = {f"__control_{m}": _control(bill, m, plain=plain) for m in COST_MEASURES}
-    remarks = _remarks(bill, plain=plain)
+    carried, remarks = _remarks(bill)
     tags_source = bill.mapping.columns["Tags"] if tags else "CAST(NULL AS VARCHAR)"
     sql = typed_sql(
         bill,
         "{clause}",
-        only=[*SKU_COLUMNS, "BillingAccountId", "BillingCurrency"],
-        extra=control | {"__tags": tags_source, **remarks},
+        only=[*SKU_COLUMNS, "BillingAccountId", "BillingCurrency", "ChargeCategory"],
+        extra=control | carried | {"__tags": tags_source},
         numbered=False,
         plain=plain,
     )
-    clause = register_independently(connection, bill.raw, used_by=sql)
+    offered = register_independently if independent else register
+    clause = offered(connection, bill.raw, used_by=sql)
     keys = {name: identifier(name) for name in SKU_COLUMNS}
     keys |= {
         "account": '"BillingAccountId"',
@@ -135,23 +168,19 @@ def _group(connection: duckdb.DuckDBPyConnection, bill: Bill, *, plain: bool, ta
     }
     named = ", ".join(f"any_value({sql}) AS {identifier(name)}" for name, sql in keys.items())
     sums = ", ".join(f"sum({identifier(name)}) AS {identifier(name)}" for name in control)
-    counted = ", ".join(f"count_if({identifier(name)}) AS {identifier(name)}" for name in remarks)
+    counted = ", ".join(f"count_if({condition}) AS {identifier(name)}" for name, condition in remarks.items())
     connection.execute(
         f"CREATE OR REPLACE TEMP TABLE survey AS SELECT * EXCLUDE (__key) FROM (SELECT "
         f"hash({', '.join(keys.values())}) AS __key, __problem IS NULL AS good, {named}, "
         f"count(*) AS rows, {sums}, {counted} FROM ({sql.replace('{clause}', clause)}) GROUP BY __key, good)"
     )
-    if plain and connection.execute("SELECT count(*) FROM survey WHERE NOT good").fetchall()[0][0]:
-        _group(connection, bill, plain=False, tags=tags)
-        return False
-    return plain
 
 
 def _control(bill: Bill, measure: str, *, plain: bool) -> str:
     source = bill.mapping.control.get(measure) or bill.mapping.columns.get(measure)
     if source is None:
         return f"CAST(NULL AS {MONEY_SQL})"
-    if bill.types.get(measure, "").startswith("DECIMAL") and measure not in bill.mapping.control:
+    if bill.control_types.get(measure, "").startswith("DECIMAL"):
         return f"try_cast({source} AS {MONEY_SQL})"
     text = source if bill.raw.kind == "csv" else f"CAST({source} AS VARCHAR)"
     cast = f"try_cast({text} AS {MONEY_SQL})"
@@ -161,30 +190,27 @@ def _control(bill: Bill, measure: str, *, plain: bool) -> str:
     return f"coalesce({cast}, try_cast({bare} AS {MONEY_SQL}))"
 
 
-def _is_usage(bill: Bill) -> str:
-    category = bill.mapping.columns.get("ChargeCategory")
-    return "true" if category is None else f"({category}) = 'Usage'"
-
-
-def _remarks(bill: Bill, *, plain: bool) -> dict[str, str]:
-    """Conditions worth counting over the whole file."""
-    remarks = {
-        "__list_missing": f"{_control(bill, 'ListCost', plain=plain)} IS NULL AND {_is_usage(bill)}",
-    }
-    texts = [bill.mapping.columns[m] for m in COST_MEASURES if bill.types.get(m) == "VARCHAR"]
+def _remarks(bill: Bill) -> tuple[dict[str, str], dict[str, str]]:
+    """What is worth counting over the whole file: columns to carry along, and conditions over them."""
+    texts = {f"__text {m}": bill.mapping.columns[m] for m in COST_MEASURES if bill.types.get(m) == "VARCHAR"}
+    period = bill.mapping.columns.get("BillingPeriodStart")
+    is_usage = "\"ChargeCategory\" = 'Usage'" if "ChargeCategory" in bill.mapping.columns else "true"
     long = " OR ".join(
-        f"(length({t}) > 20 AND contains({t}, '.') AND length({t}) - strpos({t}, '.') > 18)" for t in texts
+        f"(strlen({t}) > 20 AND strlen({t}) - strpos({t}, '.') > 18 AND contains({t}, '.'))"
+        for t in map(identifier, texts)
     )
-    remarks["__rounded"] = long or "false"
-    has_period = "BillingPeriodStart" in bill.mapping.columns
-    remarks["__period_derived"] = f"({bill.mapping.columns['BillingPeriodStart']}) IS NULL" if has_period else "true"
-    return remarks
+    conditions = {
+        "__list_missing": f'"__control_ListCost" IS NULL AND {is_usage}',
+        "__rounded": long or "false",
+        "__period_derived": "NOT __given_period",
+    }
+    return texts | {"__given_period": "false" if period is None else f"({period}) IS NOT NULL"}, conditions
 
 
-def _tagsets(connection: duckdb.DuckDBPyConnection) -> None:
+def _tagsets(connection: duckdb.DuckDBPyConnection, bill: Bill) -> None:
     connection.execute(
         "CREATE OR REPLACE TEMP TABLE tagsets AS SELECT hash(__tags) AS __tagset, __tags, "
-        'try_cast(try_cast(__tags AS JSON) AS MAP(VARCHAR, VARCHAR)) AS "Tags", sum(rows) FILTER (good) AS rows '
+        f'{_tags_said(bill, "__tags")} AS "Tags", sum(rows) FILTER (good) AS rows '
         "FROM survey GROUP BY __tags"
     )
     row = connection.execute("SELECT count(*), count(DISTINCT __tagset) FROM tagsets").fetchall()[0]
@@ -192,17 +218,16 @@ def _tagsets(connection: duckdb.DuckDBPyConnection) -> None:
         raise ArithmeticError("two tag sets of this bill share a 64-bit key; please report its tags")
 
 
-def _tag_keys(connection: duckdb.DuckDBPyConnection, bill: Bill, *, texts: bool) -> tuple[str, ...]:
+def _tag_keys(connection: duckdb.DuckDBPyConnection, bill: Bill, *, tagsets: bool) -> tuple[str, ...]:
     if "Tags" not in bill.mapping.columns:
         return ()
-    if texts:
+    if tagsets:
         rows = connection.execute('SELECT DISTINCT unnest(map_keys("Tags")) FROM tagsets').fetchall()
     else:
         source = bill.mapping.columns["Tags"]
         clause = register(connection, bill.raw, used_by=source)
-        if not bill.types["Tags"].startswith("MAP"):
-            source = f"try_cast(try_cast({source} AS JSON) AS MAP(VARCHAR, VARCHAR))"
-        rows = connection.execute(f"SELECT DISTINCT unnest(map_keys({source})) FROM {clause}").fetchall()
+        said = _tags_said(bill, source)
+        rows = connection.execute(f"SELECT DISTINCT unnest(map_keys({said})) FROM {clause}").fetchall()
     return tuple(sorted(row[0] for row in rows if row[0] is not None))
 
 
@@ -238,14 +263,15 @@ def _notices(connection: duckdb.DuckDBPyConnection, bill: Bill) -> tuple[Problem
     ):
         if count and code not in said:
             notices.append(Problem(name, None, code, f"{int(count):,} of {int(row[0]):,} {text}"))
-    bad_tags = connection.execute(
-        "SELECT coalesce(sum(rows), 0) FROM tagsets WHERE __tags IS NOT NULL AND "
-        "coalesce(json_type(try_cast(__tags AS JSON)), '') <> 'OBJECT'"
-    ).fetchall()[0]
-    if bad_tags[0]:
-        notices.append(
-            Problem(name, None, "bad-tags", f"{int(bad_tags[0]):,} rows have tags that are not a JSON object")
-        )
+    if not bill.types.get("Tags", "").startswith("MAP"):
+        bad_tags = connection.execute(
+            "SELECT coalesce(sum(rows), 0) FROM tagsets WHERE __tags IS NOT NULL AND "
+            "coalesce(json_type(try_cast(__tags AS JSON)), '') <> 'OBJECT'"
+        ).fetchall()[0]
+        if bad_tags[0]:
+            notices.append(
+                Problem(name, None, "bad-tags", f"{int(bad_tags[0]):,} rows have tags that are not a JSON object")
+            )
     return tuple(notices)
 
 

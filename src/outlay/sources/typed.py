@@ -52,16 +52,21 @@ class Bill:
     raw: RawFile
     mapping: RowMapping
     types: dict[str, str]
+    control_types: dict[str, str]
 
     @classmethod
     def of(cls, connection: duckdb.DuckDBPyConnection, raw: RawFile, mapping: RowMapping) -> Bill:
         """Ask DuckDB for the type of each mapped expression, on an empty relation of the file's shape."""
         shape = ", ".join(f"CAST(NULL AS {kind}) AS {identifier(name)}" for name, kind in raw.columns.items())
-        if not mapping.columns:
-            return cls(raw, mapping, {})
-        wanted = ", ".join(f"{sql} AS {identifier(name)}" for name, sql in mapping.columns.items())
-        rows = connection.execute(f"DESCRIBE SELECT {wanted} FROM (SELECT {shape})").fetchall()
-        return cls(raw, mapping, {row[0]: row[1] for row in rows})
+
+        def types(expressions: Mapping[str, str]) -> dict[str, str]:
+            if not expressions:
+                return {}
+            wanted = ", ".join(f"{sql} AS {identifier(name)}" for name, sql in expressions.items())
+            rows = connection.execute(f"DESCRIBE SELECT {wanted} FROM (SELECT {shape})").fetchall()
+            return {row[0]: row[1] for row in rows}
+
+        return cls(raw, mapping, types(mapping.columns), types(mapping.control))
 
 
 def typed_sql(
