@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 from pydantic import ValidationError
 
+from outlay import __version__
 from outlay.config import Settings, load_settings
 from outlay.errors import ConfigError
 
@@ -68,6 +69,28 @@ def test_settings_are_read(tmp_path: Path) -> None:
 def test_an_unknown_key_offers_the_nearest(tmp_path: Path, text: str, message: str) -> None:
     with pytest.raises(ConfigError, match=message):
         load_settings(write(tmp_path, text))
+
+
+@pytest.mark.parametrize(
+    ("text", "section"),
+    [
+        ('[[budgets]]\nid = "search-monthly"\namount = "25000"', "budgets"),
+        ('[[quotas]]\nlimit = "900 USD/day"', "quotas"),
+        ('[gateway]\nlisten = "127.0.0.1:8787"\n[[gateway.upstreams]]\nid = "openai"', "gateway"),
+    ],
+)
+def test_a_section_of_a_later_version_is_no_typing_error(tmp_path: Path, text: str, section: str) -> None:
+    with pytest.raises(
+        ConfigError, match=rf"'{section}' is not supported by this version yet \({__version__}\)"
+    ) as found:
+        load_settings(write(tmp_path, text))
+    assert "unknown key" not in str(found.value)
+    assert "Did you mean" not in str(found.value)
+
+
+def test_a_key_called_like_such_a_section_is_still_unknown_elsewhere(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match=r"unknown key 'tags\.budgets'"):
+        load_settings(write(tmp_path, "[tags]\nbudgets = []"))
 
 
 def test_a_float_is_no_money(tmp_path: Path) -> None:

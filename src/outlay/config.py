@@ -1,7 +1,8 @@
 """``outlay.toml``: the practice as code, one file for all.
 
 Read once into frozen settings. An unknown key is an error that offers the nearest known one, because a misspelt
-budget that is silently ignored is worse than none. Every setting has a default, so no file is needed to start.
+limit that is silently ignored is worse than none; so is a section that a later version will read. Every setting has a
+default, so no file is needed to start.
 """
 
 from __future__ import annotations
@@ -14,9 +15,13 @@ from typing import Annotated, Any
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
+from outlay import __version__
 from outlay.errors import ConfigError, nearest
 
-__all__ = ["OverspendSettings", "Settings", "TagSettings", "TeamSettings", "load_settings"]
+__all__ = ["NOT_YET", "OverspendSettings", "Settings", "TagSettings", "TeamSettings", "load_settings"]
+
+NOT_YET = ("budgets", "quotas", "gateway")
+"""Sections of the practice that a later version reads. Ignoring a budget in silence would be worse than refusing it."""
 
 
 def _exact(value: object) -> object:
@@ -98,7 +103,11 @@ def _explain(error: ValidationError, content: dict[str, Any]) -> str:
     for fault in error.errors():
         *parents, last = [str(part) for part in fault["loc"]] or ["?"]
         key = ".".join([*parents, last])
-        if fault["type"] == "extra_forbidden":
+        if fault["type"] == "extra_forbidden" and key in NOT_YET:
+            sentences.append(
+                f"'{key}' is not supported by this version yet ({__version__}). Take that section out of the file."
+            )
+        elif fault["type"] == "extra_forbidden":
             sentences.append(f"unknown key '{key}'. {nearest(last, _known_keys(parents))}")
         else:
             sentences.append(f"'{key}': {fault['msg']}.")

@@ -18,7 +18,7 @@ from decimal import ROUND_HALF_EVEN, Context, Decimal, Inexact, InvalidOperation
 
 from outlay.errors import UsageError
 
-__all__ = ["MONEY_SCALE", "MONEY_SQL", "Amount", "add_exactly", "plain", "rounded"]
+__all__ = ["MONEY_SCALE", "MONEY_SQL", "Amount", "add_exactly", "percent", "plain", "rounded"]
 
 MONEY_SCALE = 18
 """Decimals that a stored amount keeps."""
@@ -50,6 +50,28 @@ def rounded(value: Decimal, currency: str) -> Decimal:
     """``value`` at the minor unit of ``currency`` (cents for USD), half to even. For showing, never for storing."""
     places = _MINOR_UNITS.get(currency, 2)
     return value.quantize(Decimal(1).scaleb(-places), rounding=ROUND_HALF_EVEN)
+
+
+def percent(fraction: Decimal | None, *, to_tenths: bool = False) -> str:
+    """``0.0812`` as ``8.1%``, ``0.167`` as ``17%``: one decimal below 10%, none above; None is a dash.
+
+    Rounding never makes a share nothing or the whole when it is not: 0.0002 is ``under 0.1%``, 0.997 is ``99.7%``.
+    ``to_tenths`` keeps the decimal above 10% as well, for a figure that is held against a limit.
+    """
+    if fraction is None:
+        return "\N{EN DASH}"
+    if fraction == 0:
+        return "0%"
+    sign, size = ("-" if fraction < 0 else ""), abs(fraction) * 100
+    tenths = size.quantize(Decimal("0.1"), rounding=ROUND_HALF_EVEN)
+    whole = size.quantize(Decimal(1), rounding=ROUND_HALF_EVEN)
+    if tenths == 0:
+        return "under 0.1%" if fraction > 0 else "over -0.1%"
+    if size < 100 and tenths == 100:
+        return "over 99.9%" if fraction > 0 else "under -99.9%"
+    if tenths < 10 or to_tenths or (size < 100 and whole == 100):
+        return f"{sign}{tenths:,}%"
+    return f"{sign}{whole:,}%"
 
 
 @dataclass(frozen=True, slots=True, order=False)

@@ -102,6 +102,19 @@ CATALOGUE: dict[str, ProblemKind] = _kinds(
         "Reports on this source should use BilledCost; ask the provider for an export with amortised costs.",
     ),
     ProblemKind(
+        "effective-cost-unknown",
+        False,
+        "the bill does not say what usage under a commitment effectively cost, so EffectiveCost stays empty there",
+        "Export amortised costs: FOCUS on any cloud, amortised cost details on Azure, the savings_plan_ and "
+        "reservation_ columns on AWS.",
+    ),
+    ProblemKind(
+        "commitment-purchases-missing",
+        False,
+        "the bill has no purchases of commitments, so BilledCost is below the invoice",
+        "Report on EffectiveCost; to compare with the invoice, export FOCUS or actual costs.",
+    ),
+    ProblemKind(
         "amount-rounded",
         False,
         "an amount with more than 18 decimals was rounded half away from zero at the 18th",

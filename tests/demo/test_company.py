@@ -69,7 +69,7 @@ def test_csv_and_parquet_carry_the_same_rows(tmp_path: Path) -> None:
     ]
     connection = duckdb.connect()
     types = {row[0]: row[1] for row in connection.execute(f"DESCRIBE FROM '{parquet.files[0]}'").fetchall()}
-    connection.execute(f"CREATE VIEW text AS FROM read_csv('{csv.folder}/*.csv.gz', all_varchar = true)")
+    connection.execute(f"CREATE VIEW text AS FROM read_csv('{csv.folder}/synthetic/*.csv.gz', all_varchar = true)")
     columns = ", ".join(
         f'CAST(CAST("{name}" AS JSON) AS {kind}) AS "{name}"'
         if kind.startswith("MAP")
@@ -80,7 +80,8 @@ def test_csv_and_parquet_carry_the_same_rows(tmp_path: Path) -> None:
     )
     # A MAP has an order; compare it as sorted entries.
     connection.execute(
-        f"CREATE VIEW a AS SELECT * REPLACE (list_sort(map_entries(Tags)) AS Tags) FROM '{parquet.folder}/*.parquet'"
+        f"CREATE VIEW a AS SELECT * REPLACE (list_sort(map_entries(Tags)) AS Tags) "
+        f"FROM '{parquet.folder}/synthetic/*.parquet'"
     )
     connection.execute(
         f"CREATE VIEW b AS SELECT * REPLACE (list_sort(map_entries(Tags)) AS Tags) FROM (SELECT {columns} FROM text)"
@@ -117,7 +118,7 @@ def test_counting_agrees_with_what_is_written(company: Company, bills: duckdb.Du
 def test_a_short_period_that_ends_within_a_month(tmp_path: Path) -> None:
     company = generate(tmp_path, rows=4000, months=1, until=date(2026, 2, 11))
     found = _rows(f"""SELECT min(ChargePeriodStart)::VARCHAR, max(ChargePeriodEnd)::VARCHAR,
-        max(BillingPeriodEnd)::VARCHAR FROM '{tmp_path}/*.parquet'""")
+        max(BillingPeriodEnd)::VARCHAR FROM '{tmp_path}/synthetic/*.parquet'""")
     assert found == [("2026-02-01 00:00:00", "2026-02-12 00:00:00", "2026-03-01 00:00:00")]
     assert (company.truth["since"], company.truth["until"]) == ("2026-02-01", "2026-02-11")
     assert {entry["id"] for entry in company.truth["absent"]} == {"price-change"}  # type: ignore[attr-defined]
@@ -147,7 +148,7 @@ def test_a_second_company_leaves_nothing_of_the_first(tmp_path: Path) -> None:
     (tmp_path / "notes.txt").write_text("mine")
     generate(tmp_path, rows=2000, months=3)
     company = generate(tmp_path, rows=2000, months=2, file_format="csv.gz")
-    assert set(tmp_path.glob("synthetic-*")) == set(company.files)
+    assert set((tmp_path / "synthetic").iterdir()) == set(company.files)
     assert set((tmp_path / "restated").iterdir()) == set(company.restated)
     assert (tmp_path / "notes.txt").read_text() == "mine"
 

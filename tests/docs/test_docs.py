@@ -16,7 +16,7 @@ import pytest
 from pydantic import BaseModel
 
 from outlay import hookspecs
-from outlay.config import OverspendSettings, Settings, TagSettings, TeamSettings, load_settings
+from outlay.config import NOT_YET, OverspendSettings, Settings, TagSettings, TeamSettings, load_settings
 from outlay.metrics.catalogue import catalogue
 from outlay.optimize.overspend import overspend
 from outlay.plugins import plugin_manager
@@ -101,6 +101,24 @@ def test_every_settings_section_has_a_heading() -> None:
     page = _text("docs/reference/settings.md")
     for name in set(Settings.model_fields) - {"currency"}:
         assert re.search(rf"^## `\[+{name}\]+`", page, re.MULTILINE), name
+
+
+def test_settings_of_later_versions_are_named_as_such() -> None:
+    opening = _text("docs/reference/settings.md").split("\n## ")[0]
+    assert [name for name in NOT_YET if f"`{name}`" not in opening] == []
+    assert not set(NOT_YET) & set(Settings.model_fields)
+
+
+def test_every_exit_status_is_documented() -> None:
+    section = _section(_text("docs/reference/commands.md"), "Exit status")
+    said = {int(status) for status in re.findall(r"^\| (\d+) \|", section, re.MULTILINE)}
+    assert said == {0, 1, cli.WRONG, 3, cli.BROKEN, cli.INTERRUPTED}
+
+
+@pytest.mark.parametrize("page", _PAGES, ids=lambda page: str(page.relative_to(_ROOT)))
+def test_percent_is_written_one_way(page: Path) -> None:
+    """As the terminal and the report write it: no space before the sign."""
+    assert re.findall(r"\d\s+%", page.read_text(encoding="utf-8")) == []
 
 
 def test_toml_examples_are_valid_settings(tmp_path: Path) -> None:

@@ -57,6 +57,8 @@ def test_kinds_agree_with_the_tables_distinct_units(distinct: str) -> None:
         ("1000000 Tokens", "tokens", 1_000_000),
         ("1 million tokens", "tokens", 1_000_000),
         ("per 1M tokens", "tokens", 1_000_000),
+        ("per 1m tokens", "tokens", 1_000_000),
+        ("Per 1,000 tokens", "tokens", 1000),
         ("Million Input Tokens Regional", "tokens", 1_000_000),
         ("Tokens", "tokens", 1),
         ("Token", "tokens", 1),

@@ -291,7 +291,7 @@ def test_real_sample_equals_plain_sql_and_its_receipt_runs_by_hand(tmp_path: Pat
     ]
     assert sorted(said, key=str) == sorted(plain, key=str)
     assert result.receipt.rows == sum(row[5] for row in plain)
-    assert any("EffectiveCost is a whole number" in note for note in result.receipt.notes)
+    assert not any("EffectiveCost" in note for note in result.receipt.notes)  # neither metric reads it
 
     receipt = result.receipt.to_json(with_view=True)
     by_hand = duckdb.connect()
@@ -346,3 +346,39 @@ def test_json_keeps_every_digit(tmp_path: Path) -> None:
     ratio = answer(ledger, replace(query, metrics=("cost_per_1m_tokens",)), SETTINGS).to_json()["rows"][0]
     assert ratio["cost_per_1m_tokens_numerator"] == exact
     assert ratio["cost_per_1m_tokens_denominator"] == "1000000"
+
+
+def test_unusable_effective_costs_are_named_with_their_bill_source_and_basis(tmp_path: Path) -> None:
+    """`outlay overspend` counts such a provider by BilledCost: two figures of one bill that differ need a reason."""
+    odd = [{"SkuId": f"sku-{n}", "SkuPriceId": f"sku-{n}", "BilledCost": "1.5", "EffectiveCost": "1"} for n in range(6)]
+    fine = {"BillingAccountId": "other", "ServiceProviderName": "Lumen AI", "EffectiveCost": "0.5"}
+    ledger = ledger_of(tmp_path, bill(tmp_path / "odd.csv", *odd), bill(tmp_path / "fine.csv", fine))
+
+    (note,) = asked(ledger, "ai_cost").receipt.notes
+    assert note.startswith("Solora AI: EffectiveCost is a whole number on every row while BilledCost is not")
+    assert "(file odd.csv; source acct)" in note
+    assert "sum EffectiveCost as delivered; `outlay overspend` counts this provider by BilledCost" in note
+    assert asked(ledger, "ai_cost").to_json()["receipt"]["notes"] == [note]
+    assert asked(ledger, "billed_cost").receipt.notes == ()
+    assert asked(ledger, "ai_cost", where=filters(["source=other"])).receipt.notes == ()
+
+
+def test_alike_notices_of_many_files_are_one_note(tmp_path: Path) -> None:
+    months = [
+        bill(
+            tmp_path / f"{month}.csv",
+            *(
+                {
+                    "SkuId": f"sku-{n}",
+                    "SkuPriceId": f"sku-{n}",
+                    "BilledCost": "1.5",
+                    "BillingPeriodStart": f"2026-0{month}-01T00:00:00Z",
+                    "BillingPeriodEnd": f"2026-0{month + 1}-01T00:00:00Z",
+                }
+                for n in range(6)
+            ),
+        )
+        for month in range(1, 8)
+    ]
+    (note,) = asked(ledger_of(tmp_path, *months), "effective_cost").receipt.notes
+    assert "(files 1.csv, 2.csv, 3.csv, 4.csv, 5.csv and 2 more; source acct)" in note

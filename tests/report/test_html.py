@@ -13,11 +13,11 @@ from pathlib import Path
 import pytest
 
 from outlay.errors import MissingExtraError, UsageError
-from outlay.money import add_exactly
+from outlay.money import add_exactly, percent
 from outlay.optimize.overspend import Overspend, Slice
 from outlay.report.charts import cost_chart
 from outlay.report.html import write_overspend
-from outlay.report.wording import about, amount, kind_label, percent
+from outlay.report.wording import about, amount, kind_label, listed
 from tests.report.answers import answer, finding, problem
 
 
@@ -184,6 +184,36 @@ def test_how_figures_are_written() -> None:
     assert amount(Decimal(5), "CHF") == "CHF 5.00"
     assert about(Decimal("1234.5"), "EUR") == "€1,234"
     assert about(Decimal("12.5"), "JPY") == "¥12"
-    assert percent(Decimal("0.0001")) == "under 0.1 %"
-    assert percent(None) == "\N{EN DASH}"
     assert kind_label("gpu_compute / other") == "GPU compute: workload not stated"
+
+
+@pytest.mark.parametrize(
+    ("fraction", "written"),
+    [
+        (None, "\N{EN DASH}"),
+        ("0", "0%"),
+        ("0.0001", "under 0.1%"),
+        ("-0.0001", "over -0.1%"),
+        ("0.0812", "8.1%"),
+        ("0.09949", "9.9%"),
+        ("0.0996", "10%"),
+        ("0.167", "17%"),
+        ("0.997", "99.7%"),
+        ("0.99999", "over 99.9%"),
+        ("1", "100%"),
+        ("-1.132", "-113%"),
+    ],
+)
+def test_shares_are_written_one_way_and_never_rounded_to_nothing_or_all(fraction: str | None, written: str) -> None:
+    assert percent(None if fraction is None else Decimal(fraction)) == written
+
+
+def test_a_figure_held_against_a_limit_keeps_its_tenths() -> None:
+    assert percent(Decimal("0.596")) == "60%"
+    assert percent(Decimal("0.596"), to_tenths=True) == "59.6%"
+
+
+def test_long_lists_are_cut_and_say_so() -> None:
+    names = [f"bill-{n}.csv" for n in range(60)]
+    assert listed(names) == "bill-0.csv, bill-1.csv, bill-2.csv, bill-3.csv, bill-4.csv and 55 more"
+    assert listed(names[:5]) == ", ".join(names[:5])

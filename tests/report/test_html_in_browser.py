@@ -90,6 +90,18 @@ def test_a_receipt_opens(browser: Browser, report: Path) -> None:
     page.context.close()
 
 
+def test_paper_shows_every_receipt_in_the_wide_layout(browser: Browser, report: Path) -> None:
+    page, _, _ = opened(browser, report, 703, "light")  # A4 less its margins
+    receipts = page.locator(".finding dl")
+    assert [one.is_visible() for one in receipts.all()] == [False, False, False]
+    page.emulate_media(media="print")
+    assert [one.is_visible() for one in receipts.all()] == [True, True, True]
+    assert page.locator(".finding").first.get_by_text("bill.csv").is_visible()
+    assert not page.get_by_text("Show the receipt").first.is_visible()
+    assert [drawing.is_visible() for drawing in page.locator(".chart svg").all()] == [True, False]
+    page.context.close()
+
+
 def test_every_text_has_contrast(browser: Browser, report: Path) -> None:
     """WCAG 2 AA: 4.5 to 1 for every text element, against the nearest background that is painted."""
     weak = """() => {

@@ -8,8 +8,9 @@ from decimal import Decimal
 
 import pytest
 
+from outlay.metrics.kpis import Kpi
 from outlay.optimize.overspend import Overspend
-from outlay.report.terminal import show_overspend
+from outlay.report.terminal import show_kpis, show_overspend
 from tests.report.answers import answer, finding, problem
 
 Show = Callable[[Overspend], str]
@@ -34,7 +35,7 @@ def words(text: str) -> str:
 def test_the_first_sentence_is_the_answer(shown: Show) -> None:
     text = words(shown(answer()))
     assert text.startswith(
-        "Of $1,000 spent on AI between 1 Oct 2026 and 3 Oct 2026, $80.00 (8 %) need not have been spent. "
+        "Of $1,000 spent on AI between 1 Oct 2026 and 3 Oct 2026, $80.00 (8.0%) need not have been spent. "
         "Up to $20.00 more depends on facts that no bill shows; 1 more finding cannot be priced yet."
     )
 
@@ -60,7 +61,7 @@ def test_credits_larger_than_charges_give_no_share(shown: Show) -> None:
 
 def test_findings_with_amount_share_and_confidence(shown: Show) -> None:
     text = words(shown(answer()))
-    assert "$80.00 8.0 % Commitment a partly unused High confidence. Paid for and not used." in text
+    assert "$80.00 8.0% Commitment a partly unused High confidence. Paid for and not used." in text
     assert "$20.00 Old cards Medium confidence. To confirm: that it runs on b." in text
     assert "rate unknown Spot Low confidence. To confirm: a spot rate." in text
 
@@ -108,3 +109,14 @@ def test_what_was_left_out_is_said(shown: Show) -> None:
     assert "x.txt: no bill" in text
     assert "BilledCost for AWS" in text
     assert "Read 56 rows of 1 file in 0.2 s; 40 are AI." in text
+
+
+def test_a_kpi_that_just_misses_its_target_is_seen_to_miss_it(capsys: pytest.CaptureFixture[str]) -> None:
+    """59.6% beside a target of 60% must not be shown as 60%."""
+    target = "60% to 80% of stable workloads"
+    coverage = Kpi("commitment_coverage", "Coverage", "share", Decimal("0.596"), target, "off", None, "a / b")
+    unknown = Kpi("gpu_utilization", "GPU utilization", "ratio", None, None, "not_computable", "no telemetry", "a / b")
+    show_kpis([coverage, unknown])
+    text = words(capsys.readouterr().out)
+    assert "59.6% 60% to 80% of stable workloads: off target" in text
+    assert "GPU utilization not computable no telemetry" in text

@@ -372,6 +372,47 @@ def test_without_a_public_price_list_cost_is_unknown(tmp_path: Path) -> None:
     assert "ListCost" not in CUR2.mapping(open_raw(path)).control
 
 
+LACKING = [
+    ("SavingsPlanCoveredUsage", "usage under savings plans", "savings_plan_savings_plan_effective_cost"),
+    ("DiscountedUsage", "usage under reservations", "reservation_effective_cost"),
+    ("SavingsPlanRecurringFee", "unused savings plans", "savings_plan_used_commitment"),
+    ("RIFee", "unused reservations", "reservation_unused_recurring_fee"),
+]
+
+
+@pytest.mark.parametrize(("kind", "what", "column"), LACKING)
+def test_without_its_column_an_effective_cost_is_unknown_and_said_to_be(
+    tmp_path: Path, kind: str, what: str, column: str
+) -> None:
+    path = report(tmp_path, {"pricing_public_on_demand_cost": "1"}, {"line_item_line_item_type": kind})
+    usage, covered = canonical_rows(path, CUR2)
+    assert (usage["EffectiveCost"], covered["EffectiveCost"]) == (1, None)
+    (notice,) = CUR2.mapping(open_raw(path)).notices
+    assert notice.code == "effective-cost-unknown"
+    assert notice.message.startswith(f"the effective cost of {what} is unknown: the export lacks ")
+    assert column in notice.message
+
+
+def test_columns_that_no_row_needs_are_not_missed(tmp_path: Path) -> None:
+    path = report(tmp_path, {"pricing_public_on_demand_cost": "1"}, {"line_item_line_item_type": "Tax"})
+    assert CUR2.mapping(open_raw(path)).notices == ()
+
+
+def test_a_net_column_is_enough(tmp_path: Path) -> None:
+    cells = {
+        "line_item_line_item_type": "SavingsPlanCoveredUsage",
+        "savings_plan_net_savings_plan_effective_cost": "0.6",
+        "pricing_public_on_demand_cost": "1",
+    }
+    path = report(tmp_path, cells)
+    assert canonical_rows(path, CUR2)[0]["EffectiveCost"] == Decimal("0.6")
+    assert CUR2.mapping(open_raw(path)).notices == ()
+
+
+def test_a_whole_report_lacks_no_effective_cost(ai: Made) -> None:
+    assert ai.reader.mapping(open_raw(ai.path)).notices == ()
+
+
 def test_net_amounts_come_before_unblended_ones(tmp_path: Path) -> None:
     plan, reservation = "savings_plan_savings_plan_effective_cost", "reservation_effective_cost"
     path = report(

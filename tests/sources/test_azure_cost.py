@@ -14,8 +14,11 @@ import pyarrow.csv
 import pyarrow.parquet as pq
 import pytest
 
+from outlay.config import Settings
+from outlay.ledger.store import Ledger
 from outlay.ledger.tables.costs import focus_columns, subcategory_parents
 from outlay.sources.azure_cost import AzureCostReader
+from outlay.sources.loading import load
 from outlay.sources.raw import open_raw
 from outlay.sources.reference_table import reference_rows
 from tests.shared import shared
@@ -170,7 +173,21 @@ def test_provisioned_throughput_and_marketplace_models() -> None:
     assert rows[8]["x_AiCategory"] == "provisioned_throughput"
     claude = rows[12]
     assert (claude["x_AiCategory"], claude["x_ModelDeveloper"]) == ("tokens", "Anthropic")
+    assert (claude["x_ModelId"], claude["x_TokenDirection"]) == ("Claude Sonnet 4.6", "Input")
+    assert claude["x_Tokens"] == 5_000_000
     assert claude["HostProviderName"] is None, "the bill does not say where a Marketplace model runs"
+
+
+def test_claude_by_consumption_units_is_ai_without_model_or_tokens(tmp_path: Path) -> None:
+    offer = "Claude in Microsoft Foundry (Azure hosted)"
+    cells = {
+        "Product": offer, "MeterName": f"{offer} - claude-ccu-azure-hosted-plan - claude-consumption-units",
+        "UnitOfMeasure": "per 1 ccu", "Quantity": "1500",
+    }  # fmt: skip
+    row = canonical_rows(rewritten(tmp_path, ACTUAL, cells, row=13), READER)[12]
+    assert (row["x_IsAi"], row["x_AiCategory"], row["x_WorkloadKind"]) == (True, "ai_other", "inference")
+    assert (row["x_ModelDeveloper"], row["x_ModelFamily"]) == ("Anthropic", "Claude")
+    assert (row["x_ModelId"], row["x_Tokens"]) == (None, None)
 
 
 def test_gpu_hours_count_machines_and_nothing_else() -> None:
@@ -265,6 +282,59 @@ def test_the_pay_as_you_go_file_holds_usage_only() -> None:
 )
 def test_the_agreement_is_told_by_its_columns(name: str, version: str) -> None:
     assert READER.mapping(open_raw(FIXTURES / name)).version == version
+
+
+# --- what a kind of export lacks --------------------------------------------------------------------------------------
+
+
+UNKNOWN, MISSING = "effective-cost-unknown", "commitment-purchases-missing"
+
+
+def notices(path: Path) -> dict[str, str]:
+    return {notice.code: notice.message for notice in READER.mapping(open_raw(path)).notices}
+
+
+def test_an_actual_export_says_that_commitments_are_not_spread() -> None:
+    said = notices(FIXTURES / ACTUAL)
+    assert list(said) == [UNKNOWN]
+    assert "reservations and savings plans" in said[UNKNOWN]
+    assert "EffectiveCost lacks what they cost" in said[UNKNOWN]
+
+
+def test_an_amortised_export_says_that_purchases_are_not_in_it() -> None:
+    said = notices(FIXTURES / AMORTISED)
+    assert list(said) == [MISSING]
+    assert "BilledCost lacks what was paid for them" in said[MISSING]
+
+
+def test_what_the_real_exports_lack() -> None:
+    assert [list(notices(shared(relative))) for relative in SAMPLES] == [[], [UNKNOWN], [MISSING]]
+    assert notices(FIXTURES / USAGE_ONLY) == {}, "the file of 2019 has usage on demand only"
+
+
+@pytest.mark.parametrize(
+    ("source", "kept", "code"),
+    [
+        (ACTUAL, [1, 3], UNKNOWN),  # usage under a reservation, at zero
+        (ACTUAL, [1, 4], UNKNOWN),  # the reservation's purchase
+        (AMORTISED, [1, 2], MISSING),  # usage under a reservation, at its cost
+        (AMORTISED, [1, 5], MISSING),  # what of a savings plan went unused
+        (ACTUAL, [1, 2, 6, 13], None),  # no commitments: both kinds of export are the same
+        (AMORTISED, [1, 6, 7], None),
+    ],
+)
+def test_one_row_on_a_commitment_tells_the_kind(tmp_path: Path, source: str, kept: list[int], code: str | None) -> None:
+    lines = (FIXTURES / source).read_text(encoding="utf-8-sig").splitlines()
+    bill = tmp_path / "bill.csv"
+    bill.write_text("\n".join(lines[number] for number in [0, *kept]) + "\n", encoding="utf-8")
+    assert list(notices(bill)) == ([code] if code else [])
+
+
+def test_a_load_repeats_what_the_export_lacks(tmp_path: Path) -> None:
+    report = load(Ledger(tmp_path / "ledger"), [FIXTURES / ACTUAL], Settings())
+    found = {problem.code: problem for problem in report.files[0].problems}
+    assert not found[UNKNOWN].rejects
+    assert "amortised cost details on Azure" in found[UNKNOWN].hint
 
 
 # --- variants and bad rows --------------------------------------------------------------------------------------------

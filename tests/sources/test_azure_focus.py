@@ -90,6 +90,16 @@ def test_it_is_focus_and_not_cost_details(export: Path) -> None:
     assert rejected_rows(export, FocusReader()) == []
 
 
+def test_the_version_is_the_one_that_the_dictionary_names(tmp_path: Path) -> None:
+    """Its 1.0 has BillingAccountType and SubAccountType, which came with FOCUS 1.2."""
+    for version, read_as in (("1.0", "FOCUS 1.0"), ("1.2-preview", "FOCUS 1.2")):
+        names = header(version)
+        assert {"BillingAccountType", "SubAccountType"} <= set(names)
+        path = tmp_path / "focus.csv"
+        path.write_text(",".join(names) + "\n" + "," * (len(names) - 1) + "\n", encoding="utf-8")
+        assert FocusReader().mapping(open_raw(path)).version == read_as
+
+
 def test_costs_are_read_as_they_stand(export: Path) -> None:
     rows = rows_of(export)
     assert [row["BilledCost"] for row in rows] == [600, 0, 2160, 600, 0]

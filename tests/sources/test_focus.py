@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import gzip
+import json
 from collections.abc import Callable
 from datetime import UTC, datetime
 from decimal import Decimal
@@ -16,7 +17,7 @@ import pytest
 
 from outlay.config import Settings
 from outlay.ledger.store import Ledger
-from outlay.sources.focus import FocusReader
+from outlay.sources.focus import _EARLY_IN_AZURE, _VERSION_MARKS, FocusReader
 from outlay.sources.loading import load
 from outlay.sources.raw import open_raw
 from tests.shared import shared
@@ -161,6 +162,60 @@ def test_the_version_is_told_by_the_columns(tmp_path: Path, version: str, column
 
     assert FocusReader().recognises(raw)
     assert FocusReader().mapping(raw).version == f"FOCUS {version}"
+
+
+@pytest.mark.parametrize(
+    ("columns", "version"),
+    [
+        (["BillingAccountType", "SubAccountType"], "1.0"),  # as Azure writes 1.0
+        (["BillingAccountType", "SkuMeter"], "1.2"),
+        (["x_InvoiceId", "x_PricingCurrency"], "1.0"),
+        (["SkuMeter", "InvoiceId"], "1.2"),
+        (["InvoiceId", "ServiceProviderName"], "1.3"),
+    ],
+)
+def test_a_column_that_a_provider_wrote_early_tells_no_version(
+    tmp_path: Path, columns: list[str], version: str
+) -> None:
+    names = [c for c in COLUMNS if c != "ServiceProviderName"] + columns
+    raw = open_raw(write_csv(tmp_path / "bill.csv", [row()], names))
+
+    assert FocusReader().mapping(raw).version == f"FOCUS {version}"
+
+
+@pytest.mark.parametrize(
+    ("pattern", "version", "files"),
+    [
+        ("focus_sample_data/focus_sample_1000_v1.0.csv", "1.0", 1),
+        ("focus_data_toolkit_generated/focus_1_2_cost_and_usage_*.csv", "1.2", 3),
+        ("focus_data_toolkit_generated/focus_1_3_cost_and_usage_*.csv", "1.3", 3),
+        ("focus_spec_v1.2/virtual_currency_*.csv", "1.2", 6),
+        ("focus_spec_v1.2/s*.csv", "1.1", 9),  # excerpts of 1.2 without a column of 1.2
+        ("focus_spec_v1.2/commitment_discount_*.csv", "1.1", 7),
+    ],
+)
+def test_the_version_of_every_sample(pattern: str, version: str, files: int) -> None:
+    found = sorted(shared("data/focus").glob(pattern))
+
+    assert len(found) == files
+    assert {FocusReader().mapping(open_raw(path)).version for path in found} == {f"FOCUS {version}"}
+
+
+def test_the_columns_that_tell_a_version_came_with_it() -> None:
+    model = json.loads(shared("data/focus/focus_1_4_model.json").read_text(encoding="utf-8"))
+    since = {name: one["version"] for name, one in model["datasets"]["Cost and Usage"]["columns"].items()}
+
+    assert {since[name] for name in _EARLY_IN_AZURE} == {"1.2"}
+    for version, names in _VERSION_MARKS:
+        assert {name: since[name] for name in names} == dict.fromkeys(names, version)
+
+
+def test_a_file_without_effective_costs_says_so(tmp_path: Path) -> None:
+    path = write_csv(tmp_path / "bill.csv", [row()], [c for c in COLUMNS if c != "EffectiveCost"])
+
+    assert [notice.code for notice in FocusReader().mapping(open_raw(path)).notices] == ["effective-cost-unknown"]
+    assert canonical_rows(path)[0]["EffectiveCost"] is None
+    assert FocusReader().mapping(open_raw(write_csv(tmp_path / "whole.csv", [row()]))).notices == ()
 
 
 def test_the_older_names_of_seller_and_host_fill_the_newer(tmp_path: Path) -> None:

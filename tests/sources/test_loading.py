@@ -12,7 +12,8 @@ import pytest
 from outlay.config import Settings, TagSettings
 from outlay.errors import UsageError
 from outlay.ledger.store import Ledger
-from outlay.sources.loading import LoadReport, load
+from outlay.sources.load_report import LoadReport
+from outlay.sources.loading import load
 from tests.sources.bills import row, stored, totals, write_csv
 
 NOVEMBER = {

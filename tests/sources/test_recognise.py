@@ -457,6 +457,42 @@ def test_a_vendors_other_charges_are_ai() -> None:
     assert (write.model_id, write.token_direction, write.token_cache_action) == ("claude-sonnet-4.5", "Input", "Write")
 
 
+PLAN = "msft-sonnet-4-6-flat-100"
+
+
+@pytest.mark.parametrize(
+    ("text", "model", "direction", "cache_action"),
+    [
+        (f"Claude Sonnet 4.6 - {PLAN} - paygo-inference-input-tokens", "Claude Sonnet 4.6", "Input", "Uncached"),
+        (f"Claude Sonnet 4.6 - {PLAN} - paygo-inference-cache-hit-tokens", "Claude Sonnet 4.6", "Input", "Read"),
+        (f"Claude Sonnet 4.6 - {PLAN} - paygo-inference-output-tokens", "Claude Sonnet 4.6", "Output", None),
+        ("Cohere Command R+ - cohere-plan - paygo-inf-output-tokens", "Cohere Command R+", "Output", None),
+        ("paygo-inference-output-tokens", None, "Output", None),  # the offer stands elsewhere, in no fixed form
+    ],
+)
+def test_a_model_of_azures_marketplace_is_the_offer_of_its_meter(
+    text: str, model: str | None, direction: str, cache_action: str | None
+) -> None:
+    said = meter(text, "1K", provider="Microsoft", service="Azure Marketplace")
+    assert (said.ai_category, said.workload_kind, said.model_id) == ("tokens", "inference", model)
+    assert (said.token_direction, said.token_cache_action) == (direction, cache_action)
+    assert (said.tokens_per_pricing_unit, said.reason) == (Decimal(1000), f"meter {text}")
+
+
+@pytest.mark.parametrize("hosting", ["Azure", "Anthropic"])
+def test_consumption_units_are_claude_and_tell_no_model(hosting: str) -> None:
+    text = f"Claude in Microsoft Foundry ({hosting} hosted) - claude-ccu-plan - claude-consumption-units"
+    said = meter(text, "per 1 ccu", provider="Microsoft", service="Azure Marketplace")
+    assert (said.ai_category, said.workload_kind) == ("ai_other", "inference")
+    assert (said.model_developer, said.model_family, said.model_id) == ("Anthropic", "Claude", None)
+    assert (said.token_direction, said.tokens_per_pricing_unit) == (None, None)
+
+
+def test_a_marketplace_is_not_ai_as_a_whole() -> None:
+    for text in ("Firewall - annual - per seat", "paygo-hours", "Backup - paygo - gb"):
+        assert not meter(text, "1 Hour", provider="Microsoft", service="Azure Marketplace").is_ai
+
+
 def test_tokens_of_an_unknown_seller_are_found_by_their_meter() -> None:
     said = meter("gpt-4o-mini-0718-Outp-glbl Tokens", "1K", provider="A reseller", service="AI")
     assert (said.ai_category, said.token_direction) == ("tokens", "Output")
@@ -702,7 +738,7 @@ def test_the_examples_of_the_reference_page() -> None:
     table = page.read_text(encoding="utf-8").split("## Examples")[1].split("## Tokens")[0]
     rows = [[cell.strip().strip("`") for cell in line.strip("| \n").split(" | ")] for line in table.splitlines()]
     examples = [row for row in rows if len(row) >= 6 and row[0] not in ("provider", "---")]
-    assert len(examples) == 19
+    assert len(examples) == 20
     for provider, service, text, unit, *expected in examples:
         said = recognise(
             Sku(ServiceProviderName=provider, ServiceName=service, ChargeDescription=text, PricingUnit=unit)

@@ -15,7 +15,8 @@ from outlay.ledger.engine.duckdb import literal, session
 from outlay.ledger.store import Ledger
 from outlay.sources import survey as survey_module
 from outlay.sources.bills import reader_for
-from outlay.sources.loading import LoadReport, load
+from outlay.sources.load_report import LoadReport
+from outlay.sources.loading import load
 from outlay.sources.raw import open_raw
 from outlay.sources.survey import Survey, survey
 from outlay.sources.typed import Bill

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from outlay.ledger.store import Ledger
 
 
-__all__ = ["Common", "common_options", "progress", "say", "show_json"]
+__all__ = ["Common", "common_options", "progress", "say", "show_json", "shown_path"]
 
 _F = TypeVar("_F", bound=Callable[..., Any])
 _DEFAULT_LEDGER = "outlay-ledger"
@@ -73,6 +73,16 @@ def show_json(document: object) -> None:
 def say(text: str) -> None:
     """A line for the person at the terminal, on stderr."""
     click.echo(text, err=True)
+
+
+def shown_path(path: str) -> str:
+    """A bill's path as a person looks for it: from the current folder if it lies in it, else the file's name alone.
+
+    A relative path was relative to where the load ran, so it is kept only if it leads to a file from here too.
+    """
+    here = Path.cwd()
+    full = here / path
+    return str(full.relative_to(here)) if full.is_relative_to(here) and full.exists() else full.name
 
 
 @contextmanager

@@ -59,14 +59,15 @@ def _show(made: Tour, figures: list[Kpi], ledger: Path) -> None:
     real = sum(f.rows_loaded for f in made.samples.files)
     generated = sum(f.rows_loaded for f in made.bills.files)
     console.print(
-        f"Loaded {real:,} rows of {len(made.samples.files)} real sample bills and {generated:,} rows of a SYNTHETIC "
-        "company; totals of files and ledger are equal to the last digit."
+        f"In the ledger: {real:,} rows of {len(made.samples.files)} real sample bills and {generated:,} rows of a "
+        "SYNTHETIC company; totals of files and ledger are equal to the last digit."
     )
     if made.restatement.changed:
         console.print(
-            f"Then its provider restated a month: {made.restatement.rows_replaced:,} rows were replaced in one commit."
+            f"Then one of the company's providers restated a month: {made.restatement.rows_replaced:,} rows were "
+            "replaced in one commit."
         )
-    console.print("\n[bold]SYNTHETIC COMPANY (generated, not a real bill)[/bold]\n")
+    console.print("\n[bold]SYNTHETIC COMPANY (generated, not a real bill)[/bold]")
     show_overspend(made.overspend)
     console.print()
     show_kpis(figures)

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from datetime import datetime, time
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from outlay.cli.common import Common, common_options, show_json
-from outlay.cli.query import ask, left_out_text, query_options
+from outlay.cli.common import Common, common_options, show_json, shown_path
+from outlay.cli.query import MOST_NOTES, ask, left_out_text, query_options
 
 if TYPE_CHECKING:
     from outlay.metrics.result import Receipt
@@ -45,21 +46,37 @@ def _show(receipt: Receipt) -> None:
 
 
 def _lines(receipt: Receipt) -> list[tuple[str, str]]:
+    from outlay.report.wording import listed
+
     lines = [("formula", f"{metric.name} = {metric.formula} [{metric.source}]") for metric in receipt.metrics]
-    since, until = receipt.window
-    lines.append(("window", f"{since or 'the first charge'} to {until or 'the last charge'} (end excluded), UTC"))
+    lines.append(("window", _window(*receipt.window)))
     if receipt.previous is not None:
-        lines.append(("previous", f"{receipt.previous.since} to {receipt.previous.until} (end excluded), UTC"))
-    lines.append(("rows", f"{receipt.rows:,}"))
-    lines.append(("sources", ", ".join(receipt.sources) or "none"))
+        lines.append(("previous", _window(receipt.previous.since, receipt.previous.until)))
+    lines.append(("rows", f"{receipt.rows:,} in the window and filters; the formula says which of them count"))
+    lines.append(("sources", listed(receipt.sources) or "none"))
     for load in receipt.loads:
-        lines.append(("load", f"version {load.version}, {load.at:%Y-%m-%d %H:%M} UTC: {', '.join(load.files)}"))
+        files = listed([shown_path(file) for file in load.files])
+        lines.append(("load", f"version {load.version}, {load.at:%Y-%m-%d %H:%M} UTC: {files}"))
     fresh = receipt.freshness
     if fresh.newest_charge is not None and fresh.loaded_at is not None:
         charged = f"charges until {fresh.newest_charge:%Y-%m-%d %H:%M}"
-        lines.append(("freshness", f"{charged}, loaded {fresh.loaded_at:%Y-%m-%d %H:%M} UTC"))
+        lines.append(("freshness", f"{charged} UTC, loaded {fresh.loaded_at:%Y-%m-%d %H:%M} UTC"))
     lines.append(("prices", "none: the amounts are the bills' own"))
     lines += [("left out", left_out_text(one)) for one in receipt.left_out] or [("left out", "nothing")]
-    lines += [("note", note) for note in receipt.notes]
+    lines += [("note", note) for note in receipt.notes[:MOST_NOTES]]
+    if len(receipt.notes) > MOST_NOTES:
+        lines.append(("note", f"{len(receipt.notes) - MOST_NOTES:,} more notes (--json has them all)"))
     lines.append(("table", f"{receipt.table} as of version {receipt.version}"))
     return lines
+
+
+def _window(since: datetime | None, until: datetime | None) -> str:
+    """In days where both ends are midnight, which they are unless someone asked for an hour."""
+    if since is None and until is None:
+        return "all charges in the ledger"
+    first = "the first charge" if since is None else _moment(since)
+    return f"{first} to the last charge, UTC" if until is None else f"{first} up to but without {_moment(until)}, UTC"
+
+
+def _moment(moment: datetime) -> str:
+    return f"{moment:%Y-%m-%d}" if moment.time() == time() else f"{moment:%Y-%m-%d %H:%M}"

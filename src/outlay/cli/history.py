@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import PurePath
+
 import click
 
 from outlay.cli.common import Common, common_options, show_json
@@ -10,7 +12,12 @@ from outlay.cli.common import Common, common_options, show_json
 @click.command("history", epilog="Example: outlay history --ledger ledger")
 @common_options
 def command(common: Common) -> None:
-    """The loads of the ledger, newest first. Ask any report as of one with --as-of VERSION."""
+    """The loads of the ledger, newest first.
+
+    `outlay query` and `outlay explain` answer as of one of them with --as-of VERSION.
+    """
+    from outlay.report.wording import count, listed
+
     records = [record for record in common.ledger().history() if record.facts]
     if common.as_json:
         show_json([{"version": r.version, "at": r.at.isoformat() + "Z", **r.facts} for r in records])
@@ -19,11 +26,10 @@ def command(common: Common) -> None:
         files = record.facts["files"]
         rows = sum(f["rows_loaded"] for f in files)
         replaced = sum(entry[2] for entry in record.facts["replaced"])
-        names = ", ".join(f["path"].rsplit("/", 1)[-1] for f in files[:3]) + (
-            f" and {len(files) - 3} more" if len(files) > 3 else ""
-        )
+        rejected = sum(f["rows_rejected"] for f in files)
         click.echo(
-            f"version {record.version}  {record.at:%Y-%m-%d %H:%M} UTC  {rows:,} rows"
+            f"version {record.version}  {record.at:%Y-%m-%d %H:%M} UTC  {count(rows, 'row')}"
             + (f" in place of {replaced:,}" if replaced else "")
-            + f"  {names}"
+            + (f", {rejected:,} kept out" if rejected else "")
+            + f"  {listed([PurePath(f['path']).name for f in files], 3)}"
         )

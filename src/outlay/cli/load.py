@@ -3,16 +3,22 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from outlay.cli.common import Common, common_options, progress, show_json
-from outlay.money import plain
+from outlay.money import add_exactly, plain, rounded
 
 if TYPE_CHECKING:
-    from outlay.sources.loading import LoadReport
+    from rich.table import Table
+
+    from outlay.sources.load_report import FileReport, LoadReport
+
+_MAX_FILES = 12
+_MAX_PROBLEMS = 20
 
 
 @click.command("load", epilog="Example: outlay load exports/2026-10/ --ledger ledger")
@@ -29,8 +35,8 @@ def command(paths: tuple[Path, ...], format_id: str | None, source: str | None, 
     """Load bills into the ledger, in one atomic commit.
 
     Files of one command belong together. Loading the same content again changes nothing; a restated billing month
-    replaces what the ledger held of that source and month. Rows that can't be used go to quarantine and are listed;
-    the exit status is 3 then.
+    replaces what the ledger held of that source and month. Rows that can't be used are kept out of the ledger, go to
+    quarantine and are listed; the exit status is 3 then.
     """
     from outlay.sources.loading import load
 
@@ -82,45 +88,18 @@ def _document(report: LoadReport) -> dict[str, Any]:
 
 def _show(report: LoadReport) -> None:
     from rich.console import Console
-    from rich.table import Table
+
+    from outlay.report.wording import count
 
     console = Console()
-    table = Table(box=None, pad_edge=False)
-    for name, justify in (
-        ("file", "left"),
-        ("format", "left"),
-        ("source", "left"),
-        ("months", "left"),
-        ("rows", "right"),
-        ("rejected", "right"),
-        ("billed cost", "right"),
-        ("effective cost", "right"),
-    ):
-        table.add_column(name, justify=justify, overflow="fold")  # type: ignore[arg-type]
-    for f in report.files:
-        months = (
-            f.billing_periods[0]
-            if len(f.billing_periods) == 1
-            else f"{f.billing_periods[0]} to {f.billing_periods[-1]}"
-            if f.billing_periods
-            else "-"
-        )
-        for currency, sums in f.totals.items() or [("-", {})]:
-            table.add_row(
-                Path(f.path).name,
-                f.version,
-                ", ".join(f.sources) or "-",
-                months,
-                f"{f.rows_loaded:,}",
-                f"{f.rows_rejected:,}",
-                *(
-                    f"{sums[m]:,.2f} {currency}" if sums.get(m) is not None else "-"
-                    for m in ("BilledCost", "EffectiveCost")
-                ),
-            )
-    console.print(table)
+    console.print(_table(report))
+    console.print(f"\nRead as {', '.join(sorted({f.version for f in report.files}))}.", markup=False)
+    shown = 0
     for f in report.files:
         for p in f.problems:
+            shown += 1
+            if shown > _MAX_PROBLEMS:
+                continue
             place = f" (first: row {p.first_line})" if p.first_line is not None else ""
             kind = "kept out" if p.rejects else "note"
             console.print(
@@ -128,9 +107,63 @@ def _show(report: LoadReport) -> None:
                 markup=False,
                 soft_wrap=True,
             )
+    if shown > _MAX_PROBLEMS:
+        console.print(f"{count(shown - _MAX_PROBLEMS, 'more problem')} (--json has them all).")
     for note in report.notes:
         console.print(f"note: {note}", markup=False, soft_wrap=True)
     if report.changed:
-        console.print(f"Totals of file and ledger are equal to the last digit. Ledger version {report.version}.")
+        console.print(f"Totals of files and ledger are equal to the last digit. Ledger version {report.version}.")
     else:
         console.print(f"This content is in the ledger already; nothing changed (version {report.version}).")
+
+
+def _table(report: LoadReport) -> Table:
+    """A line a file, or a line a source where there are many files: a year of bills is sixty."""
+    from rich.table import Table
+    from rich.text import Text
+
+    from outlay.report.wording import count, listed
+
+    by_file = len(report.files) <= _MAX_FILES
+    groups = [[f] for f in report.files] if by_file else _by_source(report.files)
+    rejected = any(f.rows_rejected for f in report.files)
+    table = Table(box=None, pad_edge=False)
+    table.add_column("file and its source" if by_file else "source", overflow="fold")
+    table.add_column("months")
+    for name in ("rows", *(["kept out"] if rejected else []), "billed cost", "effective cost"):
+        table.add_column(name, justify="right", no_wrap=True)
+    table.add_column("", no_wrap=True)
+    for files in groups:
+        source = listed(sorted({name for f in files for name in f.sources}), 3) or "no source"
+        name = f"{Path(files[0].path).name}\n  {source}" if by_file else f"{source}\n  {count(len(files), 'file')}"
+        cells = [name, _months(files), f"{sum(f.rows_loaded for f in files):,}"]
+        cells += [f"{sum(f.rows_rejected for f in files):,}"] if rejected else []
+        for number, amounts in enumerate(_amounts(files)):
+            table.add_row(*(Text(text) for text in (*(cells if number == 0 else [""] * len(cells)), *amounts)))
+    return table
+
+
+def _by_source(files: Sequence[FileReport]) -> list[list[FileReport]]:
+    groups: dict[tuple[str, ...], list[FileReport]] = {}
+    for file in files:
+        groups.setdefault(file.sources, []).append(file)
+    return list(groups.values())
+
+
+def _months(files: Sequence[FileReport]) -> str:
+    months = sorted({month for file in files for month in file.billing_periods})
+    return "-" if not months else months[0] if len(months) == 1 else f"{months[0]} to {months[-1]}"
+
+
+def _amounts(files: Sequence[FileReport]) -> list[tuple[str, str, str]]:
+    """Billed and effective cost and their currency, a line a currency."""
+    currencies = sorted({currency for file in files for currency in file.totals})
+    return [
+        (_total(files, currency, "BilledCost"), _total(files, currency, "EffectiveCost"), currency)
+        for currency in currencies
+    ] or [("-", "-", "")]
+
+
+def _total(files: Sequence[FileReport], currency: str, measure: str) -> str:
+    sums = [value for file in files if (value := file.totals.get(currency, {}).get(measure)) is not None]
+    return f"{rounded(add_exactly(sums), currency):,}" if sums else "-"

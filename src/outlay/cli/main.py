@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import signal
 import sys
+import traceback
 from importlib import import_module
 
 import click
@@ -10,7 +12,13 @@ import click
 import outlay
 from outlay.errors import OutlayError
 
-__all__ = ["COMMANDS", "main"]
+__all__ = ["BROKEN", "COMMANDS", "INTERRUPTED", "WRONG", "main"]
+
+WRONG = 2
+BROKEN = 70
+"""What sysexits.h calls EX_SOFTWARE."""
+INTERRUPTED = 130
+"""As a shell says it of a process that SIGINT ended."""
 
 COMMANDS = {
     "demo": ("outlay.cli.demo", "Build a demo ledger and show what was spent and overspent."),
@@ -63,11 +71,28 @@ def _group() -> None:
 
 
 def main() -> None:
-    """Run the command line; an Outlay error becomes one message on stderr and exit status 2."""
+    """Run the command line and exit with its status.
+
+    What a person can mend is one message on stderr and status 2. What they can't is an error in Outlay: a traceback to
+    report, and a status of its own, so that no script takes it for the "no" of a check.
+    """
+    if hasattr(signal, "SIGPIPE"):  # `outlay query ... | head` ends as any Unix tool does, and not with the 1 of a "no"
+        signal.signal(signal.SIGPIPE, signal.SIG_DFL)
     try:
-        _group(prog_name="outlay")
+        status = _group(prog_name="outlay", standalone_mode=False)
     except OutlayError as error:
         click.echo(f"outlay: {error}", err=True)
-        sys.exit(2)
-    except BrokenPipeError:
-        sys.exit(0)
+        sys.exit(WRONG)
+    except click.ClickException as error:
+        error.show()
+        sys.exit(error.exit_code)
+    except click.Abort:
+        click.echo("outlay: interrupted.", err=True)
+        sys.exit(INTERRUPTED)
+    except Exception:
+        traceback.print_exc()
+        click.echo(
+            "outlay: this is an error in Outlay, not in your input. Please report it with the lines above.", err=True
+        )
+        sys.exit(BROKEN)
+    sys.exit(status if isinstance(status, int) else 0)

@@ -29,7 +29,8 @@ def command(
 ) -> None:
     """Read bills in place: what was spent on AI, what of it is overspend, and why.
 
-    Files or folders, in any supported format; nothing is loaded and nothing leaves this machine.
+    Files or folders, in any supported format; nothing is loaded and nothing leaves this machine. Rows that can't be
+    used are kept out and listed; the exit status is 0 all the same, as nothing goes to quarantine.
     """
     from outlay.optimize.overspend import overspend
     from outlay.prices.rates import read_rates

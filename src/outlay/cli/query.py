@@ -12,8 +12,16 @@ from outlay.cli.common import Common, common_options, progress, show_json
 from outlay.money import rounded
 
 if TYPE_CHECKING:
+    from rich.table import Table
+
     from outlay.metrics.result import LeftOut, Result, ResultColumn, Row
 
+__all__ = ["MOST_NOTES", "ask", "command", "left_out_text", "query_options", "shown_value"]
+
+MOST_NOTES = 5
+"""Notes shown on a terminal: twelve months of one provider's bills can bring one each."""
+
+_CURRENCY = "currency"
 _F = TypeVar("_F", bound=Callable[..., Any])
 _SHOWN = ("dimension", "metric", "previous", "delta")
 
@@ -79,15 +87,38 @@ def command(metrics: str, common: Common, limit: int | None, **options: Any) -> 
 
 
 def _show(result: Result) -> None:
-    from rich import box
     from rich.console import Console
+
+    console = Console()
+    rows, dropped = _worth_showing(result)
+    if any(row.previous for row in rows) or (rows and result.receipt.rows):
+        console.print(_table(result, rows))
+    else:
+        console.print("No row of the ledger matches.\n")
+        rows = []
+    for text in _footnotes(result, rows, dropped):
+        console.print(text, markup=False, highlight=False, soft_wrap=True)
+
+
+def _worth_showing(result: Result) -> tuple[list[Row], list[str]]:
+    """The rows for the table, and the currencies left out of it: those whose every figure is 0, beside others.
+
+    A credit note or a free tier in another currency would otherwise add a line of zeros to every table.
+    """
+    spent = {row.dimensions.get(_CURRENCY) for row in result.rows if not row.is_nothing}
+    seen = {currency for row in result.rows if (currency := row.dimensions.get(_CURRENCY)) is not None}
+    dropped = sorted(seen - spent) if spent and _CURRENCY not in result.asked else []
+    return [row for row in result.rows if row.dimensions.get(_CURRENCY) not in dropped], dropped
+
+
+def _table(result: Result, rows: Sequence[Row]) -> Table:
+    from rich import box
     from rich.table import Table
     from rich.text import Text
 
-    console = Console()
     shown = [column for column in result.columns if column.role in _SHOWN]
     table = Table(box=box.SIMPLE_HEAD)
-    cells = [[_cell(row, column) for column in shown] for row in result.rows]
+    cells = [[_cell(row, column) for column in shown] for row in rows]
     for place, column in enumerate(shown):
         if column.role == "dimension":
             table.add_column(Text(column.title), overflow="fold")
@@ -96,9 +127,7 @@ def _show(result: Result) -> None:
             table.add_column(Text(column.title), justify="right", min_width=width)
     for line in cells:
         table.add_row(*(Text(text) for text in line))
-    console.print(table)
-    for text in _footnotes(result):
-        console.print(text, markup=False, highlight=False, soft_wrap=True)
+    return table
 
 
 def _cell(row: Row, column: ResultColumn) -> str:
@@ -109,7 +138,10 @@ def _cell(row: Row, column: ResultColumn) -> str:
     if column.role == "previous" and row.previous is not None:
         return shown_value(row.previous[name.removesuffix("_previous")].value, column.unit, currency)
     if column.role == "delta":
-        text = shown_value(row.delta(name.removesuffix("_delta")), column.unit, currency)
+        change = row.delta(name.removesuffix("_delta"))
+        if column.unit == "share" and change is not None:  # a change of a share is in percentage points, not percent
+            return f"{change * 100:+.1f} pp"
+        text = shown_value(change, column.unit, currency)
         return text if text.startswith("-") else f"+{text}"
     return shown_value(row.figures[name].value, column.unit, currency)
 
@@ -121,7 +153,9 @@ def shown_value(value: Decimal | None, unit: str | None, currency: str | None) -
     if unit == "currency":
         return f"{rounded(value, currency or 'USD'):,}"
     if unit == "share":
-        return f"{value * 100:.1f} %"
+        from outlay.money import percent
+
+        return percent(value)
     if unit == "rows":
         return f"{value:,.0f}"
     if unit == "tokens":
@@ -129,22 +163,27 @@ def shown_value(value: Decimal | None, unit: str | None, currency: str | None) -
     return f"{value:,.2f}" if unit == "GPU-hours" else f"{value:,.6f}"
 
 
-def _footnotes(result: Result) -> Sequence[str]:
+def _footnotes(result: Result, rows: Sequence[Row], dropped: Sequence[str]) -> Sequence[str]:
+    from outlay.report.wording import count, listed
+
     receipt = result.receipt
     unknown = {
         f"{metric.id}: {figure.why}"
-        for row in result.rows
+        for row in rows
         for metric in receipt.metrics
         for figure in (row.figures[metric.id], *([row.previous[metric.id]] if row.previous else []))
         if figure.value is None
     }
     said = [f"unknown (-): {text}" for text in sorted(unknown)]
     said += [f"left out: {left_out_text(one)}" for one in receipt.left_out]
-    said += [f"note: {note}" for note in receipt.notes]
+    said += [f"note: {currency} is not in the table: every figure in it is 0 (--json has it)." for currency in dropped]
+    said += [f"note: {note}" for note in receipt.notes[:MOST_NOTES]]
+    if len(receipt.notes) > MOST_NOTES:
+        said.append(f"note: {len(receipt.notes) - MOST_NOTES:,} more notes (--json has them all).")
     newest = receipt.freshness.newest_charge
     fresh = f", charges until {newest:%Y-%m-%d %H:%M} UTC" if newest else ""
-    sources = ", ".join(receipt.sources) or "no source"
-    said.append(f"{receipt.rows:,} rows of {sources}{fresh}, ledger version {receipt.version}.")
+    of = f" of {count(len(receipt.sources), 'source')} ({listed(receipt.sources, 3)})" if receipt.sources else ""
+    said.append(f"{count(receipt.rows, 'row')}{of}{fresh}, ledger version {receipt.version}.")
     return said
 
 

@@ -36,9 +36,9 @@ _RESTATED_PROVIDER = "Google Cloud"
 _LATE_DAYS = 3
 _README = """SYNTHETIC: these bills are generated. No company, account, invoice or amount in them is real.
 
-synthetic-<provider>-<month>.*   FOCUS 1.4 Cost and Usage, one file a provider and month (more parts when large)
-restated/                        the corrected bill of one month; load it after the others: it replaces that month
-truth.json                       totals, and what was planted with its exact worth
+synthetic/   FOCUS 1.4 Cost and Usage, one file a provider and month (more parts when large)
+restated/    the corrected bill of one month; load it after the others: it replaces that month
+truth.json   totals, and what was planted with its exact worth
 
 Made by `outlay` with rows={rows}, seed={seed}, until={until}, months={months}.
 """
@@ -67,17 +67,19 @@ def generate(
     months: int = 12,
     file_format: FileFormat = "parquet",
 ) -> Company:
-    """Writes the company's bills into ``out``: about ``rows`` rows over ``months`` months, up to the day ``until``.
+    """Writes the company's bills under ``out``: about ``rows`` rows over ``months`` months, up to the day ``until``.
 
+    ``out/synthetic`` holds every month once, as first issued; ``out/restated`` the corrected month beside it.
     ``out`` is made if it is missing; an earlier company in it is replaced, and any other content is left alone.
     Raises :class:`outlay.errors.UsageError` for a number out of range, and for rows too few to hold the company.
     """
     _check(rows, months, file_format)
     calendar = Calendar.ending(until, months)
     plan = make_plan(calendar, seed, rows)
-    corrected_folder = out / "restated"
-    _clear(out)
-    corrected_folder.mkdir(parents=True, exist_ok=True)
+    issued_folder, corrected_folder = out / "synthetic", out / "restated"
+    for folder in (issued_folder, corrected_folder):
+        _clear(folder)
+        folder.mkdir(parents=True, exist_ok=True)
     restated_month = calendar.months[max(0, len(calendar.months) - 2)][0]
     sums: list[Sum] = []
     first_sums: list[Sum] = []
@@ -87,14 +89,14 @@ def generate(
         writer = Writer(connection, plan.lines, calendar, file_format)
         for part in writer.parts():
             if (part.provider, part.month) == (_RESTATED_PROVIDER, restated_month):
-                first_sums += writer.write(part, out, late_from_day=part.month_last_day - _LATE_DAYS)
+                first_sums += writer.write(part, issued_folder, late_from_day=part.month_last_day - _LATE_DAYS)
                 made = writer.write(part, corrected_folder)
                 corrected += [corrected_folder / part.file_name] if made else []
             else:
-                made = writer.write(part, out)
-            files += [out / part.file_name] if made else []
+                made = writer.write(part, issued_folder)
+            files += [issued_folder / part.file_name] if made else []
             sums += made
-    replaced = [out / path.name for path in corrected]
+    replaced = [issued_folder / path.name for path in corrected]
     restatement = Restatement(
         _RESTATED_PROVIDER,
         restated_month,
@@ -118,11 +120,10 @@ def _check(rows: int, months: int, file_format: str) -> None:
         raise UsageError(f"'{file_format}' can't be written.", where="file_format", hint="Ask for parquet or csv.gz.")
 
 
-def _clear(out: Path) -> None:
+def _clear(folder: Path) -> None:
     """Removes the files of an earlier company and nothing else: a month that is no longer made must not stay."""
     slugs = [provider.slug for provider in PROVIDERS.values()]
-    for folder in (out, out / "restated"):
-        for slug in slugs:
-            for suffix in ("parquet", "csv.gz"):
-                for old in folder.glob(f"synthetic-{slug}-*.{suffix}"):
-                    old.unlink()
+    for slug in slugs:
+        for suffix in ("parquet", "csv.gz"):
+            for old in folder.glob(f"synthetic-{slug}-*.{suffix}"):
+                old.unlink()

@@ -8,7 +8,6 @@ is synthetic.
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Callable
 from dataclasses import dataclass
 from importlib import resources
@@ -20,7 +19,8 @@ from outlay.ledger.store import Ledger
 from outlay.optimize.overspend import Overspend, overspend
 from outlay.prices.rates import RateBook
 from outlay.report.html import write_overspend
-from outlay.sources.loading import LoadReport, load
+from outlay.sources.load_report import LoadReport
+from outlay.sources.loading import load
 
 __all__ = ["DEMO_ROWS", "Tour", "real_samples", "tour"]
 
@@ -54,12 +54,10 @@ def tour(
     progress: Callable[[str], None] = lambda _: None,
 ) -> Tour:
     """Make everything under ``folder`` (the ledger where ``ledger`` says). Running it again ends in the same ledger."""
-    made = folder / "synthetic"
-    shutil.rmtree(made, ignore_errors=True)
     progress("generating the synthetic company's bills")
-    company = generate(made, rows=rows)
-    restated = {path.name: path for path in (made / "restated").iterdir()}
-    originals = sorted(path for path in made.glob("synthetic-*") if path.is_file())
+    company = generate(folder, rows=rows)
+    restated = {path.name: path for path in company.restated}
+    originals = sorted(company.files)
     progress("loading the real samples")
     samples = load(ledger, real_samples(), settings, progress=progress)
     progress("loading the synthetic company")

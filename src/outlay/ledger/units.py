@@ -80,9 +80,9 @@ class Unit:
 
 
 _NUMBER = re.compile(
-    r"""(?:per\s+)?
+    r"""(?:(?i:per)\s+)?
         (?P<digits>\d{1,3}(?:,\d{3}){1,5}(?![\d,])|\d{1,18}(?:\.\d{1,9})?(?!\d))
-        (?:\s?(?P<suffix>[KkMB])(?![A-Za-z]))?
+        (?:\s?(?P<suffix>[KkMB]|[mb](?=\s+tokens?\b))(?![A-Za-z]))?
         (?P<rest>.*)""",
     re.VERBOSE | re.DOTALL,
 )

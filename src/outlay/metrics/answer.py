@@ -16,9 +16,10 @@ from typing import TYPE_CHECKING, Any
 from outlay.config import Settings
 from outlay.errors import UsageError
 from outlay.ledger.engine.duckdb import session
-from outlay.ledger.store import Ledger
+from outlay.ledger.store import Ledger, LoadRecord
 from outlay.metrics.catalogue import Aggregate, Catalogue, Metric, catalogue
 from outlay.metrics.compiler import CURRENCY, Compiled, columns_of, compile_facts, compile_query
+from outlay.metrics.notices import notices
 from outlay.metrics.query import GRAINS, Query
 from outlay.metrics.result import (
     Figure,
@@ -87,14 +88,16 @@ def answer(ledger: Ledger, query: Query, settings: Settings, *, as_of: str | Non
         facts = _facts(connection, query, known)
         before, notes = _previous(connection, query, known, metrics, facts)
         view = connection.execute("SELECT sql FROM duckdb_views() WHERE view_name = 'costs'").fetchall()[0][0]
-    rows = _rows(query, compiled, metrics, groups, before)
+    rows = _rows(query, compiled, metrics, groups, before, home=settings.currency)
     if not rows and not query.dimensions:
         rows = [_empty_row(compiled, metrics)]
     kept = rows[: query.limit]
     left_out = _missing(metrics, groups)
     if len(kept) < len(rows):
         left_out.append(LeftOut("limit", len(rows) - len(kept), f"rows beyond --limit {query.limit}"))
-    loads, quarantined, notices = _loads(ledger, facts.loads, version)
+    records = _records(ledger, facts.loads, version)
+    loads = tuple(_load(record) for record in records)
+    quarantined = sum(file["rows_rejected"] for record in records for file in record.facts["files"])
     if quarantined:
         left_out.append(LeftOut("quarantine", quarantined, "rows of these loads are in quarantine, whatever they were"))
     money = any(metric.is_money for metric in metrics)
@@ -111,13 +114,13 @@ def answer(ledger: Ledger, query: Query, settings: Settings, *, as_of: str | Non
         window=(query.since, query.until),
         previous=query.previous,
         left_out=tuple(left_out),
-        notes=(*notes, *notices) if money else tuple(notes),
+        notes=(*notes, *notices(records, facts.sources, metrics)),
         sql=compiled.sql,
         view=view,
     )
     dimensions = [known.dimension(name) for name in compiled.dimensions]
     columns = columns_of_answer(dimensions, metrics, compare=query.compare is not None)
-    return Result(columns, tuple(kept), receipt)
+    return Result(columns, tuple(kept), receipt, query.dimensions)
 
 
 def _require_columns(connection: duckdb.DuckDBPyConnection, query: Query, known: Catalogue, version: int) -> None:
@@ -195,8 +198,10 @@ def _rows(
     metrics: Sequence[Metric],
     groups: Sequence[_Group],
     before: Mapping[_Key, Mapping[str, Figure]] | str | None,
+    *,
+    home: str,
 ) -> list[Row]:
-    """The rows in order.
+    """The rows in order: by period, then by currency (``home`` first, those with nothing but zeros last), then by size.
 
     ``before``: the previous window's figures by group, or why there are none, or None if not asked for.
     """
@@ -212,12 +217,15 @@ def _rows(
         figures = _figures(metrics, now.get(key))
         rows.append(Row(dict(zip(compiled.dimensions, key, strict=True)), figures, previous))
     first = query.metrics[0]
+    spent = {row.dimensions.get(CURRENCY) for row in rows if not row.is_nothing}
 
     def order(row: Row) -> tuple[Any, ...]:
+        currency = row.dimensions.get(CURRENCY)
         value = row.figures[first].value
         periods = [row.dimensions[name] or "" for name in compiled.dimensions if name in GRAINS]
         others = [(text is None, text or "") for text in row.dimensions.values()]
-        return (*periods, row.dimensions.get(CURRENCY) or "", value is None, -(value or Decimal(0)), *others)
+        money = (currency not in spent, currency != home, currency or "")
+        return (*periods, *money, value is None, -(value or Decimal(0)), *others)
 
     return sorted(rows, key=order)
 
@@ -276,22 +284,16 @@ def _missing(metrics: Sequence[Metric], groups: Sequence[_Group]) -> list[LeftOu
     return list(dict.fromkeys(found))
 
 
-def _loads(ledger: Ledger, ids: Sequence[str], version: int) -> tuple[tuple[Load, ...], int, list[str]]:
-    """The loads that the rows came by, how many rows of theirs are in quarantine, and what was noticed of them."""
-    loads: dict[str, Load] = {}
-    quarantined = 0
-    notices: list[str] = []
-    for record in ledger.history():  # newest first: of content loaded twice, the later load counts
+def _records(ledger: Ledger, ids: Sequence[str], version: int) -> list[LoadRecord]:
+    """The loads that the rows came by, newest first; of content loaded twice, the later load."""
+    found: dict[str, LoadRecord] = {}
+    for record in ledger.history():
         load_id = str(record.facts.get("load_id"))
-        if record.version > version or load_id not in ids or load_id in loads:
-            continue
-        files = record.facts["files"]
-        loads[load_id] = Load(load_id, record.version, record.at, tuple(file["path"] for file in files))
-        quarantined += sum(file["rows_rejected"] for file in files)
-        notices += [
-            f"{source}: {message}. {hint}"
-            for file in files
-            for source, _, message, hint, _, _, rejects in file["problems"]
-            if not rejects
-        ]
-    return tuple(loads.values()), quarantined, notices
+        if record.version <= version and load_id in ids:
+            found.setdefault(load_id, record)
+    return list(found.values())
+
+
+def _load(record: LoadRecord) -> Load:
+    files = tuple(file["path"] for file in record.facts["files"])
+    return Load(record.facts["load_id"], record.version, record.at, files)

@@ -74,7 +74,7 @@ _ELSEWHERE = {
     "budget_alert_response_hours": (
         "Budget-alert response time",
         "h",
-        "from the 80 % trigger to the corrective action",
+        "from the 80% trigger to the corrective action",
         "no alerts were recorded",
     ),
 }
@@ -156,5 +156,5 @@ def kpis(ledger: Ledger, settings: Settings, *, as_of: str | None = None) -> lis
 def _judged(name: str, value: Decimal) -> tuple[str | None, Status]:
     if name == "commitment_coverage":
         low, high = _COVERAGE
-        return "60 % to 80 % of stable workloads", "ok" if low <= value <= high else "off"
+        return "60% to 80% of stable workloads", "ok" if low <= value <= high else "off"
     return None, "no_target"

@@ -54,6 +54,11 @@ class Figure:
     numerator: Decimal | None = None
     denominator: Decimal | None = None
 
+    @property
+    def is_nothing(self) -> bool:
+        """Whether it is 0, or a ratio of 0 to 0. An unknown sum is not nothing."""
+        return self.value == 0 or (self.value is None and self.numerator == 0 and self.denominator == 0)
+
 
 @dataclass(frozen=True, slots=True)
 class Row:
@@ -69,6 +74,11 @@ class Row:
             return None
         now, before = self.figures[metric].value, self.previous[metric].value
         return None if now is None or before is None else _DIVISION.subtract(now, before)
+
+    @property
+    def is_nothing(self) -> bool:
+        """Whether every figure is 0, or a ratio of 0 to 0, in this window and the one before."""
+        return all(figure.is_nothing for figure in (*self.figures.values(), *(self.previous or {}).values()))
 
 
 @dataclass(frozen=True, slots=True)
@@ -178,11 +188,12 @@ class Receipt:
 
 @dataclass(frozen=True, slots=True)
 class Result:
-    """Columns, rows and the receipt."""
+    """Columns, rows and the receipt. ``asked`` are the dimensions of the question; the answer may have one more."""
 
     columns: tuple[ResultColumn, ...]
     rows: tuple[Row, ...]
     receipt: Receipt
+    asked: tuple[str, ...] = ()
 
     def to_json(self) -> dict[str, Any]:
         """As the contract has it: each row an object by column name, amounts as exact strings."""

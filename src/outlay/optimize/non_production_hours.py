@@ -1,7 +1,7 @@
 """Non-production GPUs that run around the clock.
 
 A development or test machine is needed in working hours. The rule looks at each on-demand GPU resource whose
-environment tag is a non-production value: when it was billed in at least 95 % of the hours between its first and last
+environment tag is a non-production value: when it was billed in at least 95% of the hours between its first and last
 hour, over two weeks or more, the cost of the hours outside working time (Monday to Friday 07:00-19:00 UTC unless
 configured) is overspend. Training is left out: it may run through the night on purpose. A bill without hourly rows
 can't show this, and then nothing is claimed.
@@ -30,7 +30,7 @@ class NonProductionHours:
     id = "non-production-hours"
     order = 30
     rule = (
-        "A non-production GPU resource billed in 95 % of all hours for two weeks or more: hours outside working "
+        "A non-production GPU resource billed in 95% of all hours for two weeks or more: hours outside working "
         "time are overspend."
     )
 
@@ -59,7 +59,7 @@ class NonProductionHours:
                 "clock",
                 basis=f"cost of the hours outside working days {start:02d}:00-{end:02d}:00 UTC, by the "
                 "bill's own hourly rows",
-                why=f"Tagged {environment}, yet billed in at least 95 % of all hours, nights and weekends included.",
+                why=f"Tagged {environment}, yet billed in at least 95% of all hours, nights and weekends included.",
                 confidence="medium",
                 claims=tuple(claim(line, line.off_hours_cost) for line in found),
                 rows=sum(line.rows for line in found),

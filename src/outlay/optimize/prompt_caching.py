@@ -13,6 +13,7 @@ from collections.abc import Iterable
 from decimal import Decimal
 
 from outlay.config import OverspendSettings
+from outlay.money import percent
 from outlay.optimize.bill_rates import claim, evidence_of, share, token_rate
 from outlay.optimize.finding import Candidate
 from outlay.optimize.spend import Line, Spend
@@ -69,12 +70,12 @@ class PromptCaching:
                     id=f"{self.id}:{team}:{use_case}:{model}",
                     title=f"{team} / {use_case} sends {model} input uncached",
                     basis=(
-                        f"{gain:.0%} more of its input read from the cache at {read.unit_price:.4f} instead of "
+                        f"{percent(gain)} more of its input read from the cache at {read.unit_price:.4f} instead of "
                         f"{full.unit_price:.4f} per 1M tokens "
                         f"({read.origin}); extra cost of cache writes not subtracted"
                     ),
-                    why=f"It reads {shares[team, use_case]:.0%} of its input from the cache; {best_owner[0]} / "
-                    f"{best_owner[1]} reads {best:.0%} on the same model.",
+                    why=f"It reads {percent(shares[team, use_case])} of its input from the cache; {best_owner[0]} / "
+                    f"{best_owner[1]} reads {percent(best)} on the same model.",
                     confidence="low",
                     claims=tuple(claim(line, (line.tokens or Decimal(0)) * gain * step) for line in uncached),
                     rows=sum(line.rows for line in uncached),

@@ -1,9 +1,9 @@
 """Steady on-demand GPU hours that a commitment would cover.
 
 The highest-stakes call gets the strictest rule. A pool (provider, region, instance type) is steady when the weekly
-means of its hourly on-demand GPU count, over the last nine full weeks (63 days; configurable), never changed by 20 % or
+means of its hourly on-demand GPU count, over the last nine full weeks (63 days; configurable), never changed by 20% or
 more week over week. Its base is what ran in *every* hour of those weeks: a commitment of that size would have been used
-to 100 %, so no demand risk is assumed away. The saving is the base's hours on this bill at the difference between their
+to 100%, so no demand risk is assumed away. The saving is the base's hours on this bill at the difference between their
 on-demand rate and the committed rate that this bill pays for the same instance type (or the price file's). No committed
 rate: "rate unknown", never a generic discount tier. A bill that is shorter, not steady, or without hourly rows shows no
 candidate or one to confirm.
@@ -18,6 +18,7 @@ from datetime import datetime, timedelta
 from decimal import Decimal
 
 from outlay.config import OverspendSettings
+from outlay.money import percent
 from outlay.optimize.bill_rates import claim, evidence_of, gpu_rate, share
 from outlay.optimize.finding import Candidate
 from outlay.optimize.spend import Line, Spend
@@ -43,7 +44,7 @@ class SteadyOnDemand:
     id = "steady-on-demand"
     order = 60
     rule = (
-        "On-demand GPU-hours below the lowest hour of nine steady weeks (< 20 % week over week), at the committed rate."
+        "On-demand GPU-hours below the lowest hour of nine steady weeks (< 20% week over week), at the committed rate."
     )
 
     def find(self, spend: Spend, rates: RateBook, settings: OverspendSettings) -> Iterable[Candidate]:
@@ -97,7 +98,7 @@ class SteadyOnDemand:
             ),
             why=(
                 f"At least {base:.1f} GPUs ran on demand in every hour of the last {len(weeks)} full weeks; "
-                f"week over week the mean moved by at most {change:.1%}."
+                f"week over week the mean moved by {_at_most(change)}."
             ),
             confidence="high" if pool.hourly else "low",
             claims=claims,
@@ -162,7 +163,7 @@ def _weekly_means(hours: dict[datetime, Decimal], count: int) -> list[Decimal] |
 
 
 def _largest_change(means: list[Decimal]) -> Decimal:
-    """Largest |week-over-week change| of the weekly means; a week without demand counts as a change of 100 %."""
+    """Largest |week-over-week change| of the weekly means; a week without demand counts as a change of 100%."""
     return max(
         (
             abs(share(later - earlier, earlier)) if earlier > 0 else Decimal(1)
@@ -175,3 +176,9 @@ def _largest_change(means: list[Decimal]) -> Decimal:
 def _base(hours: dict[datetime, Decimal], count: int) -> Decimal:
     weeks = _full_weeks(hours, count)
     return min((min(week) for week in weeks), default=Decimal(0)) if weeks else Decimal(0)
+
+
+def _at_most(change: Decimal) -> str:
+    """``at most 3.4%``; what would be rounded to nothing is ``under 0.1%``."""
+    said = percent(change, to_tenths=True)
+    return said if said.startswith("under") else f"at most {said}"

@@ -12,6 +12,7 @@ from collections.abc import Iterable
 from decimal import Decimal
 
 from outlay.config import OverspendSettings
+from outlay.money import percent
 from outlay.optimize.bill_rates import claim, evidence_of
 from outlay.optimize.finding import Candidate
 from outlay.optimize.spend import Line, Spend
@@ -39,7 +40,7 @@ class UnusedCommitments:
         for commitment, lines in groups.items():
             used, used_ai = covered.get(commitment, (Decimal(0), Decimal(0)))
             seen = (
-                f"AI took {used_ai / used:.0%} of what it covered"
+                f"AI took {percent(used_ai / used)} of what it covered"
                 if used
                 else "its own rows name an AI service or accelerator"
             )

@@ -18,11 +18,10 @@ from functools import partial
 from pathlib import Path, PurePath
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
-from markupsafe import Markup
 
 from outlay import __version__
 from outlay.errors import UsageError
-from outlay.money import add_exactly, plain
+from outlay.money import add_exactly, percent, plain
 from outlay.optimize.finding import Finding
 from outlay.optimize.overspend import Overspend, Slice
 from outlay.report.charts import Chart, cost_chart, draw
@@ -35,7 +34,6 @@ from outlay.report.wording import (
     dates,
     headline,
     kept_out,
-    percent,
     second_sentence,
     shortened,
     total,
@@ -123,7 +121,7 @@ def _page(result: Overspend, *, synthetic: bool) -> str:
         totals=result.totals,
         synthetic=synthetic,
         version=__version__,
-        css=Markup(environment.loader.get_source(environment, "report.css")[0]) if environment.loader else "",  # noqa: S704
+        css=environment.loader.get_source(environment, "report.css")[0] if environment.loader else "",
         headline=headline(result),
         second_sentence=second_sentence(result),
         window=dates(result.totals.since, result.totals.until),
@@ -148,8 +146,11 @@ def _page(result: Overspend, *, synthetic: bool) -> str:
 
 
 def _finalize(value: object) -> object:
-    """Every string that a template prints, without the characters that hide or reorder text."""
-    return clean(value) if isinstance(value, str) and not isinstance(value, Markup) else value
+    """Every string that a template prints, without the characters that hide or reorder text.
+
+    What has ``__html__`` is our own markup: escaped already, or declared safe in the template.
+    """
+    return clean(value) if isinstance(value, str) and not hasattr(value, "__html__") else value
 
 
 def _dated(text: str) -> str:
@@ -161,8 +162,8 @@ def _unbroken(text: str) -> str:
     return text.replace(" ", _NO_BREAK)
 
 
-def _drawing(chart: Chart | None, currency: str, narrow: bool) -> Markup:
-    return Markup("" if chart is None else draw(chart, currency, narrow=narrow))  # noqa: S704
+def _drawing(chart: Chart | None, currency: str, narrow: bool) -> str:
+    return "" if chart is None else draw(chart, currency, narrow=narrow)
 
 
 def _split(result: Overspend) -> list[tuple[str, str]]:

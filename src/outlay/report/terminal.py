@@ -6,6 +6,8 @@ bill is never read as markup. Long lists are cut and say so; ``--json`` and ``--
 
 from __future__ import annotations
 
+from decimal import Decimal
+
 from rich import box
 from rich.console import Console
 from rich.padding import Padding
@@ -13,6 +15,7 @@ from rich.table import Table
 from rich.text import Text
 
 from outlay.metrics.kpis import Kpi
+from outlay.money import percent
 from outlay.optimize.finding import Finding
 from outlay.optimize.overspend import Overspend
 from outlay.report.wording import (
@@ -22,7 +25,6 @@ from outlay.report.wording import (
     count,
     headline,
     kept_out,
-    percent,
     second_sentence,
     shortened,
     total,
@@ -146,16 +148,32 @@ def _show_remarks(console: Console, result: Overspend) -> None:
 def show_kpis(figures: list[Kpi]) -> None:
     """The KPIs on stdout: value and target, or the fact that is missing."""
     console = Console(highlight=False, markup=False, emoji=False)
-    table = Table(title="KPIs (from bills alone)", title_justify="left", box=box.SIMPLE_HEAD, pad_edge=False)
+    table = Table(
+        title=Text("KPIs of the whole ledger, from bills alone", style="bold"),
+        title_justify="left",
+        box=box.SIMPLE_HEAD,
+        show_edge=False,
+        pad_edge=False,
+    )
     table.add_column("KPI")
-    table.add_column("value", justify="right")
-    table.add_column("target, or what is missing")
+    table.add_column("Value", justify="right")
+    table.add_column("Target, or what is missing")
     for figure in figures:
         if figure.value is None:
             table.add_row(figure.name, "not computable", figure.why or "")
         else:
-            shown = percent(figure.value) if figure.unit in ("ratio", "share") else f"{figure.value:.6f} {figure.unit}"
-            table.add_row(
-                figure.name, shown, f"{figure.target} ({figure.status})" if figure.target else "no target set"
-            )
+            table.add_row(figure.name, _kpi_value(figure, figure.value), _kpi_target(figure))
     console.print(table)
+
+
+def _kpi_value(figure: Kpi, value: Decimal) -> str:
+    """To tenths of a percent where there is a target: 59.6% misses one of 60% to 80%, and 60% would not show it."""
+    if figure.unit in ("ratio", "share"):
+        return percent(value, to_tenths=figure.target is not None)
+    return f"{value:.6f} {figure.unit}"
+
+
+def _kpi_target(figure: Kpi) -> str:
+    if figure.target is None:
+        return "no target set"
+    return f"{figure.target}: {'on target' if figure.status == 'ok' else 'off target'}"

@@ -8,10 +8,11 @@ could rewrite a terminal or turn a line around, so :func:`clean` makes them visi
 from __future__ import annotations
 
 import unicodedata
+from collections.abc import Sequence
 from datetime import date, datetime, timedelta
 from decimal import ROUND_HALF_EVEN, Decimal
 
-from outlay.money import add_exactly, rounded
+from outlay.money import add_exactly, percent, rounded
 from outlay.optimize.finding import Finding
 from outlay.optimize.overspend import Overspend
 
@@ -28,7 +29,7 @@ __all__ = [
     "headline",
     "kept_out",
     "kind_label",
-    "percent",
+    "listed",
     "second_sentence",
     "shortened",
     "total",
@@ -86,15 +87,10 @@ def currency_symbol(currency: str) -> str:
     return _SYMBOLS.get(currency, f"{clean(currency)} ")
 
 
-def percent(fraction: Decimal | None, places: int = 1) -> str:
-    """``0.0812`` as ``8.1 %``; what would be rounded to nothing is said to be below the last place; None is a dash."""
-    if fraction is None:
-        return "\N{EN DASH}"
-    step = Decimal(1).scaleb(-places)
-    value = (fraction * 100).quantize(step, rounding=ROUND_HALF_EVEN)
-    if value == 0 and fraction > 0:
-        return f"under {step} %"
-    return f"{value:,} %"
+def listed(names: Sequence[str], most: int = 5) -> str:
+    """The first ``most`` names and how many more there are: ``a, b, c, d, e and 55 more``."""
+    rest = len(names) - most
+    return ", ".join(names[:most]) + (f" and {rest:,} more" if rest > 0 else "")
 
 
 def count(number: int, noun: str) -> str:
@@ -139,11 +135,12 @@ def headline(result: Overspend) -> list[Piece]:
     opening: list[Piece] = [("Of ", ""), (cost, "cost"), (f" spent on AI {when}, ", "")]
     if result.overspend <= 0:
         return [*opening, ("nothing is shown by the bill itself to have been unnecessary.", "")]
-    share = result.share(result.overspend)
-    places = 0 if share is not None and share >= Decimal("0.01") else 1
     return [
         *opening,
-        (f"{about(result.overspend, totals.currency)} ({percent(share, places)})", "overspend"),
+        (
+            f"{about(result.overspend, totals.currency)} ({percent(result.share(result.overspend))})",
+            "overspend",
+        ),
         (" need not have been spent.", ""),
     ]
 

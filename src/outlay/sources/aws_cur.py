@@ -1,5 +1,4 @@
-"""AWS Cost and Usage Reports: what their line items are in FOCUS. Shared by the readers of the legacy report and of
-CUR 2.0.
+"""What the line items of an AWS Cost and Usage Report are in FOCUS, for the legacy report and for CUR 2.0.
 
 The two differ in spelling only (``lineItem/UnblendedCost`` against ``line_item_unblended_cost``; tags and product
 attributes as columns against maps), so one mapping reads both. The difficulty is in what AWS calls a cost. A report
@@ -60,6 +59,7 @@ from outlay.sources.aws_columns import (
 from outlay.sources.aws_services import service_lookup
 from outlay.sources.raw import RawFile
 from outlay.sources.reader import Notice, RowMapping, column
+from outlay.sources.row_kinds import row_kinds
 
 __all__ = ["cur_mapping", "is_cur", "is_cur2"]
 
@@ -84,10 +84,7 @@ def is_cur(raw: RawFile) -> bool:
 
 
 def is_cur2(raw: RawFile) -> bool:
-    """Whether a Cost and Usage Report is CUR 2.0.
-
-    It has a column that the legacy report can't have, or none of the legacy ones.
-    """
+    """Whether a Cost and Usage Report is CUR 2.0: it has a column of its own, or none of the legacy report's."""
     if any("/" in name for name in raw.columns):
         return False
     if any(name in raw.columns for name in _CUR2_COLUMNS):
@@ -98,13 +95,6 @@ def is_cur2(raw: RawFile) -> bool:
 def cur_mapping(raw: RawFile, version: str) -> RowMapping:
     """The row mapping of a Cost and Usage Report of either generation; both spell the same names, folded."""
     cells = CurCells(raw)
-    notices: tuple[Notice, ...] = ()
-    if column(raw, LIST_COST) is None:
-        notices = (
-            Notice(
-                "list-cost-unknown", "the export has no pricing/publicOnDemandCost column, so no row has a list cost"
-            ),
-        )
     columns = {
         **_costs(cells),
         **_charge(cells),
@@ -113,7 +103,41 @@ def cur_mapping(raw: RawFile, version: str) -> RowMapping:
         **_sku(cells),
         **tags_sql(cells),
     }
-    return RowMapping(version, columns, _control(cells), notices)
+    return RowMapping(version, columns, _control(cells), _notices(cells))
+
+
+# line item type: what of it has an effective cost, and the columns that say it (any of a group does)
+_EFFECTIVE = {
+    "SavingsPlanCoveredUsage": ("usage under savings plans", (PLAN_EFFECTIVE,)),
+    "SavingsPlanRecurringFee": ("unused savings plans", ((TOTAL_COMMITMENT,), (USED_COMMITMENT,))),
+    "DiscountedUsage": ("usage under reservations", (RESERVATION_EFFECTIVE,)),
+    "RIFee": ("unused reservations", (UNUSED_UPFRONT, UNUSED_RECURRING)),
+}
+
+
+def _notices(cells: CurCells) -> tuple[Notice, ...]:
+    """What the export's columns leave unknown, and of which rows it has."""
+    notices = []
+    if column(cells.raw, LIST_COST) is None:
+        notices.append(
+            Notice(
+                "list-cost-unknown", "the export has no pricing/publicOnDemandCost column, so no row has a list cost"
+            )
+        )
+    lacking = {
+        kind: [group[-1] for group in groups if all(cells.raw.find(name) is None for name in group)]
+        for kind, (_, groups) in _EFFECTIVE.items()
+    }
+    if any(lacking.values()):
+        present = row_kinds(cells.raw, cells.kind)
+        hit = [kind for kind, names in lacking.items() if names and kind in present]
+        if hit:
+            whose = " and ".join(_EFFECTIVE[kind][0] for kind in hit)
+            names = ", ".join(name for kind in hit for name in lacking[kind])
+            notices.append(
+                Notice("effective-cost-unknown", f"the effective cost of {whose} is unknown: the export lacks {names}")
+            )
+    return tuple(notices)
 
 
 def _costs(cells: CurCells) -> dict[str, str]:

@@ -16,7 +16,8 @@ An **actual** export has the purchases, and its covered usage costs 0 at price 0
 cost is not on the bill, so its EffectiveCost stays empty. Its BilledCost is the invoice's; its EffectiveCost
 lacks every commitment. An **amortised** export has no purchases: its EffectiveCost is whole, its BilledCost
 lacks what was paid for commitments. FOCUS wants both, so Azure's own FOCUS export is the better bill; two
-files of both kinds are not, because everything that is no commitment stands in both.
+files of both kinds are not, because everything that is no commitment stands in both. Which kind a file is shows
+in its rows on commitments, and the reader says what that kind lacks; a file without such rows lacks nothing.
 
 ``Quantity`` counts blocks of ``UnitOfMeasure``: in the exports at hand, Quantity x EffectivePrice is the
 cost, with the list price of 10,000 operations beside "10K". So it is PricingQuantity as it stands, and list
@@ -37,8 +38,9 @@ from outlay.ledger.engine.duckdb import literal
 from outlay.money import MONEY_SQL
 from outlay.sources.azure_columns import ACCOUNT, COST, CURRENCY, DAY, PRODUCT, QUANTITY, AzureCells, AzureRows
 from outlay.sources.raw import RawFile
-from outlay.sources.reader import Format, RowMapping
+from outlay.sources.reader import Format, Notice, RowMapping
 from outlay.sources.reference_table import reference_lookup
+from outlay.sources.row_kinds import row_kinds
 
 __all__ = ["AzureCostReader"]
 
@@ -79,7 +81,30 @@ class AzureCostReader:
             **_service(cells),
             **_sku(cells, rows),
         }
-        return RowMapping(_version(cells), columns, _control(cells, rows))
+        return RowMapping(_version(cells), columns, _control(cells, rows), _notices(cells, rows))
+
+
+_LACKS = {
+    "actual": Notice(
+        "effective-cost-unknown",
+        "holds actual costs: reservations and savings plans stand in it as whole purchases and the usage that they "
+        "cover at zero, so EffectiveCost lacks what they cost",
+    ),
+    "amortised": Notice(
+        "commitment-purchases-missing",
+        "holds amortised costs: reservations and savings plans are spread over the usage that they cover, and their "
+        "purchases are not in it, so BilledCost lacks what was paid for them",
+    ),
+}
+
+
+def _notices(cells: AzureCells, rows: AzureRows) -> tuple[Notice, ...]:
+    if not cells.has("ChargeType", "PricingModel"):
+        return ()
+    kind = f"""CASE WHEN {rows.bought} OR {rows.unpriced} THEN 'actual'
+        WHEN {rows.unused} OR ({rows.covered} AND {cells.number(*COST)} <> 0) THEN 'amortised' END"""
+    found = row_kinds(cells.raw, kind)
+    return tuple(notice for name, notice in _LACKS.items() if name in found)
 
 
 def _product(cells: AzureCells, price: str, quantity: tuple[str, ...]) -> str:

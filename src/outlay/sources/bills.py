@@ -109,8 +109,12 @@ def _hidden(path: Path, folder: Path) -> bool:
 
 
 @contextlib.contextmanager
-def reading(paths: Path | Iterable[Path]) -> Iterator[None]:
-    """Turn the parsers' own errors into an :class:`UnreadableError` that names the file."""
+def reading(paths: Path | Iterable[Path], reader: Reader | None = None) -> Iterator[None]:
+    """Turn the parsers' own errors into an :class:`UnreadableError` that names the file.
+
+    SQL that DuckDB can't compile is never the file's fault but that of the ``reader`` that wrote it, so the error names
+    the reader's format.
+    """
     where = str(paths) if isinstance(paths, Path) else ", ".join(str(path) for path in paths)
     import duckdb
     import pyarrow as pa
@@ -119,6 +123,14 @@ def reading(paths: Path | Iterable[Path]) -> Iterator[None]:
         yield
     except OutlayError:
         raise
+    except (duckdb.BinderException, duckdb.CatalogException, duckdb.ParserException) as error:
+        format_id = f" '{reader.format.id}'" if reader is not None else ""
+        raise UnreadableError(
+            f"can't be read: the format{format_id} asks for SQL that does not compile "
+            f"({str(error).splitlines()[0][:300].rstrip('.')}).",
+            where=where,
+            hint="The file may be fine: report it to the reader's author.",
+        ) from error
     except (duckdb.Error, pa.ArrowException, OSError, EOFError, UnicodeDecodeError) as error:
         text = str(error)
         folded = text.lower()

@@ -7,6 +7,10 @@ the old pair fills the new one where the new one is absent. Headers are matched 
 specification's own examples spell ``SkuPriceid``. Providers' own ``x_`` columns help where FOCUS 1.0 had no place for
 the meter.
 
+No file says its version, but columns do: each version has columns that the one before lacks. Azure's FOCUS 1.0 has
+``BillingAccountType`` and ``SubAccountType`` already, which came with 1.2, and keeps 1.2's invoice and pricing currency
+as ``x_InvoiceId`` and ``x_PricingCurrency``. So those two columns tell 1.2 only beside a column of 1.1.
+
 Source: FOCUS specification 1.0-1.4, https://focus.finops.org (CC-BY-4.0).
 """
 
@@ -15,7 +19,7 @@ from __future__ import annotations
 from outlay.ledger.tables.costs import focus_columns
 from outlay.sources.azure_focus import azure_focus_columns
 from outlay.sources.raw import RawFile
-from outlay.sources.reader import Format, RowMapping, column, first_of
+from outlay.sources.reader import Format, Notice, RowMapping, column, first_of
 
 __all__ = ["FocusReader"]
 
@@ -28,12 +32,13 @@ _RENAMED = {
 _VERSION_MARKS = (
     ("1.4", ("InvoiceDetailId", "CommitmentProgramEligibilityDetails")),
     ("1.3", ("ServiceProviderName", "HostProviderName", "ContractApplied", "AllocatedMethodId")),
-    ("1.2", ("BillingAccountType", "PricingCurrency", "InvoiceId", "SubAccountType")),
+    ("1.2", ("InvoiceId", "PricingCurrency", "PricingCurrencyEffectiveCost")),
     (
         "1.1",
         ("SkuMeter", "SkuPriceDetails", "ServiceSubcategory", "CapacityReservationId", "CommitmentDiscountQuantity"),
     ),
 )
+_EARLY_IN_AZURE = ("BillingAccountType", "SubAccountType")  # of 1.2
 
 
 class FocusReader:
@@ -65,11 +70,17 @@ class FocusReader:
             for measure in ("BilledCost", "EffectiveCost", "ListCost")
             if (found := column(raw, measure)) is not None
         }
-        return RowMapping(f"FOCUS {_version(raw)}", columns, control)
+        notices: tuple[Notice, ...] = ()
+        if "EffectiveCost" not in columns:
+            notices = (
+                Notice("effective-cost-unknown", "has no column EffectiveCost, so no row has an effective cost"),
+            )
+        return RowMapping(f"FOCUS {_version(raw)}", columns, control, notices)
 
 
 def _version(raw: RawFile) -> str:
-    for version, marks in _VERSION_MARKS:
-        if any(raw.find(mark) is not None for mark in marks):
-            return version
-    return "1.0"
+    def has_one(names: tuple[str, ...]) -> bool:
+        return any(raw.find(name) is not None for name in names)
+
+    version = next((version for version, marks in _VERSION_MARKS if has_one(marks)), "1.0")
+    return "1.2" if version == "1.1" and has_one(_EARLY_IN_AZURE) else version

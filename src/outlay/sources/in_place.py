@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 from outlay.ledger.engine.duckdb import literal
 from outlay.problems import Problem
 from outlay.sources.bills import Found, find_bills, reading
-from outlay.sources.raw import map_keys, register, register_alike
+from outlay.sources.parsers import map_keys, register, register_alike
 from outlay.sources.typed import Bill, problem_text, typed_sql
 
 if TYPE_CHECKING:
@@ -84,11 +84,14 @@ def open_in_place(
     for group in _alike(found):
         first = group[0]
         shape = replace(first.raw, blank=frozenset().union(*(one.raw.blank for one in group)))
-        bill = Bill.of(connection, shape, first.reader.mapping(shape))
+        with reading(first.raw.path, first.reader):
+            bill = Bill.of(connection, shape, first.reader.mapping(shape))
         base = len(files)
         files += [one.raw.path for one in group]
         versions += [bill.mapping.version] * len(group)
-        notices += [Problem(one.raw.path.name, None, n.code, n.message) for one in group for n in bill.mapping.notices]
+        for one in group:
+            said = bill.mapping if one is first else one.reader.mapping(one.raw)
+            notices += [Problem(one.raw.path.name, None, notice.code, notice.message) for notice in said.notices]
         if first.raw.kind == "parquet":
             clause = register_alike([one.raw for one in group])
             selects.append(typed_sql(bill, clause, only=wanted, extra={"__file": f"CAST(__file + {base} AS INTEGER)"}))
@@ -99,16 +102,15 @@ def open_in_place(
                 other_tags.append(selects[-1])
             continue
         progress(f"reading {first.raw.path.name}")
-        with reading(first.raw.path):
+        with reading(first.raw.path, first.reader):
             parsed = spill / f"parsed-{base}.parquet"
             sql = typed_sql(bill, "{clause}", only=wanted, extra={"__file": f"CAST({base} AS INTEGER)"})
             clause = register(connection, first.raw, used_by=sql)
             connection.execute(
                 f"COPY ({sql.replace('{clause}', clause)}) TO {literal(str(parsed))} (FORMAT parquet, COMPRESSION lz4)"
             )
-        for one in first.raw.set_aside:
-            code = "not-json" if first.raw.kind == "jsonl" else "ragged-row"
-            notices.append(Problem(first.raw.path.name, one.row, code, f"the row {one.message}"))
+        code = "not-json" if first.raw.kind == "jsonl" else "ragged-row"
+        notices += [Problem(first.raw.path.name, r.row, code, f"the row {r.message}") for r in first.raw.set_aside]
         selects.append(f"SELECT * FROM read_parquet({literal(str(parsed))})")
         map_tags.append((parsed, "Tags"))
     return InPlace(

@@ -32,10 +32,11 @@ from outlay.ledger.engine.duckdb import identifier, literal, session
 from outlay.ledger.store import Ledger, NewFile, Scope
 from outlay.ledger.tables.costs import COST_MEASURES, PARTITION_COLUMNS, columns
 from outlay.money import plain
-from outlay.problems import Problem, ProblemSummary, summarise
+from outlay.problems import Problem, summarise
 from outlay.sources.bills import Found, find_bills, reading
 from outlay.sources.canonical import TagSpelling, costs_sql, register_skus, telling_columns
-from outlay.sources.raw import register
+from outlay.sources.load_report import FileReport, LoadReport, report_from_json, report_to_json
+from outlay.sources.parsers import register
 from outlay.sources.survey import Survey, source_slug, spellings, sums_by_month, survey
 from outlay.sources.typed import Bill, problem_text, quarantine_sql, typed_sql
 
@@ -45,40 +46,11 @@ if TYPE_CHECKING:
 __all__ = ["FileReport", "LoadReport", "load"]
 
 _QUARANTINE = "quarantine"
+_READING = 1
+"""Part of a load's identity: raise it when a release reads the same file differently, so that a file loaded before is
+not taken for unchanged."""
 _DIGEST_CHUNK_BYTES = 4 << 20
 Progress = Callable[[str], None]
-
-
-@dataclass(frozen=True, slots=True)
-class FileReport:
-    """One file of a load, as the contract's ``loads`` list has it."""
-
-    path: str
-    format: str
-    version: str
-    sources: tuple[str, ...]
-    rows_read: int
-    rows_loaded: int
-    rows_rejected: int
-    billing_periods: tuple[str, ...]
-    totals: dict[str, dict[str, Decimal | None]]
-    problems: tuple[ProblemSummary, ...]
-    seconds: float
-
-
-@dataclass(frozen=True, slots=True)
-class LoadReport:
-    """What a load did.
-
-    ``changed`` is False when the same content was there already; ``version`` is the ledger's then.
-    """
-
-    load_id: str
-    changed: bool
-    version: int
-    files: tuple[FileReport, ...]
-    rows_replaced: int
-    notes: tuple[str, ...] = ()
 
 
 @dataclass(slots=True)
@@ -119,7 +91,7 @@ def load(
     notes = [*skipped, *doubled]
     load_id = _load_id(digests, settings, source)
     if (before := ledger.loaded(load_id)) is not None:
-        files = tuple(_report_from_json(one) for one in before.facts["files"])
+        files = tuple(report_from_json(one) for one in before.facts["files"])
         return LoadReport(load_id, False, ledger.table().version(), files, 0, tuple(notes))
     tags = list(settings.tags.required)
     ledger.create(tags)
@@ -158,7 +130,7 @@ def load(
             "load_id": load_id,
             "scopes": [[scope.source, scope.month] for scope in scopes],
             "replaced": [[s.source, s.month, rows] for s, rows in sorted(removed.items())],
-            "files": [_report_to_json(report) for report in reports],
+            "files": [report_to_json(report) for report in reports],
         }
 
     progress("committing")
@@ -207,7 +179,7 @@ def _digest(path: Path) -> str:
 
 
 def _load_id(digests: Sequence[str], settings: Settings, source: str | None) -> str:
-    said = json.dumps([sorted(digests), settings.tags.model_dump(mode="json"), source], sort_keys=True)
+    said = json.dumps([_READING, sorted(digests), settings.tags.model_dump(mode="json"), source], sort_keys=True)
     return hashlib.sha256(said.encode()).hexdigest()[:32]
 
 
@@ -226,7 +198,7 @@ def _prepare(
 ) -> _Part:
     started = time.monotonic()
     name = found.raw.path.name
-    with reading(found.raw.path):
+    with reading(found.raw.path, found.reader):
         bill = Bill.of(connection, found.raw, found.reader.mapping(found.raw))
         progress(f"{name}: surveying")
         seen = survey(connection, bill)
@@ -420,38 +392,4 @@ def _report(part: _Part, source: str | None) -> FileReport:
         totals=totals,
         problems=tuple(summarise(part.problems)),
         seconds=round(part.seconds, 3),
-    )
-
-
-def _report_to_json(report: FileReport) -> dict[str, Any]:
-    return {
-        "path": report.path,
-        "format": report.format,
-        "version": report.version,
-        "sources": list(report.sources),
-        "rows_read": report.rows_read,
-        "rows_loaded": report.rows_loaded,
-        "rows_rejected": report.rows_rejected,
-        "billing_periods": list(report.billing_periods),
-        "totals": {
-            c: {m: None if v is None else plain(v) for m, v in sums.items()} for c, sums in report.totals.items()
-        },
-        "problems": [[p.source, p.code, p.message, p.hint, p.count, p.first_line, p.rejects] for p in report.problems],
-        "seconds": report.seconds,
-    }
-
-
-def _report_from_json(said: dict[str, Any]) -> FileReport:
-    return FileReport(
-        said["path"],
-        said["format"],
-        said["version"],
-        tuple(said["sources"]),
-        said["rows_read"],
-        said["rows_loaded"],
-        said["rows_rejected"],
-        tuple(said["billing_periods"]),
-        {c: {m: None if v is None else Decimal(v) for m, v in sums.items()} for c, sums in said["totals"].items()},
-        tuple(ProblemSummary(*p) for p in said["problems"]),
-        said["seconds"],
     )

@@ -1,10 +1,8 @@
-"""Small tables of facts that a bill lacks: what a provider's own name of a service or a region is in FOCUS
-words.
+"""Small tables of facts that a bill lacks: what a provider's own name of a service or a region is in FOCUS words.
 
-Native bills name services by provider code, meter or description; FOCUS' categories are not on them. Each
-table is a CSV in ``data/`` with a ``key`` column (lower case) and the facts beside it. What is not in a table
-keeps the bill's own name, and its category is ``Other``: a category is a fact of the table or it is not
-known.
+Native bills name services by provider code, meter or description; FOCUS' categories are not on them. Each table is a
+CSV in ``data/`` with a ``key`` column (lower case) and the facts beside it. What is not in a table keeps the bill's own
+name, and its category is ``Other``: a category is a fact of the table or it is not known.
 
 Sources: ``azure_services.csv`` and ``azure_regions.csv`` are cut from ``Services.csv`` and ``Regions.csv`` of
 Microsoft's finops-toolkit (MIT licence, commit 04d370f); the two service subcategories that FOCUS 1.4 lacks

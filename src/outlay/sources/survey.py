@@ -19,7 +19,7 @@ from outlay.ledger.tables.costs import COST_MEASURES
 from outlay.money import MONEY_SQL, add_exactly
 from outlay.problems import Problem
 from outlay.sources.canonical import TagSpelling
-from outlay.sources.raw import register, register_independently
+from outlay.sources.parsers import register, register_independently
 from outlay.sources.recognise import SKU_COLUMNS
 from outlay.sources.typed import Bill, typed_sql
 

@@ -5,6 +5,11 @@ name is cut out of the meter and kept as the bill writes it: ``NovaPro`` on an A
 on an Azure meter. A billing name is not an API's model id, and nothing derives one from the other, so no such
 step is tried here; a price table that needs the API's id maps it on its own evidence. A maker is named only
 where the model's name is a brand of that maker.
+
+Models that Azure sells through its Marketplace have meters of three parts, ``offer - plan - dimension``
+(``Claude Sonnet 4.6 - msft-sonnet-4-6-flat-100 - paygo-inference-input-tokens``): the offer is the model. Newer
+deployments of Claude have one dimension for all models, ``claude-consumption-units``: the maker is known, the model is
+not.
 """
 
 from __future__ import annotations
@@ -13,6 +18,7 @@ import re
 from dataclasses import dataclass
 from itertools import pairwise
 
+from outlay.sources.recognition.services import CONSUMPTION_UNITS
 from outlay.sources.recognition.sku import Sku
 from outlay.sources.recognition.tokens import words
 
@@ -83,6 +89,7 @@ _ENDS = frozenset(
         cache cached cach caching cchd ccchd chd cd uncached write wr read token tokens tkn tkns
         batch flex priority pp standard std provisioned ft dev trng training hstng
         gl glbl global dz dzn dzone datazone data rg regnl regional short long predictions thinking ga 1m 1k count
+        paygo
         """,
     )
 )
@@ -98,8 +105,8 @@ def model_of(sku: Sku, details: dict[str, str], *, is_tokens: bool) -> Model:
     model_id = details.get("modelid") or details.get("modelname") or details.get("model") or named.id
     made = _brand(" ".join(filter(None, (model_id, details.get("modelfamily")))))
     return Model(
-        developer=details.get("modeldeveloper") or (made[0] if made else None),
-        family=details.get("modelfamily") or (made[1] if made else None),
+        developer=details.get("modeldeveloper") or (made[0] if made else named.developer),
+        family=details.get("modelfamily") or (made[1] if made else named.family),
         id=model_id,
         version=details.get("modelversion") or (named.version if model_id == named.id else None),
     )
@@ -132,6 +139,11 @@ def _named(sku: Sku, details: dict[str, str], *, is_tokens: bool) -> Model:
 
 
 def _from_pattern(text: str) -> Model | None:
+    if CONSUMPTION_UNITS.search(text):
+        return Model(developer="Anthropic", family="Claude")
+    offer, _, dimension = text.rpartition(" - ")
+    if dimension.casefold().startswith("paygo-"):
+        return Model(id=offer.split(" - ")[0].strip()) if offer else None
     gemini = _GEMINI.search(text)
     if gemini:
         name = f"gemini-{gemini['version']}-{gemini['size'].casefold()}{'-lite' if gemini['lite'] else ''}"

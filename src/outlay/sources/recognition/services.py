@@ -3,13 +3,17 @@
 A name is evidence only when the whole service is AI: Amazon Bedrock is, Amazon EC2 is not. What a general
 service rents for AI is found by its accelerator (:mod:`.instances`) or its token meter (:mod:`.tokens`).
 Names are matched from their start, in lower case, as providers write them in FOCUS (``Amazon Bedrock``) and
-in native bills (``AmazonBedrock``).
+in native bills (``AmazonBedrock``). A marketplace is no such service, yet two of its meters are evidence by
+themselves: a pay-as-you-go dimension of a model on Azure (``paygo-inference-input-tokens``) and the unit that
+Anthropic bills all Claude models in on the clouds' marketplaces (``claude-consumption-units``).
 
 Sources: product codes of AWS bills (AmazonBedrock, AmazonBedrockFoundationModels, AmazonBedrockService,
 AmazonBedrockAgentCore: Cloud Intelligence Dashboards #1474; ``(Amazon Bedrock Edition)``: marketplace product
 names); Azure service names of finops-toolkit's ``Services.csv`` and of the Retail Prices API (``Foundry
 Models``, ``Foundry Tools``); Google's billing catalogue (``Vertex AI``, ``Gemini API``, ``Cloud TPU``); FOCUS
-ServiceCategory and ServiceSubcategory.
+ServiceCategory and ServiceSubcategory; Microsoft Learn, "Claude Consumption Units (CCU) billing in Microsoft
+Foundry" and the meters of models deployed as a service; meters as users of Cost Management quote them in public
+repositories.
 """
 
 from __future__ import annotations
@@ -20,7 +24,11 @@ from functools import lru_cache
 
 from outlay.sources.recognition.sku import Sku
 
-__all__ = ["AiService", "ai_service", "service_workload"]
+__all__ = ["CONSUMPTION_UNITS", "AiService", "ai_service", "service_workload"]
+
+CONSUMPTION_UNITS = re.compile(r"\bclaude[ -]consumption[ -]units?\b", re.IGNORECASE)
+"""A meter of Claude by Anthropic's own unit: so many cents of tokens of any model, so it tells no tokens."""
+_MARKETPLACE_TOKENS = re.compile(r"(?:^| - )paygo-[\w-]*tokens?$", re.IGNORECASE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,7 +105,7 @@ _MODEL_SERVICE = (
         "inference",
         re.compile(
             r"\bimages?\b|created_image|search[ _-]units?|\brerank|\btranscri|\bspeech\b|\btts\b|\bembed"
-            r"|\bcharacters?\b|\bpredictions?\b|\bpages?\b"
+            r"|\bcharacters?\b|\bpredictions?\b|\bpages?\b|claude[ -]consumption"
         ),
     ),
 )
@@ -106,13 +114,22 @@ _MODEL_SERVICES = frozenset({"bedrock", "azure-ai", "gemini", "provider"})
 
 def ai_service(sku: Sku) -> AiService | None:
     """The AI service that the row belongs to; None when its service is not AI as a whole."""
-    return _by_names(
+    named = _by_names(
         sku.ServiceProviderName or "",
         sku.ServiceName or "",
         sku.ServiceCategory or "",
         sku.ServiceSubcategory or "",
         sku.ResourceType or "",
     )
+    return named or _by_meter(sku.SkuMeter or sku.SkuId or "")
+
+
+def _by_meter(meter: str) -> AiService | None:
+    if CONSUMPTION_UNITS.search(meter):
+        return AiService("ai_other", "provider", f"meter {meter}")
+    if _MARKETPLACE_TOKENS.search(meter):
+        return AiService("ai_other", "azure-ai", f"meter {meter}")
+    return None
 
 
 @lru_cache(maxsize=4096)

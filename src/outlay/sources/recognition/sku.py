@@ -101,11 +101,10 @@ _KEY_NOISE = re.compile(r"^x_|[_\s-]")
 
 
 def price_details(text: str | None) -> dict[str, str]:
-    """SkuPriceDetails as ``{key: value}``, keys in lower case without ``x_`` and separators; empty when it is
-    not JSON.
+    """SkuPriceDetails as ``{key: value}``; empty when it is not JSON.
 
-    FOCUS 1.1-1.4 reserve ``x_`` for keys of the provider's own, and the draft's AI keys stand in bills with
-    and without it. Values that are not scalars are left out.
+    Keys are in lower case, without ``x_`` and separators: FOCUS 1.1-1.4 reserve ``x_`` for keys of the provider's own,
+    and the draft's AI keys stand in bills with and without it. Values that are not scalars are left out.
     """
     if not text or "{" not in text:
         return {}
