@@ -14,6 +14,7 @@ import io
 import json
 import zlib
 from dataclasses import dataclass, field
+from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
@@ -70,12 +71,15 @@ class RawFile:
 
     def find(self, name: str) -> str | None:
         """The column that is called ``name``, whatever its case and the separators between its words."""
-        return self._folded().get(_fold(name))
-
-    def _folded(self) -> dict[str, str]:
-        return {_fold(column): column for column in reversed(self.columns)}
+        return _folded(tuple(self.columns)).get(_fold(name))
 
 
+@lru_cache(maxsize=64)
+def _folded(columns: tuple[str, ...]) -> dict[str, str]:
+    return {_fold(column): column for column in reversed(columns)}
+
+
+@lru_cache(maxsize=4096)
 def _fold(name: str) -> str:
     return "".join(character for character in name.lower() if character.isalnum())
 
