@@ -169,6 +169,21 @@ def test_an_unused_commitment_outside_ai_is_told_and_not_counted(tmp_path: Path)
     assert (found.overspend, found.to_confirm, found.totals.ai_cost) == (Decimal(0), Decimal(40), Decimal(0))
 
 
+def test_what_ai_left_unused_of_its_commitment_is_in_the_cost_and_in_the_picture_of_the_days(tmp_path: Path) -> None:
+    used = {
+        "ServiceProviderName": "AWS",
+        "ServiceName": "Amazon SageMaker",
+        "CommitmentDiscountId": "ri-1",
+        "CommitmentDiscountStatus": "Used",
+        "EffectiveCost": "60.00",
+        "BilledCost": "0",
+    }
+    columns = [*row(), "CommitmentDiscountId", "CommitmentDiscountStatus"]
+    found = answer(write_csv(tmp_path / "bill.csv", [row(**used), row(**UNUSED_EC2)], columns))
+    assert (found.overspend, found.totals.ai_cost) == (Decimal(40), Decimal(100))
+    assert sum(cost for _, _, cost in found.days) == Decimal(100)
+
+
 @pytest.mark.parametrize(
     ("name", "unused"),
     [("aws", "3456.4141209888"), ("azure", "6832.291110336"), ("gcp", "4881.3281402146")],

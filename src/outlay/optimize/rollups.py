@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
 __all__ = ["ROW_BITS", "AiRows", "cost_sql", "roll_up"]
 
+_MOSTLY_AI = "SELECT commitment_id FROM commitments WHERE used > 0 AND used_ai * 2 > used"
 ROW_BITS = 40
 """A row's place is ``file << 40 | row``: a million files of a trillion rows."""
 
@@ -94,8 +95,7 @@ def _claim_for_ai(connection: duckdb.DuckDBPyConnection) -> None:
     """
     connection.execute(
         "UPDATE lines SET is_ai = true, category = 'ai_other', workload = 'other' WHERE NOT is_ai AND "
-        "commitment_status = 'Unused' "
-        "AND commitment_id IN (SELECT commitment_id FROM commitments WHERE used > 0 AND used_ai * 2 > used)"
+        f"commitment_status = 'Unused' AND commitment_id IN ({_MOSTLY_AI})"
     )
 
 
@@ -192,6 +192,7 @@ def _times(connection: duckdb.DuckDBPyConnection, rows: AiRows) -> None:
         'AND t."ChargeCategory" = \'Usage\' AND t."CommitmentDiscountStatus" IS NULL '
         "AND t.\"CapacityReservationStatus\" IS DISTINCT FROM 'Unused'"
     )
+    claimed = f't."CommitmentDiscountStatus" = \'Unused\' AND t."CommitmentDiscountId" IN ({_MOSTLY_AI})'
     start = 't."ChargePeriodStart"'
     fields = f"""s.__sku AS sku, ({pool}) AS pool, CASE WHEN {pool} THEN t."RegionId" END AS region,
         CASE WHEN {pool} THEN date_trunc('hour', {start}) ELSE date_trunc('day', {start}) END AS moment,
@@ -199,7 +200,7 @@ def _times(connection: duckdb.DuckDBPyConnection, rows: AiRows) -> None:
         count_if(t."ChargePeriodEnd" <= {start} + INTERVAL 1 HOUR) AS hourly_rows"""
     connection.execute(
         f"""CREATE OR REPLACE TEMP TABLE times AS SELECT t.*, s.* EXCLUDE (__sku)
-            FROM ({rows.sql(fields, "s.x_IsAi")} GROUP BY ALL) t JOIN skus s ON t.sku = s.__sku"""
+            FROM ({rows.sql(fields, f"s.x_IsAi OR {claimed}")} GROUP BY ALL) t JOIN skus s ON t.sku = s.__sku"""
     )
     connection.execute(
         f"""CREATE OR REPLACE TEMP TABLE hours AS SELECT "ServiceProviderName" AS provider, region, x_InstanceType

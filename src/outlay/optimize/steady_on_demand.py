@@ -98,7 +98,7 @@ class SteadyOnDemand:
             ),
             why=(
                 f"At least {base:.1f} GPUs ran on demand in every hour of the last {len(weeks)} full weeks; "
-                f"week over week the mean moved by {_at_most(change)}."
+                f"week over week the mean {_moved(change)}."
             ),
             confidence="high" if pool.hourly else "low",
             claims=claims,
@@ -178,7 +178,9 @@ def _base(hours: dict[datetime, Decimal], count: int) -> Decimal:
     return min((min(week) for week in weeks), default=Decimal(0)) if weeks else Decimal(0)
 
 
-def _at_most(change: Decimal) -> str:
-    """``at most 3.4%``; what would be rounded to nothing is ``under 0.1%``."""
+def _moved(change: Decimal) -> str:
+    """``moved by at most 3.4%``, and in words what a percentage would round to nothing."""
+    if change == 0:
+        return "did not move"
     said = percent(change, to_tenths=True)
-    return said if said.startswith("under") else f"at most {said}"
+    return f"moved by {said}" if said.startswith("under") else f"moved by at most {said}"
