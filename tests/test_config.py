@@ -123,3 +123,9 @@ def test_what_is_no_toml_is_said_to_be_none(tmp_path: Path, content: bytes) -> N
 def test_settings_can_not_be_changed() -> None:
     with pytest.raises(ValidationError, match="frozen"):
         Settings().currency = "EUR"  # type: ignore[misc]
+
+
+@pytest.mark.parametrize("tags", [["Team", "team"], ["team", "cost", "team"]])
+def test_tags_that_are_one_column_are_refused_by_name(tmp_path: Path, tags: list[str]) -> None:
+    with pytest.raises(ConfigError, match=rf"'tags\.required': .*'{tags[0]}' and '{tags[-1]}' are one tag"):
+        load_settings(write(tmp_path, f"[tags]\nrequired = {tags}\n"))

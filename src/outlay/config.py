@@ -13,7 +13,7 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Annotated, Any
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
 from outlay import __version__
 from outlay.errors import ConfigError, nearest
@@ -31,6 +31,19 @@ def _exact(value: object) -> object:
     return value
 
 
+def _apart(tags: tuple[str, ...]) -> tuple[str, ...]:
+    """Each tag becomes a column of the ledger, and columns are not told apart by case."""
+    seen: dict[str, str] = {}
+    for tag in tags:
+        twin = seen.get(tag.casefold())
+        if twin is not None:
+            raise ValueError(
+                f"'{twin}' and '{tag}' are one tag, because a tag is matched whatever its case; keep one of them"
+            )
+        seen[tag.casefold()] = tag
+    return tags
+
+
 ExactDecimal = Annotated[Decimal, BeforeValidator(_exact)]
 
 
@@ -42,7 +55,9 @@ class TagSettings(_Frozen):
     """``[tags]``: the allocation tags that become columns of the ledger, and what bills call them."""
 
     since: date | None = Field(None, description="first day from which the tags are required; no back-fill")
-    required: tuple[str, ...] = Field(("model", "team", "use_case", "environment"), description="allocation tags")
+    required: Annotated[tuple[str, ...], AfterValidator(_apart)] = Field(
+        ("model", "team", "use_case", "environment"), description="allocation tags"
+    )
     aliases: dict[str, tuple[str, ...]] = Field(default_factory=dict, description="other keys that mean a tag")
 
 

@@ -139,17 +139,17 @@ CATALOGUE: dict[str, ProblemKind] = _kinds(
         "Export BillingPeriodStart and BillingPeriodEnd.",
     ),
     ProblemKind(
-        "period-replaced",
+        "delivered-twice",
         False,
-        "rows of this source and billing month were there already and were replaced",
-        "If the earlier file was another part of the same export, load both parts in one command, or give them "
-        "--source names.",
+        "half of a file's rows or more are in another file of the same reading, and both were added",
+        "If one is an earlier delivery of the other, leave it out: give the newest files by name.",
     ),
     ProblemKind(
         "unknown-gpu-instance",
         False,
         "a GPU instance type that the instance map does not know; its GPU hours are not counted",
-        "Add it with --prices, or report it: the map is prices/data/gpu_instances.csv.",
+        "Export SkuPriceDetails with GpuCount, which wins over the map, or report the type: the map is "
+        "prices/data/gpu_instances.csv.",
     ),
 )
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
+from decimal import Decimal
 from pathlib import Path
 
 import pytest
@@ -70,7 +72,20 @@ def test_a_version_that_is_not_there_is_refused(tmp_path: Path) -> None:
     ledger = Ledger(tmp_path / "ledger")
     load(ledger, [write_csv(tmp_path / "a.csv", [row()])], Settings())
 
-    with pytest.raises(LedgerError, match="version 99"):
+    with pytest.raises(LedgerError, match=r"has no version 99: its versions are 0 to 1\. `outlay history`"):
         totals(ledger.path, as_of="99")
     with pytest.raises(UsageError, match="no version as old as 2001-01-01"):
         totals(ledger.path, as_of="2001-01-01")
+
+
+def test_a_day_or_month_means_its_end_and_a_time_itself(tmp_path: Path) -> None:
+    ledger = Ledger(tmp_path / "ledger")
+    load(ledger, [write_csv(tmp_path / "a.csv", [row()])], Settings())
+    at = ledger.history()[0].at
+    created = ledger.history()[-1].at
+
+    for text in (f"{at:%Y-%m-%d}", f"{at:%Y-%m}", f"{at.isoformat()}Z"):
+        assert totals(ledger.path, as_of=text) == (1, Decimal("1.25"))
+    for text in (f"{created - timedelta(days=1):%Y-%m-%d}", f"{created - timedelta(seconds=1)}"):
+        with pytest.raises(UsageError, match="no version as old as"):
+            totals(ledger.path, as_of=text)

@@ -149,15 +149,15 @@ def test_a_bill_of_bad_rows_only_is_an_error(tmp_path: Path) -> None:
 def test_two_currencies_are_never_added(tmp_path: Path) -> None:
     rows = [row(), row(BillingCurrency="EUR", BilledCost="5"), row(BillingCurrency="EUR", BilledCost="6")]
     bill = write_csv(tmp_path / "bill.csv", rows)
-    dollars = answer(bill)
+    dollars = answer(bill, settings=Settings(currency="USD"))
     assert (dollars.totals.currency, dollars.totals.rows) == ("USD", 1)
     assert (dollars.totals.billed_cost, dollars.totals.others) == (Decimal("1.25"), (("EUR", 2, Decimal(11)),))
     assert dollars.to_json()["other_currencies"] == [{"currency": "EUR", "rows": 2, "billed_cost": "11"}]
     euros = answer(bill, settings=Settings(currency="EUR"))
     assert (euros.totals.currency, euros.totals.billed_cost) == ("EUR", Decimal(11))
     assert euros.totals.others == (("USD", 1, Decimal("1.25")),)
-    most = answer(bill, settings=Settings(currency="JPY"))
-    assert most.totals.currency == "EUR"
+    for nothing_said in (Settings(), Settings(currency="JPY")):
+        assert answer(bill, settings=nothing_said).totals.currency == "EUR"  # most rows; a default is no wish
 
 
 def test_an_unused_commitment_outside_ai_is_told_and_not_counted(tmp_path: Path) -> None:
@@ -166,7 +166,8 @@ def test_an_unused_commitment_outside_ai_is_told_and_not_counted(tmp_path: Path)
     (lead,) = found.findings
     assert (lead.detector, lead.saving, lead.counted) == ("unused-commitments", Decimal(40), False)
     assert lead.needs
-    assert (found.overspend, found.to_confirm, found.totals.ai_cost) == (Decimal(0), Decimal(40), Decimal(0))
+    assert (found.overspend, found.to_confirm, found.totals.ai_cost) == (Decimal(0), Decimal(0), Decimal(0))
+    assert found.to_confirm_outside_ai == Decimal(40)
 
 
 def test_what_ai_left_unused_of_its_commitment_is_in_the_cost_and_in_the_picture_of_the_days(tmp_path: Path) -> None:

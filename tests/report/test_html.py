@@ -57,6 +57,30 @@ def test_numbers_carry_their_exact_values(tmp_path: Path) -> None:
     assert found.metrics("rows") == ["50"]
 
 
+def test_where_credits_exceed_the_rest_shares_are_of_the_charges_before_them(tmp_path: Path) -> None:
+    """15 left of 105 by credits of 90, of which 100 was wasted: 100 of 105, and never 667% of 15."""
+    totals = replace(answer().totals, ai_cost=Decimal(15))
+    wasted = finding(saving=Decimal(100), claimed=Decimal(100))
+    found = page(answer(totals=totals, overspend=Decimal(100), findings=(wasted,), ai_credits=Decimal(90)), tmp_path)
+    assert [f"{Decimal(share or 0):.4f}" for share in found.metrics("overspend_share")] == ["0.9524"]
+    text = found.text.replace("\xa0", " ")
+    assert "95% of AI charges before credits" in text
+    assert "Credits and corrections of $90.00 leave an AI cost of $15.00." in text
+    assert found.metrics("overspend") == ["100"]
+    assert found.metrics("ai_cost")[0] == "15"
+
+
+def test_what_is_not_ai_has_no_share_of_the_ai_cost_and_its_own_sum(tmp_path: Path) -> None:
+    outside = finding(counted=False, needs="whether it is for AI", is_ai=False, saving=Decimal(7))
+    overlapping = finding(counted=False, needs="it", saving=Decimal(80), adds=Decimal(3))
+    found = page(answer(findings=(overlapping, outside), overspend=Decimal(0)), tmp_path)
+    assert found.metrics("to_confirm") == ["3"]
+    text = found.text.replace("\xa0", " ")
+    assert "together they come to at most $3.00 , on top of what counts, and to $7.00 that nothing on the bill" in text
+    assert text.count("of AI cost") == 1 + 1  # the card, and the lead that is AI
+    assert "not AI, as far as the bill shows" in text
+
+
 def test_nothing_is_fetched_and_nothing_runs(tmp_path: Path) -> None:
     found = page(answer(), tmp_path)
     assert not {"script", "link", "img", "iframe", "object"} & {tag for tag, _ in found.tags}

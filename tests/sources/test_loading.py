@@ -75,13 +75,48 @@ def test_a_restated_month_replaces_that_accounts_month_and_nothing_else(tmp_path
     ]
 
 
-def test_content_that_was_replaced_can_be_loaded_again(tmp_path: Path, ledger: Path) -> None:
+def test_content_that_was_replaced_stays_replaced_unless_asked_for(tmp_path: Path, ledger: Path) -> None:
     old = write_csv(tmp_path / "old.csv", [row()])
     new = write_csv(tmp_path / "new.csv", [row(BilledCost="7")])
-    for bill in (old, new, old):
-        assert loaded(ledger, bill).changed
+    assert loaded(ledger, old).changed
+    assert loaded(ledger, new).changed
 
+    nightly = loaded(ledger, old)
+    assert not nightly.changed
+    assert any("--again" in note for note in nightly.notes)
+    assert totals(ledger) == (1, Decimal(7))
+
+    assert load(Ledger(ledger), [old], Settings(), again=True).changed
     assert totals(ledger) == (1, Decimal("1.25"))
+
+
+@pytest.mark.parametrize(
+    ("first", "second"),
+    [
+        pytest.param({"BillingAccountId": "Acme Prod"}, {"BillingAccountId": "acme-prod"}, id="spelling"),
+        pytest.param(
+            {"BillingAccountId": "default", "ServiceProviderName": "OpenAI"},
+            {"BillingAccountId": "default", "ServiceProviderName": "Anthropic"},
+            id="two vendors",
+        ),
+        pytest.param(
+            {"BillingAccountId": "", "ServiceProviderName": "OpenAI"},
+            {"BillingAccountId": "", "ServiceProviderName": "Anthropic"},
+            id="no account",
+        ),
+    ],
+)
+def test_two_accounts_of_one_name_never_replace_each_other(
+    tmp_path: Path, ledger: Path, first: dict[str, str], second: dict[str, str]
+) -> None:
+    loaded(ledger, write_csv(tmp_path / "first.csv", [row(**first)]))
+    stranger = write_csv(tmp_path / "second.csv", [row(**second, BilledCost="5")])
+    with pytest.raises(UsageError, match="would go by the name") as refused:
+        loaded(ledger, stranger)
+    assert "--source" in str(refused.value)
+    assert totals(ledger) == (1, Decimal("1.25"))
+    load(Ledger(ledger), [stranger], Settings(), source="second")
+    assert totals(ledger) == (2, Decimal("6.25"))
 
 
 def test_one_file_of_two_accounts_becomes_two_sources(tmp_path: Path, ledger: Path) -> None:
@@ -201,3 +236,37 @@ def test_two_currencies_are_told_apart(tmp_path: Path, ledger: Path) -> None:
         "USD": Decimal("1.25"),
         "EUR": Decimal(2),
     }
+
+
+def test_a_month_delivered_twice_in_one_command_is_noticed(tmp_path: Path, ledger: Path) -> None:
+    early = [row(SkuId=f"sku-{n}") for n in range(6)]
+    late = [*early[:-1], row(SkuId="sku-5", BilledCost="2"), *(row(SkuId=f"late-{n}") for n in range(6))]
+    for run, rows in (("run1", early), ("run2", late)):
+        (tmp_path / "export" / run).mkdir(parents=True)
+        write_csv(tmp_path / "export" / run / "part.csv", rows)
+    report = load(Ledger(ledger), [tmp_path / "export"], Settings())
+    (notice,) = [p for file in report.files for p in file.problems if p.code == "delivered-twice"]
+    assert (notice.source, notice.message) == ("run1/part.csv", "83% of its rows are in run2/part.csv too")
+
+
+def test_the_parts_of_one_export_are_not_taken_for_deliveries_of_it(tmp_path: Path, ledger: Path) -> None:
+    for part in (1, 2):
+        write_csv(tmp_path / f"part{part}.csv", [row(SkuId=f"sku-{part}-{n}") for n in range(6)] + [row()])
+    report = load(Ledger(ledger), [tmp_path / "part1.csv", tmp_path / "part2.csv"], Settings())
+    assert "delivered-twice" not in {p.code for file in report.files for p in file.problems}
+
+
+def test_a_gpu_instance_that_no_table_knows_is_noticed(tmp_path: Path, ledger: Path) -> None:
+    gpu = {"ServiceProviderName": "AWS", "ServiceName": "Amazon Elastic Compute Cloud", "ServiceCategory": "Compute"}
+    rows = [row(**gpu, SkuMeter="USE1-BoxUsage:p9.48xlarge"), row(**gpu, SkuMeter="USE1-BoxUsage:p5.48xlarge")]
+    report = loaded(ledger, write_csv(tmp_path / "a.csv", rows, [*row(), "SkuMeter"]))
+    (notice,) = [p for p in report.files[0].problems if p.code == "unknown-gpu-instance"]
+    assert notice.message == "GPU hours of p9.48xlarge are not counted"
+
+
+def test_an_absurd_quantity_leaves_the_hours_open_and_loads(tmp_path: Path, ledger: Path) -> None:
+    gpu = {"ServiceProviderName": "AWS", "ServiceName": "Amazon Elastic Compute Cloud", "ServiceCategory": "Compute"}
+    huge = row(**gpu, SkuMeter="USE1-BoxUsage:p5.48xlarge", PricingQuantity="1000000000000001")
+    report = loaded(ledger, write_csv(tmp_path / "a.csv", [huge], [*row(), "SkuMeter"]))
+    assert report.files[0].rows_loaded == 1
+    assert stored(ledger, 'SELECT "PricingQuantity", x_GpuHours FROM costs') == [(Decimal(1000000000000001), None)]

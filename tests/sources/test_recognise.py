@@ -609,7 +609,12 @@ def test_sagemaker_components(usage: str, category: str, workload: str, gpu_type
     [
         ("ND96isr H100 v5", "Standard_ND96isr_H100_v5", "H100", "8"),
         ("ND96isrH100v5 Spot", "Standard_ND96isr_H100_v5", "H100", "8"),
-        ("Virtual Machines NVadsA10 v5 Series - NV6ads A10 v5 - US East", "Standard_NV6ads_A10_v5", "A10", "0.166667"),
+        (
+            "Virtual Machines NVadsA10 v5 Series - NV6ads A10 v5 - US East",
+            "Standard_NV6ads_A10_v5",
+            "A10",
+            "0.166666666667",
+        ),
         ("Virtual Machines ND Series - ND999isr H100 v9", "ND999isr H100 v9", None, None),
     ],
 )

@@ -29,7 +29,11 @@ _SHOWN = ("dimension", "metric", "previous", "delta")
 def query_options(function: _F) -> _F:
     """Adds what selects rows, to ``query`` and ``explain`` alike; the command hands them to :func:`ask`."""
     for option in (
-        click.option("--as-of", metavar="VERSION|TIME", help="As of a version of `outlay history`, or a time."),
+        click.option(
+            "--as-of",
+            metavar="VERSION|TIME",
+            help="As of a version of `outlay history`, or a time; a day or month means its end.",
+        ),
         click.option("--compare", metavar="previous", help="Also the window of equal length before, and the change."),
         click.option("--grain", metavar="day|week|month", help="One row a period; weeks start on Monday."),
         click.option(

@@ -15,20 +15,21 @@ import json
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from outlay.errors import LedgerError, UsageError
 from outlay.ledger.engine.duckdb import identifier, literal
 from outlay.ledger.tables.costs import COST_MEASURES, PARTITION_COLUMNS, Column, columns
+from outlay.periods import next_month, parse_day
 
 if TYPE_CHECKING:
     import duckdb
     import pyarrow as pa
     from deltalake import DeltaTable
 
-__all__ = ["Ledger", "LoadRecord", "NewFile", "Scope"]
+__all__ = ["Ledger", "LoadRecord", "Loaded", "NewFile", "Scope"]
 
 _MAX_COMMIT_TRIES = 30
 _FOREVER = "interval 36500 days"
@@ -61,6 +62,14 @@ class LoadRecord:
     version: int
     at: datetime
     facts: Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Loaded:
+    """An earlier load of some content; ``stands`` tells whether nothing of it has been replaced since."""
+
+    record: LoadRecord
+    stands: bool
 
 
 class Ledger:
@@ -132,19 +141,36 @@ class Ledger:
         table = self.table()
         present = {field.name for field in table.schema().fields}
         missing = [c for c in wanted if c.name not in present]
+        alike = {name.casefold(): name for name in present}
+        for column in missing:
+            if (twin := alike.get(column.name.casefold())) is not None:
+                there, asked = twin.removeprefix("x_Tag_"), column.name.removeprefix("x_Tag_")
+                raise LedgerError(
+                    f"has the tag '{there}' already, and '{asked}' differs from it in case only.",
+                    where=str(self.path),
+                    hint=f"Write it '{there}' in outlay.toml, as this ledger does: values are found whatever the case.",
+                )
         if missing:
             fields: list[Field] = list(Schema.from_arrow(pa.schema(arrow_schema(missing))).fields)
             table.alter.add_columns(fields)
 
     def version_at(self, as_of: str | None) -> int | None:
-        """The version that ``as_of`` means: a version number, or the last commit up to a time (ISO 8601, UTC)."""
+        """The version that ``as_of`` means: a version number, or the last commit up to a time (ISO 8601, UTC).
+
+        A day or a month means its end, so that today's date shows what was loaded today.
+        """
         if as_of is None:
             return None
-        if as_of.isdigit():
-            return int(as_of)
-        from outlay.periods import parse_day
-
-        moment = parse_day(as_of, name="--as-of")
+        if as_of.isdecimal():
+            version, newest = int(as_of), self.table().version()
+            if version > newest:
+                raise LedgerError(
+                    f"has no version {version}: its versions are 0 to {newest}.",
+                    where=str(self.path),
+                    hint="`outlay history` lists the loads.",
+                )
+            return version
+        moment = _last_moment(as_of)
         earlier = [record.version for record in self.history() if record.at <= moment]
         if not earlier:
             raise UsageError(
@@ -171,8 +197,8 @@ class Ledger:
             records.append(LoadRecord(commit["version"], moment, facts))
         return records
 
-    def loaded(self, load_id: str) -> LoadRecord | None:
-        """The load of this content, if every period it brought is still there as it brought it."""
+    def loaded(self, load_id: str) -> Loaded | None:
+        """The load of this content, and whether every period it brought is still there as it brought it."""
         if not self.exists():
             return None
         live: dict[Scope, set[str]] = {}
@@ -181,8 +207,7 @@ class Ledger:
         for record in self.history():
             if record.facts.get("load_id") == load_id:
                 scopes = [Scope(*pair) for pair in record.facts["scopes"]]
-                if all(live.get(scope) == {load_id} for scope in scopes):
-                    return record
+                return Loaded(record, all(live.get(scope) == {load_id} for scope in scopes))
         return None
 
     def replace(
@@ -272,6 +297,16 @@ class Ledger:
         sums = ", ".join(f"sum({identifier(m)})" for m in COST_MEASURES)
         rows = connection.execute(f'SELECT "BillingCurrency", {sums} FROM costs GROUP BY 1 ORDER BY 1').fetchall()
         return {row[0]: dict(zip(COST_MEASURES, row[1:], strict=True)) for row in rows}
+
+
+def _last_moment(as_of: str) -> datetime:
+    """The instant that ``as_of`` names, or the last one of its day or month."""
+    moment = parse_day(as_of, name="--as-of")
+    if len(as_of) > len("2026-10-01"):  # it says an hour
+        return moment
+    is_month = len(as_of) == len("2026-10")
+    end = parse_day(next_month(as_of)) if is_month else moment + timedelta(days=1)
+    return end - timedelta(microseconds=1)
 
 
 def load_id_of(path: str) -> str:

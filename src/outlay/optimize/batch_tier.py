@@ -3,6 +3,9 @@
 Providers sell the same tokens for less when the answer may wait hours. A use case tagged ``latency=batch`` (or
 ``batch=true``) can wait by its owner's own word, so it counts where the bill or the price file knows the batch price of
 the same model. A use case whose *name* says batch, nightly, offline, backfill or eval is listed to confirm.
+
+The trap is the cache: batch tokens read from it cost a fraction of the others, so a batch price is taken from batch
+rows of the very meter claimed on (direction and cache action), never from the mean of all batch rows.
 """
 
 from __future__ import annotations
@@ -48,32 +51,35 @@ class BatchTier:
                 groups.setdefault(key, []).append(line)
         for (team, use_case, model, provider, tagged), lines in sorted(groups.items(), key=str):
             prices = {
-                direction: token_rate(
+                (direction, action): token_rate(
                     spend,
                     rates,
                     model,
                     provider=provider,
                     direction=direction,
+                    cache_action=action,
                     tier="batch",
                     kind=f"batch_{direction.lower()}",
                 )
-                for direction in ("Input", "Output")
+                for direction, action in sorted({_meter(line) for line in lines}, key=str)
             }
-            priced = [line for line in lines if prices[line.direction or ""] is not None]
             claims = tuple(
                 claim(line, line.cost - (line.tokens or Decimal(0)) * rate.unit_price / _PER_TOKENS)
-                for line in priced
-                if (rate := prices[line.direction or ""]) is not None
+                for line in lines
+                if (rate := prices[_meter(line)]) is not None
             )
-            known = {d: p for d, p in prices.items() if p is not None}
+            known = [
+                f"{direction.lower()} {rate.unit_price:.4f} per 1M ({rate.origin})"
+                for (direction, _), rate in prices.items()
+                if rate is not None
+            ]
             needs = "" if tagged else "that this use case can wait for its answers (tag it latency=batch)"
             if not known:
                 needs = f"the batch price of {model} (give it with --prices)"
-            said = ", ".join(f"{d.lower()} {p.unit_price:.4f}" for d, p in known.items())
             yield Candidate(
                 id=f"{self.id}:{team}:{use_case}:{model}",
                 title=f"{team} / {use_case} pays on-demand prices for {model}",
-                basis=f"its tokens at the batch price: {said} per 1M ({next(iter(known.values())).origin})"
+                basis=f"its tokens at the batch price: {', '.join(known)}"
                 if known
                 else "rate unknown: no batch rows of this model on the bill",
                 why="Tagged as able to wait." if tagged else f"Its name ('{use_case}') suggests that it can wait.",
@@ -85,3 +91,7 @@ class BatchTier:
                 needs=needs,
                 amount_known=bool(known),
             )
+
+
+def _meter(line: Line) -> tuple[str, str | None]:
+    return line.direction or "", line.cache_action

@@ -8,11 +8,12 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from datetime import date, timedelta
 from decimal import Context, Decimal
 
 from outlay.optimize.finding import Claim, Evidence
-from outlay.optimize.spend import Line, Spend
-from outlay.prices.rates import RateBook
+from outlay.optimize.spend import Line, Spend, Totals
+from outlay.prices.rates import Rate, RateBook
 
 __all__ = ["UnitRate", "claim", "evidence_of", "gpu_rate", "money", "share", "token_rate"]
 
@@ -29,10 +30,14 @@ _GPU_WHERE = {
 
 @dataclass(frozen=True, slots=True)
 class UnitRate:
-    """A price per GPU-hour or per 1,000,000 tokens, and where it was read."""
+    """A price per GPU-hour or per 1,000,000 tokens, and where it was read.
+
+    ``elsewhere`` when it was read off this bill's rows of other regions than the one asked for.
+    """
 
     unit_price: Decimal
     origin: str
+    elsewhere: bool = False
 
 
 def share(part: Decimal, whole: Decimal) -> Decimal:
@@ -50,12 +55,15 @@ def claim(line: Line, amount: Decimal) -> Claim:
     return Claim(line.line, min(money(amount), max(line.cost, Decimal(0))))
 
 
-def gpu_rate(spend: Spend, rates: RateBook, kind: str, instance_type: str, region: str | None) -> UnitRate | None:
+def gpu_rate(
+    spend: Spend, rates: RateBook, kind: str, instance_type: str, region: str | None, *, provider: str | None = None
+) -> UnitRate | None:
     """Price of a GPU-hour of ``instance_type`` bought as ``kind`` (committed, spot, on_demand).
 
-    None when nobody says.
+    ``provider`` is who bills it; without one, the price file must say one price for all who bill it. None when nobody
+    says.
     """
-    named = rates.find(kind, instance_type, currency=spend.currency, region=region, on=spend.totals.until.date())
+    named = _named_gpu_rate(spend, rates, kind, instance_type, region, provider=provider)
     if named is not None:
         return UnitRate(named.unit_price, f"price file ({named.source or 'no source given'})")
     for where, origin in (
@@ -64,12 +72,36 @@ def gpu_rate(spend: Spend, rates: RateBook, kind: str, instance_type: str, regio
     ):
         row = spend.connection.execute(
             "SELECT sum(cost), sum(gpu_hours) FROM lines WHERE instance_type = ? AND gpu_hours > 0 AND cost > 0 AND "
-            f"{_GPU_WHERE[kind]}{where}",
-            [instance_type, region] if where else [instance_type],
+            f"(? IS NULL OR provider = ?) AND {_GPU_WHERE[kind]}{where}",
+            [instance_type, provider, provider, *([region] if where else [])],
         ).fetchall()[0]
         if row[1]:
-            return UnitRate(share(row[0], row[1]), origin)
+            return UnitRate(share(row[0], row[1]), origin, elsewhere=not where)
     return None
+
+
+def _named_gpu_rate(
+    spend: Spend, rates: RateBook, kind: str, instance_type: str, region: str | None, *, provider: str | None
+) -> Rate | None:
+    sellers: list[str | None] = [provider]
+    if provider is None:
+        rows = spend.connection.execute(
+            "SELECT DISTINCT provider FROM lines WHERE instance_type = ? ORDER BY 1", [instance_type]
+        ).fetchall()
+        sellers = [row[0] for row in rows]
+    found = [
+        rates.find(
+            kind, instance_type, provider=seller, currency=spend.currency, region=region, on=_last_day(spend.totals)
+        )
+        for seller in sellers
+    ]
+    agreed = {rate.unit_price if rate else None for rate in found}
+    return found[0] if len(agreed) == 1 else None
+
+
+def _last_day(totals: Totals) -> date:
+    """The last day that the bill covers: the end of its period is exclusive."""
+    return (totals.until - timedelta(microseconds=1)).date()
 
 
 def token_rate(
@@ -79,19 +111,24 @@ def token_rate(
     *,
     provider: str | None,
     direction: str,
-    cache_action: str | None = None,
-    tier: str | None = None,
+    cache_action: str | None,
+    tier: str,
     kind: str | None = None,
 ) -> UnitRate | None:
-    """Price of 1,000,000 tokens of a model's meter as this bill pays it, or as the price file says under ``kind``."""
-    named = rates.find(kind, model, currency=spend.currency, on=spend.totals.until.date()) if kind else None
+    """Price of 1,000,000 tokens of a model's meter as this bill pays it, or as the price file says under ``kind``.
+
+    The meter is the whole of direction, cache action and tier: tokens read from a cache, or of a batch, cost a fraction
+    of the others, and a mean over both is the price of neither. ``cache_action`` None means rows without one (output).
+    """
+    day = _last_day(spend.totals)
+    named = rates.find(kind, model, provider=provider, currency=spend.currency, on=day) if kind else None
     if named is not None:
         return UnitRate(named.unit_price, f"price file ({named.source or 'no source given'})")
     row = spend.connection.execute(
         "SELECT sum(cost), sum(tokens) FROM lines WHERE model = ? AND provider IS NOT DISTINCT FROM ? AND "
         "direction = ? AND tokens > 0 AND cost > 0 "
-        "AND (? IS NULL OR cache_action = ?) AND (? IS NULL OR coalesce(tier, 'standard') = ?)",
-        [model, provider, direction, cache_action, cache_action, tier, tier],
+        "AND cache_action IS NOT DISTINCT FROM ? AND coalesce(tier, 'standard') = ?",
+        [model, provider, direction, cache_action, tier],
     ).fetchall()[0]
     if not row[1]:
         return None

@@ -42,7 +42,8 @@ class Candidate:
     """What a detector proposes, before overlaps are settled.
 
     ``claims`` is empty and ``amount_known`` False when no rate is known. ``needs`` is what must be confirmed outside
-    the bill (empty when the bill itself proves it): a candidate with needs is never counted.
+    the bill (empty when the bill itself proves it): a candidate with needs is never counted. ``is_ai`` is False when
+    nothing ties its rows to AI: such a candidate needs something confirmed, and is in no sum about AI.
     """
 
     id: str
@@ -57,11 +58,17 @@ class Candidate:
     needs: str = ""
     amount_known: bool = True
     facts: Mapping[str, Any] = field(default_factory=dict)
+    is_ai: bool = True
 
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """A candidate after settlement: ``saving`` is what is left of its claims once earlier findings took theirs."""
+    """A candidate after settlement: ``saving`` is what is left of its claims once earlier findings took theirs.
+
+    ``adds`` is what it adds to its sum: all of ``saving`` where it counts; for a lead to confirm, what is left once
+    every finding that counts and every lead before it took theirs, so that leads on the same rows can be added up. None
+    exactly when ``saving`` is. ``is_ai`` is False for what nothing on the bill ties to AI.
+    """
 
     id: str
     detector: str
@@ -77,3 +84,5 @@ class Finding:
     cost: Decimal
     evidence: tuple[Evidence, ...]
     facts: Mapping[str, Any] = field(default_factory=dict)
+    is_ai: bool = True
+    adds: Decimal | None = None

@@ -3,7 +3,7 @@
 PTUs, Bedrock provisioned throughput and capacity reservations are paid by the hour whether a request comes or not.
 FOCUS marks idle reserved capacity with ``CapacityReservationStatus = 'Unused'``: that is on the bill, so it counts.
 Provisioned hours whose status the bill does not give may be busy or idle: requests are not on the bill, so they are
-listed to confirm, without an amount.
+listed to confirm, without an amount. Credits and corrections of an idle resource come off its cost first.
 """
 
 from __future__ import annotations
@@ -12,8 +12,9 @@ from collections.abc import Iterable
 from decimal import Decimal
 
 from outlay.config import OverspendSettings
-from outlay.optimize.bill_rates import claim, evidence_of
+from outlay.optimize.bill_rates import evidence_of
 from outlay.optimize.finding import Candidate
+from outlay.optimize.netting import net_claims
 from outlay.optimize.spend import Line, Spend
 from outlay.prices.rates import RateBook
 
@@ -30,16 +31,19 @@ class IdleProvisioned:
     def find(self, spend: Spend, rates: RateBook, settings: OverspendSettings) -> Iterable[Candidate]:
         """Idle capacity by service and resource."""
         idle = spend.lines(
-            "is_ai AND capacity_status = 'Unused' AND commitment_status IS DISTINCT FROM 'Unused' AND cost > 0"
+            "is_ai AND capacity_status = 'Unused' AND commitment_status IS DISTINCT FROM 'Unused' AND cost <> 0"
         )
         for name, lines in _by_resource(idle).items():
+            claims, _ = net_claims(lines)
+            if not claims:
+                continue
             yield Candidate(
                 id=f"{self.id}:{name}",
                 title=f"Reserved capacity idle: {name}",
-                basis="EffectiveCost of the rows with CapacityReservationStatus Unused",
+                basis="EffectiveCost of the rows with CapacityReservationStatus Unused, less their credits",
                 why="Capacity was reserved and paid for in hours in which nothing used it.",
                 confidence="high",
-                claims=tuple(claim(line, line.cost) for line in lines),
+                claims=claims,
                 rows=sum(line.rows for line in lines),
                 cost=sum((line.cost for line in lines), Decimal(0)),
                 evidence=evidence_of(spend, lines),

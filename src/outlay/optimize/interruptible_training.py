@@ -3,6 +3,7 @@
 Training that writes checkpoints can run on spot capacity, which is cheaper because it can be taken away. The spot rate
 is the one this bill pays for the same instance type (or the price file's). It counts when the rows are tagged as
 interruptible; other training on on-demand GPUs is listed to confirm, since only its owner knows whether it checkpoints.
+Spot prices and spot capacity are a region's own: a rate from another region is a lead, and never counts.
 The work lost at an interruption is not subtracted: it needs the interruption rate, which is not on a bill, so the
 saving is an upper bound and says so.
 """
@@ -52,11 +53,14 @@ class InterruptibleTraining:
             )
             if rate is not None and not any(one.amount for one in claims):
                 continue
-            needs = (
-                ""
-                if tagged
-                else "that these runs write checkpoints and may be interrupted (tag them interruptible=true)"
-            )
+            missing = [] if rate else [f"a spot rate for {item} (give it with --prices)"]
+            if not tagged:
+                missing = ["that these runs write checkpoints and may be interrupted (tag them interruptible=true)"]
+            if rate is not None and rate.elsewhere:
+                missing.append(
+                    f"what spot capacity costs in {region or 'its region'}; this bill pays for {item} on spot in "
+                    f"{_spot_regions(spend, item)} only (give the rate with --prices)"
+                )
             yield Candidate(
                 id=f"{self.id}:{item}:{region or 'any'}:{'tagged' if tagged else 'untagged'}",
                 title=f"Training on on-demand {item}" + (f" in {region}" if region else ""),
@@ -70,11 +74,20 @@ class InterruptibleTraining:
                 why="Training that can be interrupted need not pay the on-demand price."
                 if tagged
                 else "Training usually can be interrupted; nothing on the bill says whether this can.",
-                confidence="medium" if tagged else "low",
+                confidence="medium" if tagged and not (rate and rate.elsewhere) else "low",
                 claims=claims,
                 rows=sum(line.rows for line in lines),
                 cost=cost,
                 evidence=evidence_of(spend, lines),
-                needs=needs or ("" if rate else f"a spot rate for {item} (give it with --prices)"),
+                needs="; and ".join(missing),
                 amount_known=rate is not None,
             )
+
+
+def _spot_regions(spend: Spend, item: str) -> str:
+    rows = spend.connection.execute(
+        "SELECT DISTINCT coalesce(region, 'a region without a name') FROM lines WHERE instance_type = ? AND "
+        "gpu_hours > 0 AND cost > 0 AND pricing_category = 'Dynamic' ORDER BY 1",
+        [item],
+    ).fetchall()
+    return ", ".join(row[0] for row in rows)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import tempfile
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import date
 from decimal import Decimal
@@ -36,7 +36,11 @@ class Slice:
 
 @dataclass(frozen=True, slots=True)
 class Overspend:
-    """The answer. ``overspend`` is the sum of ``saving`` over the findings that count, in ``totals.currency``."""
+    """The answer. ``overspend`` is the sum of ``saving`` over the findings that count, in ``totals.currency``.
+
+    ``ai_credits`` is what credits and corrections took off the AI cost (a positive amount). They come as rows of their
+    own, so that findings are measured on the charges: AI cost + ``ai_credits``.
+    """
 
     totals: Totals
     basis: str
@@ -49,14 +53,35 @@ class Overspend:
     days: tuple[tuple[date, str, Decimal], ...]
     slices: dict[str, tuple[Slice, ...]]
     synthetic: bool = False
+    ai_credits: Decimal = Decimal(0)
 
     @property
     def to_confirm(self) -> Decimal:
-        """At most this much more, once confirmed outside the bill (such leads may overlap).
+        """At most this much more of the AI cost, once confirmed outside the bill; no row's cost is used twice.
 
-        Never added to ``overspend``.
+        Never added to ``overspend``. What is not AI is in :attr:`to_confirm_outside_ai`.
         """
-        return add_exactly(f.saving for f in self.findings if not f.counted and f.saving is not None)
+        return _adds(f for f in self.findings if f.is_ai)
+
+    @property
+    def to_confirm_outside_ai(self) -> Decimal:
+        """At most this much in leads that nothing on the bill ties to AI."""
+        return _adds(f for f in self.findings if not f.is_ai)
+
+    @property
+    def ai_charges(self) -> Decimal:
+        """The AI cost before credits and corrections."""
+        return add_exactly((self.totals.ai_cost, self.ai_credits))
+
+    @property
+    def before_credits(self) -> bool:
+        """Whether credits push the AI cost below what was found: then findings are a part of ``ai_charges`` only."""
+        found = add_exactly((self.overspend, self.to_confirm))
+        return self.ai_credits > 0 and found > max(self.totals.ai_cost, Decimal(0))
+
+    def saving_share(self, amount: Decimal) -> Decimal | None:
+        """A saving as a fraction of what it is a part of: the AI cost, or ``ai_charges`` if ``before_credits``."""
+        return share_of(amount, self.ai_charges) if self.before_credits else self.share(amount)
 
     def share(self, amount: Decimal) -> Decimal | None:
         """``amount`` as a fraction of the AI cost, to 34 digits.
@@ -76,11 +101,13 @@ class Overspend:
             "billed_cost": plain(totals.billed_cost),
             "effective_cost": None if totals.effective_cost is None else plain(totals.effective_cost),
             "ai_cost": plain(totals.ai_cost),
+            "ai_credits": plain(self.ai_credits),
             "ai_rows": totals.ai_rows,
             "cost_basis": self.basis,
             "synthetic": self.synthetic,
             "overspend": plain(self.overspend),
             "to_confirm": plain(self.to_confirm),
+            "to_confirm_outside_ai": plain(self.to_confirm_outside_ai),
             "findings": [_finding_json(finding) for finding in self.findings],
             "problems": [
                 {
@@ -102,12 +129,18 @@ class Overspend:
         }
 
 
+def _adds(findings: Iterable[Finding]) -> Decimal:
+    return add_exactly(f.adds for f in findings if not f.counted and f.adds is not None)
+
+
 def _finding_json(finding: Finding) -> dict[str, Any]:
     return {
         "id": finding.id,
         "detector": finding.detector,
         "title": finding.title,
         "saving": None if finding.saving is None else plain(finding.saving),
+        "adds": None if finding.adds is None else plain(finding.adds),
+        "is_ai": finding.is_ai,
         "counted": finding.counted,
         "confidence": finding.confidence,
         "basis": finding.basis,
@@ -157,12 +190,13 @@ def overspend(
             add_exactly(f.saving or Decimal(0) for f in findings if f.counted),
             tuple(ordered),
             tuple(summarise(spend.problems)),
-            spend.source.skipped,
+            (*spend.source.skipped, *rates.unused()),
             tuple(str(path) for path in spend.source.files),
             round(time.monotonic() - started, 3),
             tuple(spend.days()),
             _slices(spend),
             spend.source.synthetic,
+            _ai_credits(spend),
         )
 
 
@@ -179,6 +213,11 @@ def _costs(spend: Spend, lines: set[int]) -> dict[int, Decimal]:
             ).fetchall()
         }
     )
+
+
+def _ai_credits(spend: Spend) -> Decimal:
+    row = spend.connection.execute("SELECT coalesce(-sum(cost), 0) FROM lines WHERE is_ai AND cost < 0").fetchall()[0]
+    return Decimal(row[0])
 
 
 def _slices(spend: Spend) -> dict[str, tuple[Slice, ...]]:

@@ -2,9 +2,10 @@
 
 A bill shows how many input tokens were read from the cache and how many were not, but not whether the uncached ones
 *repeat*: prompts are not on a bill. So this is always to confirm. The yardstick is the company itself: the best cached
-share that another use case reaches on the same model. The saving is what a use case below half of that share would have
-saved at that share, at the cache-read price on this bill; cache writes, where they cost extra, are priced at the bill's
-write premium for the share that had to be written.
+share that another use case of at least a tenth of its size reaches on the same model; what a toy does with a thousand
+tokens says nothing about a product. The saving is what a use case below half of that share would have saved at that
+share, at the standard tier's cache-read price on this bill. The extra cost of cache writes is not subtracted, so it is
+an upper bound and says so.
 """
 
 from __future__ import annotations
@@ -22,6 +23,8 @@ from outlay.prices.rates import RateBook
 __all__ = ["PromptCaching"]
 
 _MIN_BEST_SHARE = Decimal("0.2")
+_YARDSTICK_SIZE = 10
+"""A use case is held against those with at least one in so many of its input tokens."""
 _PER_TOKENS = Decimal(1_000_000)
 
 
@@ -31,8 +34,8 @@ class PromptCaching:
     id = "prompt-caching"
     order = 80
     rule = (
-        "Uncached input tokens of a use case that caches less than half of what the best use case caches on the "
-        "same model."
+        "Uncached input tokens of a use case that caches less than half of what the best use case of at least a tenth "
+        "of its size caches on the same model."
     )
 
     def find(self, spend: Spend, rates: RateBook, settings: OverspendSettings) -> Iterable[Candidate]:
@@ -43,7 +46,14 @@ class PromptCaching:
             models.setdefault((line.provider, line.model or ""), {}).setdefault(owner, []).append(line)
         for (provider, model), owners in sorted(models.items(), key=str):
             read = token_rate(
-                spend, rates, model, provider=provider, direction="Input", cache_action="Read", kind="cache_read"
+                spend,
+                rates,
+                model,
+                provider=provider,
+                direction="Input",
+                cache_action="Read",
+                tier="standard",
+                kind="cache_read",
             )
             full = token_rate(
                 spend, rates, model, provider=provider, direction="Input", cache_action="Uncached", tier="standard"
@@ -51,11 +61,12 @@ class PromptCaching:
             if read is None or full is None or read.unit_price >= full.unit_price:
                 continue
             shares = {owner: _cached_share(lines) for owner, lines in owners.items()}
-            best_owner, best = max(shares.items(), key=lambda one: one[1])
-            if best < _MIN_BEST_SHARE:
-                continue
+            sizes = {owner: _tokens(lines) for owner, lines in owners.items()}
             for (team, use_case), lines in sorted(owners.items()):
-                if shares[team, use_case] * 2 >= best:
+                alike = [owner for owner in owners if sizes[owner] * _YARDSTICK_SIZE >= sizes[team, use_case]]
+                best_owner = max(alike, key=lambda owner: shares[owner])
+                best = shares[best_owner]
+                if best < _MIN_BEST_SHARE or shares[team, use_case] * 2 >= best:
                     continue
                 uncached = [
                     line
@@ -86,6 +97,10 @@ class PromptCaching:
 
 
 def _cached_share(lines: list[Line]) -> Decimal:
-    total = sum((line.tokens or Decimal(0) for line in lines), Decimal(0))
-    cached = sum((line.tokens or Decimal(0) for line in lines if line.cache_action == "Read"), Decimal(0))
+    total = _tokens(lines)
+    cached = _tokens(line for line in lines if line.cache_action == "Read")
     return share(cached, total) if total else Decimal(0)
+
+
+def _tokens(lines: Iterable[Line]) -> Decimal:
+    return sum((line.tokens or Decimal(0) for line in lines), Decimal(0))

@@ -14,6 +14,7 @@ from outlay.config import OverspendSettings, Settings
 from outlay.ledger.engine.duckdb import identifier, literal
 from outlay.money import MONEY_SQL
 from outlay.sources.canonical import TagSpelling, gpu_hours_sql, sku_key, tag_sql, tokens_sql, workload_value_sql
+from outlay.sources.commitments import MOSTLY_AI_SQL
 from outlay.sources.in_place import InPlace
 from outlay.sources.survey import spellings
 
@@ -22,7 +23,6 @@ if TYPE_CHECKING:
 
 __all__ = ["ROW_BITS", "AiRows", "cost_sql", "roll_up"]
 
-_MOSTLY_AI = "SELECT commitment_id FROM commitments WHERE used > 0 AND used_ai * 2 > used"
 ROW_BITS = 40
 """A row's place is ``file << 40 | row``: a million files of a trillion rows."""
 
@@ -95,7 +95,7 @@ def _claim_for_ai(connection: duckdb.DuckDBPyConnection) -> None:
     """
     connection.execute(
         "UPDATE lines SET is_ai = true, category = 'ai_other', workload = 'other' WHERE NOT is_ai AND "
-        f"commitment_status = 'Unused' AND commitment_id IN ({_MOSTLY_AI})"
+        f"commitment_status = 'Unused' AND commitment_id IN ({MOSTLY_AI_SQL})"
     )
 
 
@@ -133,8 +133,8 @@ def _group_alike(connection: duckdb.DuckDBPyConnection, rows: AiRows, settings: 
         {", ".join(f"any_value({sql}) AS {identifier(name)}" for name, sql in texts.items())},
         any_value({tags}) AS tags, count(*) AS rows, sum({rows.cost}) AS cost, sum(t."BilledCost") AS billed,
         sum(t."PricingQuantity") AS "PricingQuantity", sum(t."ConsumedQuantity") AS "ConsumedQuantity",
-        count_if({hourly}) AS hourly_rows, coalesce(sum({off_hours}), 0) AS off_hours_cost, min({hour}) AS first,
-        max(coalesce(t."ChargePeriodEnd", {hour})) AS last,
+        count(*) FILTER (WHERE {hourly}) AS hourly_rows, coalesce(sum({off_hours}), 0) AS off_hours_cost,
+        min({hour}) AS first, max(coalesce(t."ChargePeriodEnd", {hour})) AS last,
         min((t.__file::BIGINT << {ROW_BITS}) + t.__row) AS example"""
     grouped = rows.sql(fields, "s.x_IsAi OR t.\"CommitmentDiscountStatus\" = 'Unused'")
     connection.execute(f"CREATE OR REPLACE TEMP TABLE alike AS {grouped} GROUP BY sku, texts, tags_hash, no_consumed")
@@ -192,12 +192,12 @@ def _times(connection: duckdb.DuckDBPyConnection, rows: AiRows) -> None:
         'AND t."ChargeCategory" = \'Usage\' AND t."CommitmentDiscountStatus" IS NULL '
         "AND t.\"CapacityReservationStatus\" IS DISTINCT FROM 'Unused'"
     )
-    claimed = f't."CommitmentDiscountStatus" = \'Unused\' AND t."CommitmentDiscountId" IN ({_MOSTLY_AI})'
+    claimed = f't."CommitmentDiscountStatus" = \'Unused\' AND t."CommitmentDiscountId" IN ({MOSTLY_AI_SQL})'
     start = 't."ChargePeriodStart"'
     fields = f"""s.__sku AS sku, ({pool}) AS pool, CASE WHEN {pool} THEN t."RegionId" END AS region,
         CASE WHEN {pool} THEN date_trunc('hour', {start}) ELSE date_trunc('day', {start}) END AS moment,
         sum({rows.cost}) AS cost, sum(t."PricingQuantity") AS "PricingQuantity", count(*) AS rows,
-        count_if(t."ChargePeriodEnd" <= {start} + INTERVAL 1 HOUR) AS hourly_rows"""
+        count(*) FILTER (WHERE t."ChargePeriodEnd" <= {start} + INTERVAL 1 HOUR) AS hourly_rows"""
     connection.execute(
         f"""CREATE OR REPLACE TEMP TABLE times AS SELECT t.*, s.* EXCLUDE (__sku)
             FROM ({rows.sql(fields, f"s.x_IsAi OR {claimed}")} GROUP BY ALL) t JOIN skus s ON t.sku = s.__sku"""
@@ -205,7 +205,7 @@ def _times(connection: duckdb.DuckDBPyConnection, rows: AiRows) -> None:
     connection.execute(
         f"""CREATE OR REPLACE TEMP TABLE hours AS SELECT "ServiceProviderName" AS provider, region, x_InstanceType
             AS instance_type,
-            moment AS hour, CAST(sum(CAST("PricingQuantity" AS DECIMAL(26,12)) * x_GpuHoursPerUnit) AS {MONEY_SQL})
+            moment AS hour, CAST(sum(try_cast("PricingQuantity" AS DECIMAL(26,12)) * x_GpuHoursPerUnit) AS {MONEY_SQL})
             AS gpu_hours,
             sum(rows)::BIGINT AS rows, sum(hourly_rows)::BIGINT AS hourly_rows FROM times WHERE pool GROUP BY ALL"""
     )

@@ -27,14 +27,17 @@ from outlay.ledger.engine.duckdb import identifier, literal
 from outlay.optimize.rollups import ROW_BITS, AiRows, cost_sql, roll_up
 from outlay.problems import Problem
 from outlay.sources.canonical import register_skus, sku_key, telling_columns
+from outlay.sources.degenerate import degenerate_providers
 from outlay.sources.in_place import InPlace, open_in_place
 from outlay.sources.recognise import SKU_COLUMNS
+from outlay.sources.twice import delivered_twice, distinct_names
 
 if TYPE_CHECKING:
     import duckdb
 
 __all__ = ["Line", "Spend", "Totals", "read_spend"]
 
+_TWINS_UP_TO_ROWS = 2_000_000
 _COLUMNS = (
     *SKU_COLUMNS,
     "BillingCurrency",
@@ -54,13 +57,13 @@ _COLUMNS = (
     "ResourceId",
     "Tags",
 )
-_DEGENERATE_FROM = 5
 
 
 @dataclass(frozen=True, slots=True)
 class Totals:
     """Money of the whole bill in its reporting currency.
 
+    ``since`` and ``until`` are of its usage: a fee paid upfront covers years to come, which are not on the bill.
     ``others`` are the other currencies' billed costs, never added.
     """
 
@@ -184,13 +187,15 @@ def read_spend(
     degenerate = _degenerate(connection, source)
     problems += [
         Problem(
-            source.files[0].name if len(source.files) == 1 else "the bill",
+            _whole(source),
             None,
             "degenerate-effective-cost",
             f"{name}: EffectiveCost is a whole number on every row while BilledCost is not",
         )
         for name in degenerate
     ]
+    problems += _twins(connection, source)
+    problems += _stand_ins(connection, source, currency, {problem.code for problem in problems})
     keys = ", ".join(identifier(name) for name in SKU_COLUMNS)
     skus = connection.execute(f"SELECT DISTINCT {keys} FROM overview").fetchall()
     telling = telling_columns(skus)
@@ -225,13 +230,16 @@ def _overview(connection: duckdb.DuckDBPyConnection, source: InPlace) -> None:
         "commitment_status": '"CommitmentDiscountStatus"',
     }
     named = ", ".join(f"any_value({sql}) AS {identifier(name)}" for name, sql in texts.items())
+    end = 'coalesce("ChargePeriodEnd", "ChargePeriodStart")'
+    usage = "WHERE coalesce(\"ChargeCategory\", 'Usage') = 'Usage'"
     connection.execute(
         f"CREATE OR REPLACE TEMP TABLE overview AS SELECT * EXCLUDE (texts) FROM (SELECT "
         f"hash({', '.join(texts.values())}) AS texts, __problem IS NULL AS good, {named}, count(*) AS rows, "
         f'sum("BilledCost") AS billed, sum("EffectiveCost") AS effective, '
         f'sum(coalesce("EffectiveCost", "BilledCost")) AS effective_or_billed, '
         f'count("EffectiveCost") AS effective_rows, '
-        f'min("ChargePeriodStart") AS first, max(coalesce("ChargePeriodEnd", "ChargePeriodStart")) AS last '
+        f'min("ChargePeriodStart") AS first, max({end}) AS last, '
+        f'min("ChargePeriodStart") FILTER ({usage}) AS first_used, max({end}) FILTER ({usage}) AS last_used '
         f"FROM ({source.sql}) GROUP BY texts, good)"
     )
 
@@ -239,7 +247,7 @@ def _overview(connection: duckdb.DuckDBPyConnection, source: InPlace) -> None:
 def _currency(
     connection: duckdb.DuckDBPyConnection, settings: Settings, source: InPlace
 ) -> tuple[str, tuple[tuple[str, int, Decimal], ...]]:
-    """The reporting currency: the configured one if the bill has it, else the one with the most rows."""
+    """The reporting currency: the one that was configured, if the bill has it, else the one with the most rows."""
     found = connection.execute(
         "SELECT currency, sum(rows)::BIGINT, sum(billed) FROM overview WHERE good GROUP BY 1 ORDER BY 2 DESC, 1"
     ).fetchall()
@@ -250,30 +258,39 @@ def _currency(
             hint="Every row lacks an amount, a currency or a charge period; `outlay load` lists them by line.",
         )
     names = [row[0] for row in found]
-    chosen = settings.currency if settings.currency in names else names[0]
+    configured = settings.currency if "currency" in settings.model_fields_set else None
+    chosen: str = configured if configured is not None and configured in names else names[0]
     return chosen, tuple((row[0], row[1], row[2]) for row in found if row[0] != chosen)
 
 
-def _degenerate(connection: duckdb.DuckDBPyConnection, source: InPlace) -> list[str]:
-    """Providers whose EffectiveCost is whole on every row while BilledCost is not.
-
-    A sum with decimals proves a row with decimals, so the rows themselves are looked at only where every sum is whole.
-    """
-    suspects = connection.execute(
-        "SELECT coalesce(\"ServiceProviderName\", '(no provider)') FROM overview WHERE good GROUP BY 1 "
-        "HAVING sum(effective_rows) > 0 AND bool_and(effective IS NULL OR effective = round(effective, 0)) "
-        "AND bool_or(billed <> round(billed, 0)) ORDER BY 1"
-    ).fetchall()
-    if not suspects:
+def _stand_ins(connection: duckdb.DuckDBPyConnection, source: InPlace, currency: str, said: set[str]) -> list[Problem]:
+    """The notice that BilledCost stands in where a row has no EffectiveCost, unless a reader has said so."""
+    missing, rows = connection.execute(
+        f"SELECT coalesce(sum(rows - effective_rows), 0), coalesce(sum(rows), 0) FROM overview "
+        f"WHERE good AND currency = {literal(currency)}"
+    ).fetchall()[0]
+    if not missing or "effective-cost-unknown" in said:
         return []
-    names = ", ".join(literal(row[0]) for row in suspects)
-    rows = connection.execute(
-        f"SELECT coalesce(\"ServiceProviderName\", '(no provider)') FROM ({source.sql}) "
-        f"WHERE __problem IS NULL AND coalesce(\"ServiceProviderName\", '(no provider)') IN ({names}) GROUP BY 1 "
-        f'HAVING count_if("BilledCost" <> round("BilledCost", 0)) >= {_DEGENERATE_FROM} '
-        f'AND count_if("EffectiveCost" <> round("EffectiveCost", 0)) = 0 ORDER BY 1'
-    ).fetchall()
-    return [row[0] for row in rows]
+    text = f"{int(missing):,} of {int(rows):,} rows have no effective cost: their billed cost stands in"
+    return [Problem(_whole(source), None, "effective-cost-unknown", text)]
+
+
+def _twins(connection: duckdb.DuckDBPyConnection, source: InPlace) -> list[Problem]:
+    """Files that hold the same rows. Asked of bills of ordinary size only: it is a scan of its own."""
+    rows = _scalar(connection, "SELECT coalesce(sum(rows), 0) FROM overview")
+    if len(source.files) < 2 or rows > _TWINS_UP_TO_ROWS:
+        return []
+    columns = ", ".join(f"t.{identifier(name)}" for name in _COLUMNS)
+    return delivered_twice(connection, f"({source.sql}) t", columns, distinct_names(source.files), rows)
+
+
+def _whole(source: InPlace) -> str:
+    return source.files[0].name if len(source.files) == 1 else "the bill"
+
+
+def _degenerate(connection: duckdb.DuckDBPyConnection, source: InPlace) -> list[str]:
+    groups = 'SELECT "ServiceProviderName" AS provider, billed, effective, effective_rows FROM overview WHERE good'
+    return degenerate_providers(connection, groups, lambda: source.sql)
 
 
 def _commitments(connection: duckdb.DuckDBPyConnection, currency: str, telling: Sequence[str]) -> None:
@@ -295,7 +312,8 @@ def _totals(
     others: tuple[tuple[str, int, Decimal], ...],
 ) -> Totals:
     row = connection.execute(
-        "SELECT sum(rows)::BIGINT, min(first), max(last), sum(billed), sum(effective) FROM overview WHERE good AND "
+        "SELECT sum(rows)::BIGINT, coalesce(min(first_used), min(first)), coalesce(max(last_used), max(last)), "
+        "sum(billed), sum(effective) FROM overview WHERE good AND "
         f"currency = {literal(currency)}"
     ).fetchall()[0]
     ai = connection.execute(

@@ -1,32 +1,61 @@
 """Steady on-demand GPU hours that a commitment would cover.
 
-The highest-stakes call gets the strictest rule. A pool (provider, region, instance type) is steady when the weekly
-means of its hourly on-demand GPU count, over the last nine full weeks (63 days; configurable), never changed by 20% or
-more week over week. Its base is what ran in *every* hour of those weeks: a commitment of that size would have been used
-to 100%, so no demand risk is assumed away. The saving is the base's hours on this bill at the difference between their
-on-demand rate and the committed rate that this bill pays for the same instance type (or the price file's). No committed
-rate: "rate unknown", never a generic discount tier. A bill that is shorter, not steady, or without hourly rows shows no
-candidate or one to confirm.
+The highest-stakes call gets the strictest rule. A pool (provider, region, instance type) is what was *paid for* on
+demand, hour by hour: rows that cost nothing (credited machines) are no demand that a commitment would make cheaper. It
+is steady when the weekly means of its GPU count, over the last nine full weeks (63 days; configurable), never changed
+by 20% or more week over week, and when those weeks are the bill's last: at most a part of a week may lie between the
+pool's last hour and the bill's. A pool that ended is not a pool to commit to, and what came after it must not be looked
+past. Its base is what ran in *every* hour of those weeks.
+
+The claim reaches back from the pool's last full hour as long as hourly demand never fell below the base, so a
+commitment of that size would have been used to 100% in the claimed window; earlier hours are not claimed. It is the sum
+over the window's hours of base x (what those hours cost a GPU-hour - the committed rate), with the committed rate that
+this bill pays for the same instance type, or the price file's. The hours between the window and the bill's end are
+taken off at the committed rate as far as the base was idle in them. No committed rate: "rate unknown", never a generic
+discount tier. A bill that is shorter, not steady, or without hourly rows shows no candidate or one to confirm.
+
+The trap is an average: a rate over the whole bill prices a window after a price cut at what it cost before. So the rows
+of pools that may qualify are read once more, by the hour.
 """
 
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from decimal import Decimal
+from decimal import Context, Decimal, localcontext
+from typing import Any
 
 from outlay.config import OverspendSettings
-from outlay.money import percent
-from outlay.optimize.bill_rates import claim, evidence_of, gpu_rate, share
-from outlay.optimize.finding import Candidate
+from outlay.ledger.engine.duckdb import identifier, literal
+from outlay.money import add_exactly, percent
+from outlay.optimize.bill_rates import UnitRate, evidence_of, gpu_rate, money, share
+from outlay.optimize.finding import Candidate, Claim
+from outlay.optimize.rollups import AiRows
 from outlay.optimize.spend import Line, Spend
 from outlay.prices.rates import RateBook
+from outlay.sources.canonical import gpu_hours_sql, telling_columns
+from outlay.sources.recognise import SKU_COLUMNS
 
 __all__ = ["SteadyOnDemand"]
 
 _HOURS_A_WEEK = 168
+_HOUR = timedelta(hours=1)
+_WEEK = timedelta(weeks=1)
+_NOTHING = Decimal(0)
+_WIDE = Context(prec=100)
+
+_Key = tuple[str | None, str | None, str]
+
+
+@dataclass(frozen=True, slots=True)
+class _Hour:
+    """On-demand GPUs that were paid for in an hour, what they cost (refunds taken off), and the paid rows."""
+
+    gpus: Decimal
+    cost: Decimal
+    rows: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,8 +63,37 @@ class _Pool:
     provider: str | None
     region: str | None
     instance_type: str
-    hours: dict[datetime, Decimal]
+    hours: dict[datetime, _Hour]
     hourly: bool
+
+    def gpus(self, hour: datetime) -> Decimal:
+        """GPUs paid for in an hour; an hour that is not on the bill is an hour without demand."""
+        return self.hours[hour].gpus if hour in self.hours else _NOTHING
+
+
+@dataclass(frozen=True, slots=True)
+class _Base:
+    """The steady base of a pool: GPUs in every hour from ``since`` to ``until``, and its last full weeks' means."""
+
+    gpus: Decimal
+    since: datetime
+    until: datetime
+    weeks: tuple[Decimal, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class _Worth:
+    """What the base took and cost in its window; ``idle`` GPU-hours and ``late_cost`` from there to the bill's end."""
+
+    gpu_hours: Decimal
+    cost: Decimal
+    idle: Decimal
+    late_hours: Decimal
+    late_cost: Decimal
+
+    def saving(self, rate: UnitRate) -> Decimal:
+        """Cost of the base's hours less the commitment's, used or idle."""
+        return self.cost + self.late_cost - (self.gpu_hours + self.late_hours + self.idle) * rate.unit_price
 
 
 class SteadyOnDemand:
@@ -44,125 +102,250 @@ class SteadyOnDemand:
     id = "steady-on-demand"
     order = 60
     rule = (
-        "On-demand GPU-hours below the lowest hour of nine steady weeks (< 20% week over week), at the committed rate."
+        "On-demand GPU-hours below the lowest hour of the bill's last nine steady weeks (< 20% week over week), at the "
+        "committed rate."
     )
 
     def find(self, spend: Spend, rates: RateBook, settings: OverspendSettings) -> Iterable[Candidate]:
         """Pools by provider, region and instance type."""
-        for pool in _pools(spend):
-            weeks = _weekly_means(pool.hours, settings.stable_weeks)
-            if weeks is None or _largest_change(weeks) >= settings.stable_change:
-                continue
-            base = _base(pool.hours, settings.stable_weeks)
-            if base <= 0:
-                continue
-            lines = spend.lines(
-                "gpu_hours > 0 AND pricing_category = 'Standard' AND commitment_status IS NULL AND "
-                "charge_category = 'Usage' AND cost > 0 "
-                f"AND provider IS NOT DISTINCT FROM {_text(pool.provider)} "
-                f"AND region IS NOT DISTINCT FROM {_text(pool.region)} AND instance_type = {_text(pool.instance_type)}"
-            )
-            if _mostly_non_production(lines, settings):
-                continue
-            yield self._candidate(spend, rates, pool, base, weeks=weeks, lines=lines)
+        keys = _long_enough(spend, settings.stable_weeks)
+        if not keys:
+            return
+        rows = _rows(spend)
+        end = _end_of_bill(spend)
+        for pool in _pools(spend, rows, keys):
+            with localcontext(_WIDE):
+                base = _base(pool, end, settings)
+                if base is None:
+                    continue
+                lines = _lines(spend, pool, since=base.since)
+                if _mostly_non_production(lines, settings):
+                    continue
+                found = self._candidate(spend, rates, pool, base, lines, worth=_worth(pool, base, end))
+            if found is not None:
+                yield found
 
     def _candidate(
-        self, spend: Spend, rates: RateBook, pool: _Pool, base: Decimal, *, weeks: list[Decimal], lines: list[Line]
-    ) -> Candidate:
-        covered = sum((min(base, quantity) for quantity in pool.hours.values()), Decimal(0))
-        total = sum((line.gpu_hours or Decimal(0) for line in lines), Decimal(0))
-        cost = sum((line.cost for line in lines), Decimal(0))
-        own = share(cost, total)
-        rate = gpu_rate(spend, rates, "committed", pool.instance_type, pool.region)
-        part = share(covered, total)
-        claims = (
-            ()
-            if rate is None
-            else tuple(
-                claim(line, (line.cost - (line.gpu_hours or Decimal(0)) * rate.unit_price) * part) for line in lines
-            )
-        )
+        self, spend: Spend, rates: RateBook, pool: _Pool, base: _Base, lines: Sequence[Line], *, worth: _Worth
+    ) -> Candidate | None:
+        rate = gpu_rate(spend, rates, "committed", pool.instance_type, pool.region, provider=pool.provider)
+        claims: tuple[Claim, ...] = ()
+        if rate is not None:
+            # Refunds may lie outside the window: never more than what is left of the lines' cost.
+            kept = add_exactly(line.cost for line in lines) - worth.gpu_hours * rate.unit_price
+            claims = _claims([line for line in lines if line.cost > 0], min(worth.saving(rate), kept))
+            if not claims:
+                return None
         needs = "" if pool.hourly else "that the daily quantities hold in every hour (this bill has no hourly rows)"
         if rate is None:
             needs = f"a committed rate for {pool.instance_type} (give it with --prices)"
-        change = _largest_change(weeks)
+        window = [hour for moment, hour in pool.hours.items() if base.since <= moment < base.until]
+        change = _largest_change(base.weeks)
+        said = f"{base.since:%Y-%m-%d %H:%M} to {base.until:%Y-%m-%d %H:%M} UTC"
+        own = share(worth.cost, worth.gpu_hours)
+        idle = "" if not worth.idle else f"; {worth.idle:.0f} idle GPU-hours from there to the bill's end taken off"
         return Candidate(
             id=f"{self.id}:{pool.instance_type}:{pool.region or 'any'}",
             title=f"Steady on-demand {pool.instance_type}" + (f" in {pool.region}" if pool.region else ""),
             basis=(
-                f"{covered:.0f} GPU-hours of the base of {base:.1f} GPUs, at {own:.4f} less the committed "
-                f"{rate.unit_price:.4f} a GPU-hour "
-                f"({rate.origin})"
+                f"{worth.gpu_hours:.0f} GPU-hours of the base of {base.gpus:.1f} GPUs from {said}, at {own:.4f} less "
+                f"the committed {rate.unit_price:.4f} a GPU-hour ({rate.origin}){idle}"
                 if rate
                 else "rate unknown: no committed rows of this type on the bill"
             ),
             why=(
-                f"At least {base:.1f} GPUs ran on demand in every hour of the last {len(weeks)} full weeks; "
+                f"At least {base.gpus:.1f} GPUs ran on demand in every hour of the last {len(base.weeks)} full weeks; "
                 f"week over week the mean {_moved(change)}."
             ),
             confidence="high" if pool.hourly else "low",
             claims=claims,
-            rows=sum(line.rows for line in lines),
-            cost=cost,
-            evidence=evidence_of(spend, lines),
+            rows=sum(hour.rows for hour in window),
+            cost=add_exactly(hour.cost for hour in window),
+            evidence=evidence_of(spend, [line for line in lines if line.cost > 0]),
             needs=needs,
             amount_known=rate is not None,
-            facts={"base_gpus": base, "covered_gpu_hours": covered, "max_week_over_week": change, "weeks": len(weeks)},
+            facts={
+                "base_gpus": base.gpus,
+                "covered_gpu_hours": worth.gpu_hours,
+                "max_week_over_week": change,
+                "weeks": len(base.weeks),
+                "since": base.since.isoformat() + "Z",
+                "until": base.until.isoformat() + "Z",
+            },
         )
 
 
-def _mostly_non_production(lines: list[Line], settings: OverspendSettings) -> bool:
+def _claims(lines: Sequence[Line], saving: Decimal) -> tuple[Claim, ...]:
+    """The saving laid on the lines in proportion to their cost; what cutting leaves over goes to the costliest.
+
+    A base is so many GPUs, not these machines: every line of the pool has its part in it.
+    """
+    cost = add_exactly(line.cost for line in lines)
+    total = min(money(saving), cost)
+    if total <= 0:
+        return ()
+    amounts = [money(share(total * line.cost, cost)) for line in lines]
+    first = max(range(len(lines)), key=lambda number: lines[number].cost)
+    amounts[first] = min(amounts[first] + total - add_exactly(amounts), lines[first].cost)
+    return tuple(Claim(line.line, amount) for line, amount in zip(lines, amounts, strict=True))
+
+
+def _mostly_non_production(lines: Sequence[Line], settings: OverspendSettings) -> bool:
     """Machines that should be off at night are not what one commits to."""
     values = {value.lower() for value in settings.non_production}
-    part = sum((line.cost for line in lines if (line.environment or "").lower() in values), Decimal(0))
-    return part * 2 > sum((line.cost for line in lines), Decimal(0))
+    part = sum((line.cost for line in lines if (line.environment or "").lower() in values), _NOTHING)
+    return part * 2 > sum((line.cost for line in lines), _NOTHING)
+
+
+def _lines(spend: Spend, pool: _Pool, *, since: datetime) -> list[Line]:
+    """Lines of a pool that reach into the time from ``since`` on, whatever they cost."""
+    return spend.lines(
+        "gpu_hours IS NOT NULL AND pricing_category = 'Standard' AND commitment_status IS NULL AND charge_category = "
+        f"'Usage' AND provider IS NOT DISTINCT FROM {_text(pool.provider)} AND region IS NOT DISTINCT FROM "
+        f"{_text(pool.region)} AND instance_type = {_text(pool.instance_type)} AND last > TIMESTAMP '{since}'"
+    )
 
 
 def _text(value: str | None) -> str:
-    return "NULL" if value is None else "'" + value.replace("'", "''") + "'"
+    return "NULL" if value is None else literal(value)
 
 
-def _pools(spend: Spend) -> list[_Pool]:
-    pools: dict[tuple[str | None, str | None, str], tuple[dict[datetime, Decimal], list[int]]] = {}
-    for provider, region, item, hour, quantity, rows, hourly in spend.connection.execute(
-        "SELECT provider, region, instance_type, hour, gpu_hours, rows, hourly_rows FROM hours WHERE instance_type IS "
-        "NOT NULL "
-        "ORDER BY provider, region, instance_type, hour"
-    ).fetchall():
-        series, counts = pools.setdefault((provider, region, item), ({}, [0, 0]))
-        series[hour] = quantity
-        counts[0] += rows
-        counts[1] += hourly
-    return [
-        _Pool(provider, region, item, series if counts[0] == counts[1] else _spread(series), counts[0] == counts[1])
-        for (provider, region, item), (series, counts) in pools.items()
-    ]
+def _long_enough(spend: Spend, weeks: int) -> list[_Key]:
+    """Pools billed on as many days as the weeks have: the others need no second look at their rows."""
+    return spend.connection.execute(
+        "SELECT provider, region, instance_type FROM hours WHERE instance_type IS NOT NULL GROUP BY ALL "
+        f"HAVING count(DISTINCT CAST(hour AS DATE)) >= {7 * weeks} ORDER BY ALL"
+    ).fetchall()
 
 
-def _spread(days: dict[datetime, Decimal]) -> dict[datetime, Decimal]:
-    """Daily quantities laid evenly over their 24 hours: all that a daily bill can show."""
-    return {day + timedelta(hours=hour): quantity / 24 for day, quantity in days.items() for hour in range(24)}
+def _rows(spend: Spend) -> AiRows:
+    """The rows that the rollups were made of, with both costs: which one counts is the lines' to say."""
+    names = ", ".join(identifier(name) for name in SKU_COLUMNS)
+    skus = spend.connection.execute(f"SELECT DISTINCT {names} FROM overview").fetchall()
+    usable = f't.__problem IS NULL AND t."BillingCurrency" = {literal(spend.currency)}'
+    return AiRows(spend.source, telling_columns(skus), usable, 'coalesce(t."EffectiveCost", t."BilledCost")')
 
 
-def _full_weeks(hours: dict[datetime, Decimal], count: int) -> list[list[Decimal]] | None:
-    """The last ``count`` weeks of 168 hours that end with the series; a missing hour is an hour without demand."""
-    end = max(hours) + timedelta(hours=1)
-    start = end - timedelta(hours=_HOURS_A_WEEK * count)
-    if start < min(hours):
+def _end_of_bill(spend: Spend) -> datetime:
+    """Where the last charge ends; one of more than a day (a month's fee, a year's purchase) counts for its first."""
+    start, end = '"ChargePeriodStart"', '"ChargePeriodEnd"'
+    row = spend.connection.execute(
+        f"SELECT max(least(coalesce({end}, {start}), {start} + INTERVAL 1 DAY)) FROM ({spend.source.sql}) "
+        f'WHERE __problem IS NULL AND "BillingCurrency" = {literal(spend.currency)}'
+    ).fetchall()[0]
+    found: datetime = row[0]
+    return found
+
+
+def _pools(spend: Spend, rows: AiRows, keys: Sequence[_Key]) -> list[_Pool]:
+    """On-demand GPU hours of the pools ``keys`` by the hour, from one more scan of their rows."""
+    start, hours = 't."ChargePeriodStart"', gpu_hours_sql()
+    types = ", ".join(sorted({literal(item) for _, _, item in keys}))
+    fields = f"""s."ServiceProviderName" AS provider, t."RegionId" AS region, s.x_InstanceType AS instance_type,
+        date_trunc('hour', {start}) AS hour,
+        CASE WHEN t."ChargePeriodEnd" IS NULL THEN 24 WHEN t."ChargePeriodEnd" <= {start} + INTERVAL 1 HOUR THEN 1
+            ELSE greatest(date_diff('hour', {start}, t."ChargePeriodEnd"), 1) END AS span,
+        t."ChargePeriodEnd" <= {start} + INTERVAL 1 HOUR AS hourly, {hours} AS gpu_hours, {rows.cost} AS effective,
+        t."BilledCost" AS billed"""
+    pool = (
+        f"s.x_InstanceType IN ({types}) AND s.x_GpuType IS NOT NULL AND t.\"PricingCategory\" = 'Standard' AND "
+        f't."ChargeCategory" = \'Usage\' AND t."CommitmentDiscountStatus" IS NULL AND ({hours}) IS NOT NULL'
+    )
+    sums = ", ".join(
+        f"coalesce(sum(gpu_hours) FILTER ({cost} > 0), 0), sum({cost}), (count(*) FILTER ({cost} > 0))::BIGINT"
+        for cost in ("effective", "billed")
+    )
+    found = spend.connection.execute(
+        f"SELECT provider, region, instance_type, hour, span::BIGINT AS span, bool_and(coalesce(hourly, "
+        f"false)), {sums} FROM ({rows.sql(fields, pool)}) GROUP BY provider, region, instance_type, hour, span "
+        "ORDER BY provider, region, instance_type, hour, span"
+    ).fetchall()
+    pools = []
+    for key, group in itertools.groupby(found, key=lambda row: (row[0], row[1], row[2])):
+        if key in keys:
+            listed = list(group)
+            offset = 9 if _by_billed_cost(spend, key, listed) else 6
+            spans = [(row[3], row[4], _Hour(*row[offset : offset + 3])) for row in listed]
+            pools.append(_Pool(*key, _spread(spans), all(row[5] for row in listed)))
+    return pools
+
+
+def _by_billed_cost(spend: Spend, key: _Key, rows: Sequence[tuple[Any, ...]]) -> bool:
+    """Whether the report counts this pool by BilledCost (its provider's effective costs are unusable)."""
+    lines = _lines(spend, _Pool(*key, {}, hourly=True), since=datetime.min)
+    counted = add_exactly(line.cost for line in lines)
+    effective, billed = (add_exactly(row[place] for row in rows) for place in (7, 10))
+    return counted == billed != effective
+
+
+def _spread(spans: Iterable[tuple[datetime, int, _Hour]]) -> dict[datetime, _Hour]:
+    """Quantities of more than an hour laid evenly over their hours: all that a daily bill can show."""
+    hours: dict[datetime, _Hour] = {}
+    with localcontext(_WIDE):
+        for start, span, whole in spans:
+            for number in range(span):
+                moment = start + number * _HOUR
+                part = whole
+                if span > 1:
+                    rows = whole.rows if number == 0 else 0
+                    part = _Hour(share(whole.gpus, Decimal(span)), share(whole.cost, Decimal(span)), rows)
+                if moment in hours:
+                    had = hours[moment]
+                    part = _Hour(had.gpus + part.gpus, had.cost + part.cost, had.rows + part.rows)
+                hours[moment] = part
+    return hours
+
+
+def _base(pool: _Pool, end: datetime, settings: OverspendSettings) -> _Base | None:
+    """The base of a pool that is steady and alive at the end of the bill; None for any other pool."""
+    paid = [moment for moment, hour in pool.hours.items() if hour.gpus > 0]
+    if not paid:
         return None
-    nothing = Decimal(0)
-    return [
-        [hours.get(start + timedelta(hours=_HOURS_A_WEEK * week + hour), nothing) for hour in range(_HOURS_A_WEEK)]
-        for week in range(count)
-    ]
+    first, last = min(paid), max(paid)
+    if pool.gpus(last) < pool.gpus(last - _HOUR):
+        last -= _HOUR  # the hour in which the bill was cut off is not a full one
+    until = last + _HOUR
+    since = until - settings.stable_weeks * _WEEK
+    if since < first or end - until >= _WEEK:
+        return None
+    hours = [pool.gpus(since + number * _HOUR) for number in range(settings.stable_weeks * _HOURS_A_WEEK)]
+    base = min(hours)
+    weeks = tuple(
+        share(add_exactly(hours[week : week + _HOURS_A_WEEK]), Decimal(_HOURS_A_WEEK))
+        for week in range(0, len(hours), _HOURS_A_WEEK)
+    )
+    if base <= 0 or _largest_change(weeks) >= settings.stable_change:
+        return None
+    while pool.gpus(since - _HOUR) >= base:
+        since -= _HOUR
+    return _Base(base, since, until, weeks)
 
 
-def _weekly_means(hours: dict[datetime, Decimal], count: int) -> list[Decimal] | None:
-    weeks = _full_weeks(hours, count)
-    return None if weeks is None else [sum(week, Decimal(0)) / _HOURS_A_WEEK for week in weeks]
+def _worth(pool: _Pool, base: _Base, end: datetime) -> _Worth:
+    """The base's hours and cost in its window, and what is left of both to the end of the bill."""
+    window = [hour for moment, hour in pool.hours.items() if base.since <= moment < base.until]
+    gpu_hours = base.gpus * len(window)
+    late: list[_Hour] = []
+    moment = base.until
+    while moment < end or moment in pool.hours:
+        late.append(pool.hours.get(moment, _Hour(_NOTHING, _NOTHING, 0)))
+        moment += _HOUR
+    used = add_exactly(min(base.gpus, hour.gpus) for hour in late)
+    return _Worth(
+        gpu_hours,
+        add_exactly(_cost_of(base.gpus, hour) for hour in window),
+        base.gpus * len(late) - used,
+        used,
+        add_exactly(_cost_of(base.gpus, hour) for hour in late),
+    )
 
 
-def _largest_change(means: list[Decimal]) -> Decimal:
+def _cost_of(gpus: Decimal, hour: _Hour) -> Decimal:
+    """What ``gpus`` of an hour's GPUs cost in it, at the hour's own mean price."""
+    return hour.cost if hour.gpus <= gpus else share(hour.cost * gpus, hour.gpus)
+
+
+def _largest_change(means: Sequence[Decimal]) -> Decimal:
     """Largest |week-over-week change| of the weekly means; a week without demand counts as a change of 100%."""
     return max(
         (
@@ -171,11 +354,6 @@ def _largest_change(means: list[Decimal]) -> Decimal:
         ),
         default=Decimal(1),
     )
-
-
-def _base(hours: dict[datetime, Decimal], count: int) -> Decimal:
-    weeks = _full_weeks(hours, count)
-    return min((min(week) for week in weeks), default=Decimal(0)) if weeks else Decimal(0)
 
 
 def _moved(change: Decimal) -> str:

@@ -10,7 +10,13 @@ The file is CSV with the header ``provider,item,rate,unit_price,currency`` and o
 - ``item``: an instance type (``p5.48xlarge``) or a model id (``gpt-4o-mini``);
 - ``rate``: ``committed``, ``spot`` or ``on_demand`` (per GPU-hour), or ``batch_input``, ``batch_output``,
   ``cache_read`` (per 1,000,000 tokens);
+- ``provider``: who sells it, as the bill's ServiceProviderName has it or under a usual other name (``AWS`` and
+  ``Amazon Web Services``, ``Microsoft`` and ``Azure``, ``Google`` and ``Google Cloud`` are each one). The trap is that
+  two providers sell one model at two prices: a rate prices what its own provider bills and nothing else;
 - ``valid_to`` is exclusive; empty means open.
+
+A line that priced nothing is most often a slip of the pen, so the book remembers what it was asked for and says which
+lines fitted no question, and what kept them from it.
 """
 
 from __future__ import annotations
@@ -23,6 +29,7 @@ from decimal import Decimal, InvalidOperation
 from pathlib import Path
 
 from outlay.errors import UnreadableError, nearest
+from outlay.prices.gpus import provider_slug
 
 __all__ = ["RATE_KINDS", "Rate", "RateBook", "read_rates"]
 
@@ -33,7 +40,7 @@ _OPTIONAL = ("region", "valid_from", "valid_to", "source")
 
 @dataclass(frozen=True, slots=True)
 class Rate:
-    """One price: per GPU-hour for hardware, per 1,000,000 tokens for models."""
+    """One price: per GPU-hour for hardware, per 1,000,000 tokens for models. ``where`` is its file and line."""
 
     provider: str
     item: str
@@ -44,6 +51,7 @@ class Rate:
     valid_from: date | None = None
     valid_to: date | None = None
     source: str = ""
+    where: str = ""
 
 
 class RateBook:
@@ -51,27 +59,65 @@ class RateBook:
 
     def __init__(self, rates: Iterable[Rate] = ()) -> None:
         self._rates = tuple(rates)
+        self._obstacles: dict[int, str] = {}
+        self._fitted: set[int] = set()
 
     def find(
-        self, kind: str, item: str | None, *, currency: str, region: str | None = None, on: date | None = None
+        self,
+        kind: str,
+        item: str | None,
+        *,
+        provider: str | None,
+        currency: str,
+        region: str | None = None,
+        on: date | None = None,
     ) -> Rate | None:
-        """The rate of ``item``: one for the region before one for all regions, the latest valid one first."""
-        fitting = [
-            rate
-            for rate in self._rates
-            if rate.kind == kind
-            and item is not None
-            and rate.item.lower() == item.lower()
-            and rate.currency == currency
-            and rate.region in (None, region)
-            and (
-                on is None
-                or (
-                    (rate.valid_from is None or rate.valid_from <= on) and (rate.valid_to is None or on < rate.valid_to)
-                )
-            )
-        ]
+        """The rate of ``item`` as ``provider`` sells it (a ServiceProviderName), valid ``on`` a day.
+
+        One for the region before one for all regions, the latest valid one first.
+        """
+        fitting = []
+        for number, rate in enumerate(self._rates):
+            if rate.kind != kind or item is None or rate.item.casefold() != item.strip().casefold():
+                continue
+            obstacle = _obstacle(rate, provider=provider, currency=currency, region=region, on=on)
+            if obstacle:
+                self._obstacles.setdefault(number, obstacle)
+            else:
+                self._fitted.add(number)
+                fitting.append(rate)
         return max(fitting, key=lambda rate: (rate.region is not None, rate.valid_from or date.min), default=None)
+
+    def unused(self) -> tuple[str, ...]:
+        """A sentence for each rate that has fitted no question so far: which, and why as far as that is known."""
+        return tuple(
+            f"{rate.where or 'price file'}: the {rate.kind} rate of {rate.provider} {rate.item} was not used: "
+            + self._obstacles.get(number, f"no finding asked for a {rate.kind} rate of '{rate.item}'")
+            for number, rate in enumerate(self._rates)
+            if number not in self._fitted
+        )
+
+
+def _obstacle(rate: Rate, *, provider: str | None, currency: str, region: str | None, on: date | None) -> str:
+    """Why a rate of the right kind and item prices nothing here; empty when it does."""
+    if not _same_provider(rate.provider, provider):
+        return f"{rate.item} is billed by {provider or 'no named provider'}"
+    if rate.currency != currency:
+        return f"the bill is in {currency}, the rate in {rate.currency}"
+    if rate.region not in (None, region):
+        return f"{rate.item} was needed in {region or 'no named region'}, not in {rate.region}"
+    if on is not None and rate.valid_from is not None and on < rate.valid_from:
+        return f"the bill ends on {on}, before the rate is valid"
+    if on is not None and rate.valid_to is not None and rate.valid_to <= on:
+        return f"the bill ends on {on}, when the rate is no longer valid"
+    return ""
+
+
+def _same_provider(one: str, other: str | None) -> bool:
+    """Whether two names are one seller's; a row without a provider is nobody's."""
+    if other is None:
+        return False
+    return (provider_slug(one) or one.strip().casefold()) == (provider_slug(other) or other.strip().casefold())
 
 
 def read_rates(path: Path | None) -> RateBook:
@@ -118,6 +164,7 @@ def _rate(row: dict[str, str | None], path: Path, line: int) -> Rate:
         _day(row.get("valid_from"), where),
         _day(row.get("valid_to"), where),
         (row.get("source") or "").strip(),
+        f"{path.name}:{line}",
     )
 
 

@@ -35,6 +35,7 @@ from outlay.report.wording import (
     headline,
     kept_out,
     second_sentence,
+    share_base,
     shortened,
     total,
 )
@@ -111,6 +112,7 @@ def _page(result: Overspend, *, synthetic: bool) -> str:
         "unbroken": _unbroken,
         "dated": _dated,
         "of_ai": result.share,
+        "of_base": result.saving_share,
         "shortened": partial(shortened, longest=60),
     }
     waiting = [finding for finding in result.findings if not finding.counted]
@@ -127,7 +129,8 @@ def _page(result: Overspend, *, synthetic: bool) -> str:
         window=dates(result.totals.since, result.totals.until),
         basis=basis_text(result),
         kept_out=kept_out(result),
-        share=result.share(result.overspend),
+        share=result.saving_share(result.overspend),
+        share_base=share_base(result),
         split=_split(result),
         chart=chart,
         wide=_drawing(chart, currency, False),
@@ -167,8 +170,8 @@ def _drawing(chart: Chart | None, currency: str, narrow: bool) -> str:
 
 
 def _split(result: Overspend) -> list[tuple[str, str]]:
-    """The AI cost as one bar: overspend, what is to confirm (never wider than what is left), the rest."""
-    cost = result.totals.ai_cost
+    """What findings are part of, as one bar: overspend, what is to confirm (no wider than what is left), the rest."""
+    cost = result.ai_charges if result.before_credits else result.totals.ai_cost
     if cost <= 0 or (result.overspend <= 0 and result.to_confirm <= 0):
         return []
     over = min(max(result.overspend, Decimal(0)), cost)

@@ -26,6 +26,7 @@ from outlay.report.wording import (
     headline,
     kept_out,
     second_sentence,
+    share_base,
     shortened,
     total,
 )
@@ -77,16 +78,16 @@ def _counted_table(result: Overspend, findings: list[Finding]) -> Table:
         saving = finding.saving or total([])
         table.add_row(
             Text(amount(saving, currency), style="bold red"),
-            percent(result.share(saving)),
+            percent(result.saving_share(saving)),
             _what(finding.title, f"{finding.confidence.capitalize()} confidence. {finding.why}"),
         )
     if rest := findings[_MAX_COUNTED:]:
-        table.add_row(amount(total(rest), currency), percent(result.share(total(rest))), _more(len(rest)))
+        table.add_row(amount(total(rest), currency), percent(result.saving_share(total(rest))), _more(len(rest)))
     table.add_section()
     table.add_row(
         Text(amount(result.overspend, currency), style="bold"),
-        percent(result.share(result.overspend)),
-        Text("of the AI cost, no amount counted twice", style="bold"),
+        percent(result.saving_share(result.overspend)),
+        Text(f"of the {share_base(result)}, no amount counted twice", style="bold"),
     )
     return table
 

@@ -31,6 +31,7 @@ __all__ = [
     "kind_label",
     "listed",
     "second_sentence",
+    "share_base",
     "shortened",
     "total",
     "window",
@@ -126,19 +127,22 @@ def headline(result: Overspend) -> list[Piece]:
     cost = about(totals.ai_cost, totals.currency)
     if totals.ai_rows == 0:
         return [(f"No AI spend was found on this bill ({count(totals.rows, 'row')} {when}).", "")]
-    if totals.ai_cost <= 0:
+    if totals.ai_cost <= 0 and not result.before_credits:
         return [
             ("The AI rows of this bill add up to ", ""),
             (cost, "cost"),
             (f" {when}: credits outweigh the charges.", ""),
         ]
     opening: list[Piece] = [("Of ", ""), (cost, "cost"), (f" spent on AI {when}, ", "")]
+    if result.before_credits:
+        charges = about(result.ai_charges, totals.currency)
+        opening = [("Of ", ""), (charges, "cost"), (f" charged for AI {when}, before credits, ", "")]
     if result.overspend <= 0:
         return [*opening, ("nothing is shown by the bill itself to have been unnecessary.", "")]
     return [
         *opening,
         (
-            f"{about(result.overspend, totals.currency)} ({percent(result.share(result.overspend))})",
+            f"{about(result.overspend, totals.currency)} ({percent(result.saving_share(result.overspend))})",
             "overspend",
         ),
         (" need not have been spent.", ""),
@@ -146,18 +150,32 @@ def headline(result: Overspend) -> list[Piece]:
 
 
 def second_sentence(result: Overspend) -> str:
-    """What waits for a confirmation, in words; empty when nothing does."""
+    """What credits leave of the cost, where that matters, and what waits for a confirmation.
+
+    Empty when there is nothing to say.
+    """
+    currency = result.totals.currency
+    said = []
+    if result.before_credits:
+        credits, cost = about(result.ai_credits, currency), about(result.totals.ai_cost, currency)
+        said.append(f"Credits and corrections of {credits} leave an AI cost of {cost}.")
     waiting = [finding for finding in result.findings if not finding.counted]
-    if not waiting:
-        return ""
     unknown = sum(finding.saving is None for finding in waiting)
     if result.to_confirm > 0:
         more = "more " if result.overspend > 0 else ""
         tail = f"; {count(unknown, 'more finding')} cannot be priced yet" if unknown else ""
-        return (
-            f"Up to {about(result.to_confirm, result.totals.currency)} {more}depends on facts that no bill shows{tail}."
-        )
-    return f"{count(len(waiting), 'finding')} to confirm, without a known rate."
+        said.append(f"Up to {about(result.to_confirm, currency)} {more}depends on facts that no bill shows{tail}.")
+    elif unknown:
+        said.append(f"{count(unknown, 'finding')} to confirm, without a known rate.")
+    if result.to_confirm_outside_ai > 0:
+        outside = about(result.to_confirm_outside_ai, currency)
+        said.append(f"Apart from AI, up to {outside} is listed to confirm: nothing on the bill ties it to AI.")
+    return " ".join(said)
+
+
+def share_base(result: Overspend) -> str:
+    """What the shares of findings are taken of."""
+    return "AI charges before credits" if result.before_credits else "AI cost"
 
 
 def basis_text(result: Overspend) -> str:
@@ -173,8 +191,8 @@ def kept_out(result: Overspend) -> int:
 
 
 def total(findings: list[Finding] | tuple[Finding, ...]) -> Decimal:
-    """The sum of the known savings."""
-    return add_exactly(finding.saving for finding in findings if finding.saving is not None)
+    """What findings add up to, no row's cost used twice."""
+    return add_exactly(finding.adds for finding in findings if finding.adds is not None)
 
 
 def kind_label(kind: str) -> str:

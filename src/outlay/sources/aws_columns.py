@@ -159,7 +159,7 @@ def _json_text(raw: RawFile, name: str) -> str:
 def _tag_columns(cells: CurCells) -> dict[str, str]:
     """Tags from one column a key, as JSON text."""
     raw = cells.raw
-    named = {name: found[1] for name in raw.columns if (found := _TAG_COLUMN.match(name))}
+    named = {name: found[1] for name in raw.columns if (found := _TAG_COLUMN.match(raw.title(name)))}
     bare = {name: re.sub(_PREFIX, "", key) for name, key in named.items()}
     taken = list(bare.values())
     pairs = [

@@ -89,7 +89,7 @@ def is_cur2(raw: RawFile) -> bool:
         return False
     if any(name in raw.columns for name in _CUR2_COLUMNS):
         return True
-    return not any(_LEGACY_COLUMN.match(name) for name in raw.columns)
+    return not any(_LEGACY_COLUMN.match(raw.title(name)) for name in raw.columns)
 
 
 def cur_mapping(raw: RawFile, version: str) -> RowMapping:

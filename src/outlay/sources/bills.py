@@ -9,11 +9,14 @@ manifest) are skipped and named.
 from __future__ import annotations
 
 import contextlib
+import re
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from outlay.errors import OutlayError, UnreadableError, UsageError, nearest
+from outlay.ledger.engine.duckdb import identifier
+from outlay.ledger.tables.costs import focus_columns
 from outlay.plugins import plugin_manager
 from outlay.sources.aws_manifest import superseded_in
 from outlay.sources.raw import RawFile, not_utf8, open_raw
@@ -22,6 +25,8 @@ from outlay.sources.reader import Reader
 __all__ = ["Found", "find_bills", "reader_for", "readers", "reading"]
 
 _MAX_FILES = 10_000
+_TIME_NAME = re.compile(r"(?:start|end|(?<!to)(?<!to_)date|time)$", re.IGNORECASE)
+_NUMBERS = ("BIGINT", "DOUBLE", "DECIMAL", "BOOLEAN")
 _DATA_SUFFIXES = (".csv", ".gz", ".parquet", ".json", ".jsonl", ".ndjson", ".txt", ".tsv")
 
 
@@ -71,9 +76,50 @@ def find_bills(paths: Sequence[Path], *, format_id: str | None = None) -> tuple[
             found += inside
             skipped += passed_over
         else:
-            raw = open_raw(path)
-            found.append(Found(raw, reader_for(raw, format_id=format_id)))
+            one = _open(path, format_id)
+            if one.raw.no_rows:
+                raise UnreadableError(
+                    "holds no rows, only the names of its columns.", where=str(path), hint="Export it again."
+                )
+            found.append(one)
     return found, skipped
+
+
+def _open(path: Path, format_id: str | None) -> Found:
+    raw = open_raw(path)
+    found = Found(raw, reader_for(raw, format_id=format_id))
+    if raw.kind == "parquet":
+        _refuse_foreign(found)
+    return found
+
+
+def _refuse_foreign(found: Found) -> None:
+    """Refuse a Parquet file that types a column which its reader needs as something that can't be read for certain."""
+    raw = found.raw
+    numbers = [name for name, kind in raw.columns.items() if kind.startswith(_NUMBERS) and _TIME_NAME.search(name)]
+    if not raw.foreign and not numbers:  # a mapping may cost a pass over the rows
+        return
+    mapping = found.reader.mapping(raw)
+    used = " ".join((*mapping.columns.values(), *mapping.control.values()))
+    for name, kind in raw.foreign.items():
+        if identifier(name) in used:
+            raise UnreadableError(
+                f"has the column '{name}' as {kind}.",
+                where=str(found.raw.path),
+                hint="Cast it to DECIMAL(38,18) and write the file again: reading it would round it."
+                if kind.startswith("decimal")
+                else "Write the file again with it as text (a UTF-8 string): bytes do not say their encoding.",
+            )
+    times = [
+        mapping.columns[c.name] for c in focus_columns() if c.sql_type == "TIMESTAMP" and c.name in mapping.columns
+    ]
+    for name in numbers:
+        if any(sql.startswith((identifier(name), f"coalesce({identifier(name)}")) for sql in times):
+            raise UnreadableError(
+                f"has the time '{name}' as a number ({raw.columns[name]}).",
+                where=str(raw.path),
+                hint="Write the file again with timestamps: a number may count seconds, milliseconds or days.",
+            )
 
 
 def _in_folder(folder: Path, format_id: str | None) -> tuple[list[Found], list[str]]:
@@ -91,8 +137,7 @@ def _in_folder(folder: Path, format_id: str | None) -> tuple[list[Found], list[s
             skipped.append(f"{path}: not a data file")
             continue
         try:
-            raw = open_raw(path)
-            found.append(Found(raw, reader_for(raw, format_id=format_id)))
+            found.append(_open(path, format_id))
         except UnreadableError as error:
             if path.suffix.lower() not in (".json", ".txt"):
                 raise
@@ -144,7 +189,8 @@ def reading(paths: Path | Iterable[Path], reader: Reader | None = None) -> Itera
                 where=where,
                 hint="A quote that is never closed does this; see the file.",
             ) from error
-        if "utf" in folded or "unicode" in folded:
+        # Arrow can't hand a broken row that is no text to a handler, and DuckDB cuts what Arrow says of it
+        if "utf" in folded or "unicode" in folded or ("csv parse error" in folded and "python exception" in folded):
             raise not_utf8(Path(where), "in its later part") from error
         raise UnreadableError(
             f"can't be read: {text.splitlines()[0][:300]}.", where=where, hint="Export it again."

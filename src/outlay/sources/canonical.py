@@ -178,17 +178,19 @@ def costs_sql(
     file: str,
     load_id: str,
     telling: Sequence[str] = SKU_COLUMNS,
-    tagsets: bool = False,
+    tagsets: str | None = None,
+    ai_commitments: Sequence[str] = (),
 ) -> str:
     """SELECT of canonical ``costs`` rows from a ``typed`` SELECT, good rows only.
 
     ``source`` is a SQL expression over ``t`` for x_Source. With ``tagsets`` the typed rows carry their tags cell
-    (``__tags``), and what a cell says is looked up in the survey's table instead of read again on every row.
+    (``__tags``), and what a cell says is looked up in that table of the survey's instead of read again on every row.
+    Unused rows of ``ai_commitments`` are AI rows (see :mod:`outlay.sources.commitments`).
     """
     said = {tag_column(spelling.tag): tag_sql(spelling) for spelling in tags} | {"__stated": workload_sql(workload)}
-    if tagsets:
+    if tagsets is not None:
         looked_up = ", ".join(f"{sql} AS {identifier(name)}" for name, sql in said.items())
-        joined = f'LEFT JOIN (SELECT __tagset, "Tags", {looked_up} FROM tagsets) g ON hash(t.__tags) = g.__tagset '
+        joined = f'LEFT JOIN (SELECT __tagset, "Tags", {looked_up} FROM {tagsets}) g ON hash(t.__tags) = g.__tagset '
         said = {name: f"g.{identifier(name)}" for name in said} | {"Tags": 'g."Tags"'}
     else:
         joined = ""
@@ -205,6 +207,15 @@ def costs_sql(
         "x_Source": source,
         "x_BillingMonth": "strftime(t.\"BillingPeriodStart\", '%Y-%m')",
     } | said
+    if ai_commitments:
+        names = ", ".join(literal(name) for name in ai_commitments)
+        unused = f't."CommitmentDiscountStatus" = \'Unused\' AND t."CommitmentDiscountId" IN ({names})'
+        left = f"NOT s.x_IsAi AND coalesce({unused}, false)"
+        own |= {
+            "x_IsAi": f"s.x_IsAi OR coalesce({unused}, false)",
+            "x_AiCategory": f"CASE WHEN {left} THEN 'ai_other' ELSE s.x_AiCategory END",
+            "x_WorkloadKind": f"CASE WHEN {left} THEN 'other' ELSE {own['x_WorkloadKind']} END",
+        }
     fields = []
     for c in columns([spelling.tag for spelling in tags]):
         if c.name in own:
@@ -225,8 +236,8 @@ def tokens_sql() -> str:
     The consumed count where the bill gives it, else quantity times block. Only rows of token SKUs are multiplied, and
     only by blocks other than one: wide decimals are slow.
     """
-    consumed = f'CAST(CAST(t."ConsumedQuantity" AS DECIMAL(24,6)) * s.x_TokensPerConsumedUnit AS {MONEY_SQL})'
-    priced = f'CAST(CAST(t."PricingQuantity" AS DECIMAL(26,9)) * s.x_TokensPerPricingUnit AS {MONEY_SQL})'
+    consumed = f'CAST(try_cast(t."ConsumedQuantity" AS DECIMAL(24,6)) * s.x_TokensPerConsumedUnit AS {MONEY_SQL})'
+    priced = f'CAST(try_cast(t."PricingQuantity" AS DECIMAL(26,9)) * s.x_TokensPerPricingUnit AS {MONEY_SQL})'
     known = 't."ConsumedQuantity" IS NOT NULL'
     return (
         f"CASE WHEN {_used_sql()} THEN CASE "
@@ -238,7 +249,7 @@ def tokens_sql() -> str:
 
 def gpu_hours_sql() -> str:
     """Accelerator hours that row ``t`` of SKU ``s`` used; NULL for what was paid and not used."""
-    hours = f'CAST(CAST(t."PricingQuantity" AS DECIMAL(26,12)) * s.x_GpuHoursPerUnit AS {MONEY_SQL})'
+    hours = f'CAST(try_cast(t."PricingQuantity" AS DECIMAL(26,12)) * s.x_GpuHoursPerUnit AS {MONEY_SQL})'
     return (
         f"CASE WHEN s.x_GpuHoursPerUnit IS NOT NULL AND {_used_sql()} "
         f"AND coalesce(t.\"CapacityReservationStatus\", '') <> 'Unused' THEN {hours} END"

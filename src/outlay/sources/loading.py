@@ -30,14 +30,17 @@ from outlay.config import Settings
 from outlay.errors import ReconciliationError, UsageError
 from outlay.ledger.engine.duckdb import identifier, literal, session
 from outlay.ledger.store import Ledger, NewFile, Scope
-from outlay.ledger.tables.costs import COST_MEASURES, PARTITION_COLUMNS, columns
+from outlay.ledger.tables.costs import COST_MEASURES, PARTITION_COLUMNS, columns, focus_columns
 from outlay.money import plain
 from outlay.problems import Problem, summarise
 from outlay.sources.bills import Found, find_bills, reading
-from outlay.sources.canonical import TagSpelling, costs_sql, register_skus, telling_columns
+from outlay.sources.canonical import costs_sql, register_skus, telling_columns
+from outlay.sources.commitments import mostly_ai
 from outlay.sources.load_report import FileReport, LoadReport, report_from_json, report_to_json
 from outlay.sources.parsers import register
+from outlay.sources.recognise import SKU_COLUMNS
 from outlay.sources.survey import Survey, source_slug, spellings, sums_by_month, survey
+from outlay.sources.twice import delivered_twice, distinct_names
 from outlay.sources.typed import Bill, problem_text, quarantine_sql, typed_sql
 
 if TYPE_CHECKING:
@@ -61,10 +64,23 @@ class _Part:
     bill: Bill
     seen: Survey
     digest: str
+    number: int
     written: list[NewFile] = field(default_factory=list)
     problems: list[Problem] = field(default_factory=list)
+    notes: list[Problem] = field(default_factory=list)
     rejected: list[tuple[int, str, str]] = field(default_factory=list)
     seconds: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class _Plan:
+    """What holds for every part of a load."""
+
+    ledger: Ledger
+    settings: Settings
+    source: str | None
+    load_id: str
+    ai_commitments: tuple[str, ...]
 
 
 def load(
@@ -74,10 +90,13 @@ def load(
     *,
     format_id: str | None = None,
     source: str | None = None,
+    again: bool = False,
     progress: Progress = lambda _: None,
 ) -> LoadReport:
     """Load ``paths`` into ``ledger`` in one commit.
 
+    Content that was loaded before changes nothing, not even where a later load has replaced it since: a job that loads
+    a month's first and corrected bills every night must not bring the first back. ``again`` does bring it back.
     Raises an :class:`outlay.errors.OutlayError` with nothing changed.
     """
     if source is not None and source_slug(source) != source:
@@ -90,8 +109,13 @@ def load(
     found, digests, doubled = _without_copies(found)
     notes = [*skipped, *doubled]
     load_id = _load_id(digests, settings, source)
-    if (before := ledger.loaded(load_id)) is not None:
-        files = tuple(report_from_json(one) for one in before.facts["files"])
+    if (before := ledger.loaded(load_id)) is not None and (before.stands or not again):
+        files = tuple(report_from_json(one) for one in before.record.facts["files"])
+        if not before.stands:
+            notes.append(
+                f"This content was loaded before, as version {before.record.version}, and a later load has replaced it "
+                "in part or whole; it stays replaced. To bring it back: --again."
+            )
         return LoadReport(load_id, False, ledger.table().version(), files, 0, tuple(notes))
     tags = list(settings.tags.required)
     ledger.create(tags)
@@ -102,22 +126,17 @@ def load(
             # A text file's length is not known beforehand: the planner would guess it short and build its joins on it.
             connection.execute("SET disabled_optimizers = 'join_order,build_side_probe_side'")
             parts = [
-                _prepare(
-                    connection,
-                    ledger,
-                    one,
-                    digest=digest,
-                    settings=settings,
-                    source=source,
-                    load_id=load_id,
-                    progress=progress,
-                    written=written,
-                    number=number,
-                )
+                _look(connection, one, digest, number, progress)
                 for number, (one, digest) in enumerate(zip(found, digests, strict=True))
             ]
+            plan = _Plan(ledger, settings, source, load_id, mostly_ai(c for part in parts for c in part.seen.committed))
+            for part in parts:
+                _prepare(connection, part, plan, written, progress)
+            known = _identities(parts) if source is None else {}
+            _refuse_strangers(ledger, known)
             progress("reconciling")
             _reconcile(connection, ledger, parts)
+            _note_twins(connection, ledger, parts)
     except BaseException:
         _remove(written)
         raise
@@ -129,6 +148,7 @@ def load(
         return {
             "load_id": load_id,
             "scopes": [[scope.source, scope.month] for scope in scopes],
+            "identities": known,
             "replaced": [[s.source, s.month, rows] for s, rows in sorted(removed.items())],
             "files": [report_to_json(report) for report in reports],
         }
@@ -143,9 +163,45 @@ def load(
     if replaced:
         notes.append(
             f"{replaced:,} rows of {', '.join(f'{s.source} {s.month}' for s in sorted(removed))} were replaced; "
-            f"the ledger as it was is version {version - 1} (--as-of {version - 1})."
+            f"the ledger as it was is version {version - 1} (--as-of {version - 1}). If the earlier files were other "
+            "parts of the same export, load all parts in one command."
         )
     return LoadReport(load_id, True, version, reports, replaced, tuple(notes))
+
+
+def _identities(parts: Sequence[_Part]) -> dict[str, dict[str, list[str]]]:
+    """Source -> the accounts and providers that the bills write: two sources must not go by one name."""
+    found: dict[str, tuple[set[str], set[str]]] = {}
+    provider = SKU_COLUMNS.index("ServiceProviderName")
+    for part in parts:
+        providers = {str(sku[provider]) for sku in part.seen.skus if sku[provider] is not None}
+        for month in part.seen.months:
+            accounts, known = found.setdefault(source_slug(month.account), (set(), set()))
+            accounts.add((month.account or "").rstrip("/").rsplit("/", 1)[-1].casefold())
+            known |= providers
+    return {name: {"accounts": sorted(a), "providers": sorted(p)} for name, (a, p) in sorted(found.items())}
+
+
+def _refuse_strangers(ledger: Ledger, identities: dict[str, dict[str, list[str]]]) -> None:
+    """Raise where a source of this load has the name of another one: its months would replace the other's."""
+    seen: dict[str, dict[str, list[str]]] = {}
+    for record in ledger.history():
+        for name, identity in record.facts.get("identities", {}).items():
+            seen.setdefault(name, identity)
+    for name, mine in identities.items():
+        theirs = seen.get(name, mine)
+        ours, others = (f"{' and '.join(i['providers']) or 'no provider'}" for i in (mine, theirs))
+        strange = not set(mine["accounts"]) & set(theirs["accounts"]) or (
+            mine["providers"] and theirs["providers"] and not set(mine["providers"]) & set(theirs["providers"])
+        )
+        if strange or len(mine["accounts"]) > 1:
+            accounts = " and ".join(repr(a) for a in sorted({*mine["accounts"], *theirs["accounts"]}))
+            raise UsageError(
+                f"two billing accounts would go by the name '{name}' (account {accounts}; {ours} here, {others} "
+                "there), and one's months would replace the other's.",
+                where="source",
+                hint="Load this bill under a name of its own, e.g. --source " + f"{name}-2.",
+            )
 
 
 def _remove(written: Sequence[Path]) -> None:
@@ -183,45 +239,39 @@ def _load_id(digests: Sequence[str], settings: Settings, source: str | None) -> 
     return hashlib.sha256(said.encode()).hexdigest()[:32]
 
 
-def _prepare(
-    connection: duckdb.DuckDBPyConnection,
-    ledger: Ledger,
-    found: Found,
-    *,
-    digest: str,
-    settings: Settings,
-    source: str | None,
-    load_id: str,
-    progress: Progress,
-    written: list[Path],
-    number: int,
-) -> _Part:
+def _look(connection: duckdb.DuckDBPyConnection, found: Found, digest: str, number: int, progress: Progress) -> _Part:
     started = time.monotonic()
-    name = found.raw.path.name
+    progress(f"{found.raw.path.name}: surveying")
     with reading(found.raw.path, found.reader):
         bill = Bill.of(connection, found.raw, found.reader.mapping(found.raw))
-        progress(f"{name}: surveying")
-        seen = survey(connection, bill)
-        part = _Part(found, bill, seen, digest)
-        part.problems += seen.notices
-        tags, workload = spellings(settings.tags, seen.tag_keys)
-        register_skus(connection, "skus", seen.skus, telling_columns(seen.skus))
-        progress(f"{name}: writing {seen.good_rows:,} rows")
-        _write(
-            connection,
-            ledger,
-            part,
-            tags=tags,
-            workload=workload,
-            source=source,
-            load_id=load_id,
-            written=written,
-            number=number,
-        )
-        if seen.good_rows < seen.rows or part.bill.raw.set_aside:
+        seen = survey(connection, bill, tagsets=f"tagsets_{number}")
+    return _Part(found, bill, seen, digest, number, seconds=time.monotonic() - started)
+
+
+def _prepare(
+    connection: duckdb.DuckDBPyConnection, part: _Part, plan: _Plan, written: list[Path], progress: Progress
+) -> None:
+    """Write a part's good rows and set its bad ones aside.
+
+    Parsers make different things of malformed CSV rows. Where the rows written are not as many as the survey saw, the
+    file is surveyed again through a third parser, slower and of one mind with the first.
+    """
+    started = time.monotonic()
+    raw = part.bill.raw
+    with reading(raw.path, part.found.reader):
+        progress(f"{raw.path.name}: writing {part.seen.good_rows:,} rows")
+        _write(connection, part, plan, written)
+        if sum(file.rows for file in part.written) != part.seen.good_rows and raw.kind == "csv":
+            _remove([plan.ledger.costs_path / file.path for file in part.written])
+            part.written.clear()
+            progress(f"{raw.path.name}: surveying again, for its malformed rows")
+            part.seen = survey(connection, part.bill, tagsets=f"tagsets_{part.number}", slowly=True)
+            _write(connection, part, plan, written)
+        connection.execute(f"DROP TABLE IF EXISTS tagsets_{part.number}")
+        part.problems += [*part.seen.notices, *part.notes]
+        if part.seen.good_rows < part.seen.rows or raw.set_aside:
             _quarantine(connection, part)
-    part.seconds = time.monotonic() - started
-    return part
+    part.seconds += time.monotonic() - started
 
 
 def source_sql(seen: Survey, source: str | None) -> str:
@@ -239,26 +289,24 @@ def source_sql(seen: Survey, source: str | None) -> str:
     return f"CASE {cases} ELSE {literal(source_slug(None))} END"
 
 
-def _write(
-    connection: duckdb.DuckDBPyConnection,
-    ledger: Ledger,
-    part: _Part,
-    *,
-    tags: list[TagSpelling],
-    workload: TagSpelling,
-    source: str | None,
-    load_id: str,
-    written: list[Path],
-    number: int,
-) -> None:
+def _write(connection: duckdb.DuckDBPyConnection, part: _Part, plan: _Plan, written: list[Path]) -> None:
     seen = part.seen
     if not seen.good_rows:
+        clause = register(connection, part.bill.raw, used_by="")  # read it all the same: it sets bad rows aside
+        connection.execute(f"SELECT count(*) FROM {clause}").fetchall()
         return
+    ledger, source, load_id, number = plan.ledger, plan.source, plan.load_id, part.number
+    tags, workload = spellings(plan.settings.tags, seen.tag_keys)
+    known = register_skus(connection, "skus", seen.skus, telling_columns(seen.skus))
+    part.notes = [
+        Problem(part.bill.raw.path.name, None, "unknown-gpu-instance", f"GPU hours of {kind} are not counted")
+        for kind in sorted({one.instance_type for one in known if one.instance_type and one.is_unknown_gpu_instance})
+    ]
     scopes = sorted({Scope(source or source_slug(m.account), m.month) for m in seen.months})
     # The survey saw every row through the other parser: where none was bad, none need be asked again; rows and sums
     # must agree.
     checked = seen.good_rows < seen.rows
-    extra = {"__tags": part.bill.mapping.columns["Tags"]} if seen.tagsets else None
+    extra = {"__tags": part.bill.mapping.columns["Tags"]} if seen.tagsets is not None else None
     typed = typed_sql(part.bill, "{clause}", extra=extra, checked=checked, plain=seen.plain)
     typed = typed.replace("{clause}", register(connection, part.bill.raw))
     sql = costs_sql(
@@ -271,6 +319,7 @@ def _write(
         file=part.bill.raw.path.name,
         load_id=load_id,
         tagsets=seen.tagsets,
+        ai_commitments=plan.ai_commitments,
     )
     root = ledger.costs_path
     options = "FORMAT parquet, COMPRESSION zstd, RETURN_STATS"
@@ -338,6 +387,23 @@ def _reconcile(connection: duckdb.DuckDBPyConnection, ledger: Ledger, parts: Seq
                     where=str(part.bill.raw.path),
                     hint="Nothing was loaded. Please report this with the first lines of the file: a reader is wrong.",
                 )
+
+
+def _note_twins(connection: duckdb.DuckDBPyConnection, ledger: Ledger, parts: Sequence[_Part]) -> None:
+    """A notice for files of one source and month that share rows: totals agree, and are double."""
+    scopes = [{file.scope for file in part.written} for part in parts]
+    twins = [i for i, mine in enumerate(scopes) if any(mine & other for j, other in enumerate(scopes) if i != j)]
+    if not twins:
+        return
+    columns = ", ".join(identifier(c.name) for c in focus_columns())
+    paths = {i: ", ".join(literal(str(ledger.costs_path / file.path)) for file in parts[i].written) for i in twins}
+    relation = " UNION ALL ".join(
+        f"SELECT {n} AS __file, {columns} FROM read_parquet([{paths[i]}])" for n, i in enumerate(twins)
+    )
+    names = distinct_names([parts[i].bill.raw.path for i in twins])
+    rows = sum(file.rows for i in twins for file in parts[i].written)
+    for problem in delivered_twice(connection, f"({relation})", columns, names, rows):
+        parts[twins[names.index(problem.source)]].problems.append(problem)
 
 
 def _said(totals: tuple[int, dict[str, Decimal]] | None) -> str:

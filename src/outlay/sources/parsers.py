@@ -11,9 +11,12 @@ that a fault in either shows.
 
 from __future__ import annotations
 
+import codecs
+import csv
 import gzip
+import itertools
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -28,6 +31,8 @@ __all__ = ["map_keys", "register", "register_alike", "register_independently"]
 
 _BLOCK_BYTES = 1 << 20  # fits the caches: blocks of 8 MiB take half as long again; a row must fit in one
 _JSON_BATCH_LINES = 50_000
+_SLOW_BATCH_ROWS = 20_000
+_LONGEST_CELL = 64 << 20
 _FIRST_CSV_ROW = 2  # the header is row 1
 
 
@@ -84,11 +89,19 @@ def register_alike(raws: Sequence[RawFile]) -> str:
     return f"(SELECT file_row_number + 1 AS __row, file_index AS __file, {fields} FROM read_parquet([{paths}]))"
 
 
-def register_independently(connection: duckdb.DuckDBPyConnection, raw: RawFile, *, used_by: str) -> str:
+def register_independently(
+    connection: duckdb.DuckDBPyConnection, raw: RawFile, *, used_by: str, slowly: bool = False
+) -> str:
     """The same rows through another parser than :func:`register` uses (no ``__row``).
 
-    DuckDB's for CSV, Arrow's for Parquet.
+    DuckDB's for CSV, Arrow's for Parquet. ``slowly`` takes Python's own for CSV: parsers differ in what they forgive in
+    a malformed row, and this one sets the same rows aside as Arrow does.
     """
+    if raw.kind == "csv" and slowly:
+        name = f"check_{abs(hash((str(raw.path), id(raw)))):x}"
+        wanted = [c for c in raw.columns if identifier(c) in used_by]
+        connection.register(name, _slow_csv_stream(raw, wanted or list(raw.columns)[:1]))
+        return name
     if raw.kind == "parquet":
         import pyarrow.dataset as ds
 
@@ -131,7 +144,9 @@ def _csv_stream(raw: RawFile, wanted: Sequence[str]) -> pa.RecordBatchReader:
         )
         return "skip"
 
-    source = pa.input_stream(str(raw.path), compression="gzip" if raw.compressed else None)
+    source = pa.TransformInputStream(
+        pa.input_stream(str(raw.path), compression="gzip" if raw.compressed else None), _checked_utf8()
+    )
     reader = pc.open_csv(
         source,
         read_options=pc.ReadOptions(
@@ -148,6 +163,43 @@ def _csv_stream(raw: RawFile, wanted: Sequence[str]) -> pa.RecordBatchReader:
     )
     schema = reader.schema.insert(0, pa.field("__row", pa.int64()))
     return pa.RecordBatchReader.from_batches(schema, _numbered(reader, raw, schema))
+
+
+def _checked_utf8() -> Callable[[pa.Buffer], pa.Buffer]:
+    """Passes blocks of text on, and raises UnicodeDecodeError at the first byte that is not UTF-8.
+
+    Arrow checks the cells it converts, but can't hand a broken row that is no text to the invalid-row handler.
+    """
+    decoder = codecs.getincrementaldecoder("utf-8")()
+
+    def checked(block: pa.Buffer) -> pa.Buffer:
+        decoder.decode(block)
+        return block
+
+    return checked
+
+
+def _slow_csv_stream(raw: RawFile, wanted: Sequence[str]) -> pa.RecordBatchReader:
+    import pyarrow as pa
+
+    schema = pa.schema([(name, pa.string()) for name in wanted])
+    places = [list(raw.columns).index(name) for name in wanted]
+
+    def batches() -> Iterator[pa.RecordBatch]:
+        def batch(rows: list[list[str]]) -> pa.RecordBatch:
+            columns = [[None if row[i] in NULL_TEXTS else row[i] for row in rows] for i in places]
+            return pa.RecordBatch.from_arrays([pa.array(c, pa.string()) for c in columns], schema=schema)
+
+        csv.field_size_limit(_LONGEST_CELL)
+        opener = gzip.open if raw.compressed else open
+        with opener(raw.path, "rt", encoding="utf-8-sig", newline="") as handle:
+            reader = csv.reader(handle, delimiter=raw.delimiter)
+            next(reader)
+            good = (row for row in reader if len(row) == len(raw.columns))
+            while rows := list(itertools.islice(good, _SLOW_BATCH_ROWS)):
+                yield batch(rows)
+
+    return pa.RecordBatchReader.from_batches(schema, batches())
 
 
 def _numbered(reader: pa.RecordBatchReader, raw: RawFile, schema: pa.Schema) -> Iterator[pa.RecordBatch]:

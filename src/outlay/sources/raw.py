@@ -8,9 +8,7 @@ that says why (empty, truncated, not UTF-8, a compression bomb, no known format)
 
 from __future__ import annotations
 
-import csv
 import gzip
-import io
 import json
 import zlib
 from dataclasses import dataclass, field
@@ -20,6 +18,7 @@ from typing import TYPE_CHECKING, Literal
 
 from outlay.errors import UnreadableError
 from outlay.ledger.engine.duckdb import literal
+from outlay.sources.header import SAMPLE_ROWS, distinct, first_records, refuse_twins
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -30,10 +29,10 @@ __all__ = ["NULL_TEXTS", "RaggedRow", "RawFile", "not_utf8", "open_raw"]
 Kind = Literal["csv", "jsonl", "parquet"]
 
 _SNIFF_BYTES = 1 << 20
-_SAMPLE_ROWS = 20
 _JSON_SAMPLE_LINES = 100
 _BOMB_PROBE_BYTES = 64 << 20
 _BOMB_RATIO = 250  # deflate reaches 1,032:1 on a run of one byte; real bills stay under 60:1
+_MOST_DIGITS = 38  # of a DuckDB DECIMAL
 _DELIMITERS = (",", ";", "\t", "|")
 NULL_TEXTS = ["", "NULL", "null", "Null"]
 """What a CSV cell without a value may say."""
@@ -56,8 +55,11 @@ class RawFile:
     """What is known of a file from its first bytes.
 
     ``columns`` maps each column as the file spells it to its DuckDB type (``VARCHAR`` for CSV, ``JSON`` for JSON
-    lines and for nested Parquet columns). ``blank`` are the Parquet text columns that may hold empty texts (by the
-    file's own statistics). ``set_aside`` fills while a relation is read.
+    lines and for nested Parquet columns). SQL does not tell names apart that differ in case only: of such CSV columns
+    the later ones are renamed, and ``titles`` maps their new names to the file's own. ``blank`` are the Parquet text
+    columns that may hold empty texts (by the file's own statistics), ``foreign`` the Parquet columns of a type that is
+    neither text nor an exact amount, with its name. ``no_rows``: it is known to hold none. ``set_aside`` fills while a
+    relation is read.
     """
 
     path: Path
@@ -67,11 +69,26 @@ class RawFile:
     delimiter: str = ","
     sample: tuple[dict[str, str | None], ...] = ()
     blank: frozenset[str] = frozenset()
+    titles: dict[str, str] = field(default_factory=dict)
+    foreign: dict[str, str] = field(default_factory=dict)
+    no_rows: bool = False
     set_aside: list[RaggedRow] = field(default_factory=list, compare=False)
 
     def find(self, name: str) -> str | None:
-        """The column that is called ``name``, whatever its case and the separators between its words."""
+        """The column that is called ``name``, whatever its case and the separators between its words.
+
+        The one that is spelled exactly so comes first, then the first of the file.
+        """
+        if name in self.columns:
+            return name
+        for column, title in self.titles.items():
+            if title == name:
+                return column
         return _folded(tuple(self.columns)).get(_fold(name))
+
+    def title(self, column: str) -> str:
+        """What the file itself calls one of ``columns``."""
+        return self.titles.get(column, column)
 
 
 @lru_cache(maxsize=64)
@@ -109,7 +126,7 @@ def open_raw(path: Path) -> RawFile:
         raise UnreadableError("holds only blank space.", where=str(path), hint="Export it again.")
     if first == "{":
         return _open_jsonl(path, text, compressed=compressed)
-    return _open_csv(path, text, compressed=compressed)
+    return _open_csv(path, text, compressed=compressed, whole=len(head) < _SNIFF_BYTES)
 
 
 def _refuse_other_containers(path: Path, magic: bytes) -> None:
@@ -195,30 +212,40 @@ def not_utf8(path: Path, place: str) -> UnreadableError:
     )
 
 
-def _open_csv(path: Path, text: str, *, compressed: bool) -> RawFile:
+def _open_csv(path: Path, text: str, *, compressed: bool, whole: bool) -> RawFile:
     first_line = text.splitlines()[0]
     delimiter = max(_DELIMITERS, key=first_line.count)
-    rows = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter)
-    header = next(rows)
-    names = [name.strip() for name in header]
-    if len(names) < 2 or any(len(name) > 200 for name in names):
+    header, rows, all_read = first_records(text, delimiter)
+    titles = [title.strip() for title in header]
+    if len(titles) < 2 or any(len(title) > 200 for title in titles):
         raise UnreadableError(
             "has no header line of column names.",
             where=str(path),
             hint="Outlay reads CSV with a header, gzipped CSV, JSON lines and Parquet; see `outlay sources`.",
         )
-    doubled = sorted({name for name in names if names.count(name) > 1})
+    if not titles[-1] and rows and all(len(row) == len(titles) - 1 for row in rows):
+        titles.pop()  # the header ends with a delimiter, the rows do not
+    doubled = sorted({title for title in titles if title and titles.count(title) > 1})
     if doubled:
         raise UnreadableError(
             f"has the column '{doubled[0]}' twice.", where=str(path), hint="Rename or drop one of them."
         )
-    sample: list[dict[str, str | None]] = []
-    for row in rows:
-        if len(sample) == _SAMPLE_ROWS:
-            break
-        if len(row) == len(names):
-            sample.append({name: (None if cell in NULL_TEXTS else cell) for name, cell in zip(names, row, strict=True)})
-    return RawFile(path, "csv", dict.fromkeys(names, "VARCHAR"), compressed, delimiter, tuple(sample))
+    names = distinct(titles)
+    sample = tuple(
+        {name: (None if cell in NULL_TEXTS else cell) for name, cell in zip(names, row, strict=True)}
+        for row in rows
+        if len(row) == len(names)
+    )
+    return RawFile(
+        path,
+        "csv",
+        dict.fromkeys(names, "VARCHAR"),
+        compressed,
+        delimiter,
+        sample[:SAMPLE_ROWS],
+        titles={name: title for name, title in zip(names, titles, strict=True) if title and name != title},
+        no_rows=whole and all_read and not rows,
+    )
 
 
 def _open_jsonl(path: Path, text: str, *, compressed: bool) -> RawFile:
@@ -231,7 +258,7 @@ def _open_jsonl(path: Path, text: str, *, compressed: bool) -> RawFile:
             continue
         if isinstance(record, dict):
             keys |= dict.fromkeys(record, "JSON")
-            if len(sample) < _SAMPLE_ROWS:
+            if len(sample) < SAMPLE_ROWS:
                 sample.append(
                     {k: v if isinstance(v, str) else json.dumps(v) for k, v in record.items() if v is not None}
                 )
@@ -242,6 +269,7 @@ def _open_jsonl(path: Path, text: str, *, compressed: bool) -> RawFile:
             hint="Export as newline-delimited JSON: one object a line.",
         )
     keys |= dict.fromkeys(sorted(_all_keys(path, compressed=compressed) - keys.keys()), "JSON")
+    refuse_twins(path, list(keys))
     return RawFile(path, "jsonl", keys, compressed, sample=tuple(sample))
 
 
@@ -268,7 +296,7 @@ def _open_parquet(path: Path) -> RawFile:
     try:
         parquet = pq.ParquetFile(path)
         schema = parquet.schema_arrow
-        first = next(parquet.iter_batches(batch_size=_SAMPLE_ROWS), None)
+        first = next(parquet.iter_batches(batch_size=SAMPLE_ROWS), None)
     except (pa.ArrowInvalid, OSError) as error:
         raise UnreadableError(
             f"is a damaged Parquet file ({str(error).splitlines()[0]}).", where=str(path), hint="Export it again."
@@ -279,8 +307,26 @@ def _open_parquet(path: Path) -> RawFile:
             {k: (None if v is None else v if isinstance(v, str) else str(v)) for k, v in row.items()}
             for row in first.to_pylist()
         )
-    columns = {f.name: _duckdb_type(f.type) for f in schema}
-    return RawFile(path, "parquet", columns, sample=sample, blank=_blank(parquet.metadata))
+    refuse_twins(path, schema.names)
+    return RawFile(
+        path,
+        "parquet",
+        {f.name: _duckdb_type(f.type) for f in schema},
+        sample=sample,
+        blank=_blank(parquet.metadata),
+        foreign={f.name: str(f.type) for f in schema if _is_foreign(f.type)},
+        no_rows=parquet.metadata.num_rows == 0,
+    )
+
+
+def _is_foreign(kind: pa.DataType) -> bool:
+    """Bytes that nobody says are text, and decimals of more digits than SQL has (DuckDB would round them)."""
+    import pyarrow.types as t
+
+    if t.is_dictionary(kind):
+        return _is_foreign(kind.value_type)
+    is_bytes = t.is_binary(kind) or t.is_large_binary(kind) or t.is_binary_view(kind) or t.is_fixed_size_binary(kind)
+    return bool(is_bytes or (t.is_decimal(kind) and kind.precision > _MOST_DIGITS))
 
 
 def _blank(metadata: pq.FileMetaData) -> frozenset[str]:
@@ -305,12 +351,18 @@ def _blank(metadata: pq.FileMetaData) -> frozenset[str]:
 def _duckdb_type(kind: pa.DataType) -> str:
     import pyarrow.types as t
 
+    if t.is_dictionary(kind):
+        return _duckdb_type(kind.value_type)
     if t.is_decimal(kind):
+        if kind.precision > _MOST_DIGITS:
+            return "DOUBLE"
         return f"DECIMAL({kind.precision},{kind.scale})"
     if t.is_map(kind):
         return "MAP(VARCHAR, VARCHAR)"
     if t.is_nested(kind):
         return "JSON"
+    if _is_foreign(kind):
+        return "BLOB"
     if t.is_floating(kind):
         return "DOUBLE"
     if t.is_integer(kind):

@@ -19,6 +19,8 @@ from outlay.ledger.tables.costs import COST_MEASURES
 from outlay.money import MONEY_SQL, add_exactly
 from outlay.problems import Problem
 from outlay.sources.canonical import TagSpelling
+from outlay.sources.commitments import Committed
+from outlay.sources.degenerate import degenerate_providers
 from outlay.sources.parsers import register, register_independently
 from outlay.sources.recognise import SKU_COLUMNS
 from outlay.sources.typed import Bill, typed_sql
@@ -29,7 +31,13 @@ if TYPE_CHECKING:
 __all__ = ["WORKLOAD_TAG", "MonthTotals", "Survey", "source_slug", "spellings", "survey"]
 
 WORKLOAD_TAG = "workload"
-_DEGENERATE_FROM = 5  # SKUs with fractional billed sums; fewer say nothing about the effective ones
+_OTHER_KEYS = (
+    "BillingAccountId",
+    "BillingCurrency",
+    "ChargeCategory",
+    "CommitmentDiscountId",
+    "CommitmentDiscountStatus",
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,8 +55,8 @@ class MonthTotals:
 class Survey:
     """What one file holds.
 
-    ``plain``: every cell casts as it stands. ``tagsets``: the session's temporary table ``tagsets`` has each
-    distinct tags cell by its hash (``__tagset``) and what it says (``Tags``); False where there are too many to keep.
+    ``plain``: every cell casts as it stands. ``tagsets``: the temporary table that has each distinct tags cell by its
+    hash (``__tagset``) and what it says (``Tags``); None where there are too many to keep.
     """
 
     rows: int
@@ -57,39 +65,47 @@ class Survey:
     skus: tuple[tuple[object, ...], ...]
     tag_keys: tuple[str, ...]
     notices: tuple[Problem, ...]
+    committed: tuple[Committed, ...]
     plain: bool
-    tagsets: bool
+    tagsets: str | None
 
 
-def survey(connection: duckdb.DuckDBPyConnection, bill: Bill) -> Survey:
-    """Look at every row once, and once more where a cell is written unusually or a row is bad."""
-    tagsets = "Tags" in bill.mapping.columns
+def survey(
+    connection: duckdb.DuckDBPyConnection, bill: Bill, *, tagsets: str = "tagsets", slowly: bool = False
+) -> Survey:
+    """Look at every row once, and once more where a cell is written unusually or a row is bad.
+
+    ``tagsets`` names the temporary table that is left behind. ``slowly`` is for a text file with malformed rows, of
+    which the usual parsers make different things.
+    """
+    keep_tags = "Tags" in bill.mapping.columns
     # Parquet is cheap to read: what the load will do is asked of its own reader, the totals alone of the other. Text
     # is dear: one pass of the other parser answers both.
     independent = bill.raw.kind != "parquet"
     try:
-        _group(connection, bill, plain=True, tags=tagsets, independent=independent)
+        _group(connection, bill, plain=True, tags=keep_tags, independent=independent, slowly=slowly)
     except _out_of_memory():  # tags that differ row by row
-        tagsets = False
-        _group(connection, bill, plain=True, tags=False, independent=independent)
+        keep_tags = False
+        _group(connection, bill, plain=True, tags=False, independent=independent, slowly=slowly)
     plain = not connection.execute("SELECT count(*) FROM survey WHERE NOT good").fetchall()[0][0]
     if not plain:
-        _group(connection, bill, plain=False, tags=tagsets, independent=True)
+        _group(connection, bill, plain=False, tags=keep_tags, independent=True, slowly=slowly)
     counts = connection.execute(
         "SELECT coalesce(sum(rows), 0), coalesce(sum(rows) FILTER (good), 0) FROM survey"
     ).fetchall()[0]
     keys = ", ".join(identifier(name) for name in SKU_COLUMNS)
     skus = tuple(connection.execute(f"SELECT DISTINCT {keys} FROM survey").fetchall())
-    _tagsets(connection, bill)
+    _keep_tagsets(connection, bill, tagsets)
     found = Survey(
         int(counts[0]),
         int(counts[1]),
         _month_totals(connection, bill, surveyed=independent or not plain),
         skus,
-        _tag_keys(connection, bill, tagsets=tagsets),
-        _notices(connection, bill),
+        _tag_keys(connection, bill, tagsets if keep_tags else None),
+        _notices(connection, bill, tagsets),
+        _committed(connection),
         plain,
-        tagsets,
+        tagsets if keep_tags else None,
     )
     connection.execute("DROP TABLE survey")
     return found
@@ -140,7 +156,9 @@ def _tags_said(bill: Bill, cell: str) -> str:
     return f"try_cast(try_cast({cell} AS JSON) AS MAP(VARCHAR, VARCHAR))"
 
 
-def _group(connection: duckdb.DuckDBPyConnection, bill: Bill, *, plain: bool, tags: bool, independent: bool) -> None:
+def _group(
+    connection: duckdb.DuckDBPyConnection, bill: Bill, *, plain: bool, tags: bool, independent: bool, slowly: bool
+) -> None:
     """Table ``survey``: rows alike in SKU, account, period, currency and tags text, counted and summed.
 
     Rows are told apart by a 64-bit hash, as in :mod:`outlay.optimize.rollups`. ``plain`` asks for plain casts only;
@@ -152,23 +170,27 @@ def _group(connection: duckdb.DuckDBPyConnection, bill: Bill, *, plain: bool, ta
     sql = typed_sql(
         bill,
         "{clause}",
-        only=[*SKU_COLUMNS, "BillingAccountId", "BillingCurrency", "ChargeCategory"],
+        only=[*SKU_COLUMNS, *_OTHER_KEYS],
         extra=control | carried | {"__tags": tags_source},
         numbered=False,
         plain=plain,
     )
-    offered = register_independently if independent else register
-    clause = offered(connection, bill.raw, used_by=sql)
+    if independent:
+        clause = register_independently(connection, bill.raw, used_by=sql, slowly=slowly)
+    else:
+        clause = register(connection, bill.raw, used_by=sql)
     keys = {name: identifier(name) for name in SKU_COLUMNS}
     keys |= {
         "account": '"BillingAccountId"',
         "period": '"BillingPeriodStart"',
         "currency": '"BillingCurrency"',
+        "commitment": '"CommitmentDiscountId"',
+        "commitment_status": '"CommitmentDiscountStatus"',
         "__tags": "__tags",
     }
     named = ", ".join(f"any_value({sql}) AS {identifier(name)}" for name, sql in keys.items())
     sums = ", ".join(f"sum({identifier(name)}) AS {identifier(name)}" for name in control)
-    counted = ", ".join(f"count_if({condition}) AS {identifier(name)}" for name, condition in remarks.items())
+    counted = ", ".join(f"count(*) FILTER (WHERE {sql}) AS {identifier(name)}" for name, sql in remarks.items())
     connection.execute(
         f"CREATE OR REPLACE TEMP TABLE survey AS SELECT * EXCLUDE (__key) FROM (SELECT "
         f"hash({', '.join(keys.values())}) AS __key, __problem IS NULL AS good, {named}, "
@@ -201,28 +223,38 @@ def _remarks(bill: Bill) -> tuple[dict[str, str], dict[str, str]]:
     )
     conditions = {
         "__list_missing": f'"__control_ListCost" IS NULL AND {is_usage}',
+        "__effective_missing": f'"__control_EffectiveCost" IS NULL AND {is_usage}',
         "__rounded": long or "false",
         "__period_derived": "NOT __given_period",
     }
     return texts | {"__given_period": "false" if period is None else f"({period}) IS NOT NULL"}, conditions
 
 
-def _tagsets(connection: duckdb.DuckDBPyConnection, bill: Bill) -> None:
+def _committed(connection: duckdb.DuckDBPyConnection) -> tuple[Committed, ...]:
+    keys = ", ".join(identifier(name) for name in SKU_COLUMNS)
+    rows = connection.execute(
+        f'SELECT commitment, {keys}, sum(coalesce("__control_EffectiveCost", "__control_BilledCost")) FROM survey '
+        "WHERE good AND commitment IS NOT NULL AND commitment_status = 'Used' GROUP BY ALL"
+    ).fetchall()
+    return tuple(Committed(row[0], row[1:-1], row[-1]) for row in rows if row[-1] is not None)
+
+
+def _keep_tagsets(connection: duckdb.DuckDBPyConnection, bill: Bill, name: str) -> None:
     connection.execute(
-        "CREATE OR REPLACE TEMP TABLE tagsets AS SELECT hash(__tags) AS __tagset, __tags, "
+        f"CREATE OR REPLACE TEMP TABLE {name} AS SELECT hash(__tags) AS __tagset, __tags, "
         f'{_tags_said(bill, "__tags")} AS "Tags", sum(rows) FILTER (good) AS rows '
         "FROM survey GROUP BY __tags"
     )
-    row = connection.execute("SELECT count(*), count(DISTINCT __tagset) FROM tagsets").fetchall()[0]
+    row = connection.execute(f"SELECT count(*), count(DISTINCT __tagset) FROM {name}").fetchall()[0]
     if row[0] != row[1]:  # one chance in 2^64 a pair; a wrong join would put cost on a wrong team
         raise ArithmeticError("two tag sets of this bill share a 64-bit key; please report its tags")
 
 
-def _tag_keys(connection: duckdb.DuckDBPyConnection, bill: Bill, *, tagsets: bool) -> tuple[str, ...]:
+def _tag_keys(connection: duckdb.DuckDBPyConnection, bill: Bill, tagsets: str | None) -> tuple[str, ...]:
     if "Tags" not in bill.mapping.columns:
         return ()
-    if tagsets:
-        rows = connection.execute('SELECT DISTINCT unnest(map_keys("Tags")) FROM tagsets').fetchall()
+    if tagsets is not None:
+        rows = connection.execute(f'SELECT DISTINCT unnest(map_keys("Tags")) FROM {tagsets}').fetchall()
     else:
         source = bill.mapping.columns["Tags"]
         clause = register(connection, bill.raw, used_by=source)
@@ -231,41 +263,44 @@ def _tag_keys(connection: duckdb.DuckDBPyConnection, bill: Bill, *, tagsets: boo
     return tuple(sorted(row[0] for row in rows if row[0] is not None))
 
 
-def _notices(connection: duckdb.DuckDBPyConnection, bill: Bill) -> tuple[Problem, ...]:
+def _notices(connection: duckdb.DuckDBPyConnection, bill: Bill, tagsets: str) -> tuple[Problem, ...]:
     name = bill.raw.path.name
     notices = [Problem(name, None, notice.code, notice.message) for notice in bill.mapping.notices]
-    # A sum with decimals proves a row with decimals; five SKUs whose billed sums have them and none whose effective
-    # sum has can't be chance.
-    for issuer, fractional, effective, present in connection.execute(
-        "SELECT coalesce(\"ServiceProviderName\", 'the bill'), "
-        'count_if("__control_BilledCost" <> round("__control_BilledCost", 0)), '
-        'count_if("__control_EffectiveCost" <> round("__control_EffectiveCost", 0)), count("__control_EffectiveCost") '
-        "FROM survey WHERE good GROUP BY 1 ORDER BY 1"
-    ).fetchall():
-        if fractional >= _DEGENERATE_FROM and present and not effective:
-            notices.append(
-                Problem(
-                    name,
-                    None,
-                    "degenerate-effective-cost",
-                    f"{issuer}: EffectiveCost is a whole number on every row while BilledCost is not",
-                )
+    groups = (
+        'SELECT "ServiceProviderName" AS provider, "__control_BilledCost" AS billed, '
+        '"__control_EffectiveCost" AS effective, "__control_EffectiveCost" IS NOT NULL AS effective_rows '
+        "FROM survey WHERE good"
+    )
+
+    def rows() -> str:
+        sql = typed_sql(bill, "{clause}", only=["ServiceProviderName", "ChargeCategory", *COST_MEASURES])
+        return sql.replace("{clause}", register(connection, bill.raw, used_by=sql))
+
+    for provider in degenerate_providers(connection, groups, rows):
+        notices.append(
+            Problem(
+                name,
+                None,
+                "degenerate-effective-cost",
+                f"{provider}: EffectiveCost is a whole number on every row while BilledCost is not",
             )
+        )
     row = connection.execute(
         "SELECT coalesce(sum(rows), 0), coalesce(sum(__list_missing), 0), coalesce(sum(__rounded), 0), "
-        "coalesce(sum(__period_derived), 0) FROM survey WHERE good"
+        "coalesce(sum(__period_derived), 0), coalesce(sum(__effective_missing), 0) FROM survey WHERE good"
     ).fetchall()[0]
     said = {notice.code for notice in notices}
     for code, count, text in (
         ("list-cost-unknown", row[1], "rows have no list cost"),
         ("amount-rounded", row[2], "rows have an amount with more than 18 decimals"),
         ("period-derived", row[3], "rows have no billing period"),
+        ("effective-cost-unknown", row[4], "rows have no effective cost"),
     ):
         if count and code not in said:
             notices.append(Problem(name, None, code, f"{int(count):,} of {int(row[0]):,} {text}"))
     if not bill.types.get("Tags", "").startswith("MAP"):
         bad_tags = connection.execute(
-            "SELECT coalesce(sum(rows), 0) FROM tagsets WHERE __tags IS NOT NULL AND "
+            f"SELECT coalesce(sum(rows), 0) FROM {tagsets} WHERE __tags IS NOT NULL AND "
             "coalesce(json_type(try_cast(__tags AS JSON)), '') <> 'OBJECT'"
         ).fetchall()[0]
         if bad_tags[0]:

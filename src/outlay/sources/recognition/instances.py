@@ -30,7 +30,7 @@ from decimal import ROUND_HALF_EVEN, Decimal, InvalidOperation
 
 from outlay.ledger.units import Unit
 from outlay.prices.gpus import GpuInstance, gpu, gpu_instance, provider_slug
-from outlay.sources.recognition.sku import GPU_HOURS_SCALE, Sku
+from outlay.sources.recognition.sku import GPU_HOURS_SCALE, NOT_IN_TABLE, Sku
 
 __all__ = ["Accelerator", "accelerator_of"]
 
@@ -178,7 +178,7 @@ def _instance(
     if fact:
         reason = f"instance type {name}"
     elif name:
-        reason = f"instance type {name}, which is not in the GPU table"
+        reason = f"instance type {name}, {NOT_IN_TABLE}"
     else:
         reason = "SkuPriceDetails.GpuCount"
     return Accelerator(

@@ -11,9 +11,18 @@ import re
 from dataclasses import dataclass, fields
 from decimal import Decimal
 
-__all__ = ["GPU_HOURS_SCALE", "NOT_AI", "SKU_COLUMNS", "Recognised", "Sku", "price_details", "shortened"]
+__all__ = [
+    "GPU_HOURS_SCALE",
+    "NOT_AI",
+    "NOT_IN_TABLE",
+    "SKU_COLUMNS",
+    "Recognised",
+    "Sku",
+    "price_details",
+    "shortened",
+]
 
-GPU_HOURS_SCALE = 6
+GPU_HOURS_SCALE = 12
 """Decimals of ``gpu_hours_per_pricing_unit``: what the ledger multiplies by a quantity within 38 digits."""
 
 
@@ -90,10 +99,18 @@ class Recognised:
     reason: str = ""
 
     @property
+    def is_unknown_gpu_instance(self) -> bool:
+        """The row rents an accelerated instance whose accelerators nobody told: its GPU-hours are not counted."""
+        return self.gpu_count is None and self.reason.endswith(NOT_IN_TABLE)
+
+    @property
     def consumed_is_tokens(self) -> bool:
         """ConsumedQuantity counts tokens (or whole blocks of them), so it needs no help from PricingUnit."""
         return self.tokens_per_consumed_unit is not None
 
+
+NOT_IN_TABLE = "which is not in the GPU table"
+"""How the reason ends where an instance type is unknown."""
 
 NOT_AI = Recognised(is_ai=False, reason="nothing on the row says AI")
 
