@@ -30,8 +30,9 @@ _MAX_PROBLEMS = 20
     help="Format id (see `outlay sources`); detected from the content unless given.",
 )
 @click.option("--source", metavar="NAME", help="Whose bill this is; each row's billing account unless given.")
+@click.option("--again", is_flag=True, help="Load content that a later load has replaced: it takes its months back.")
 @common_options
-def command(paths: tuple[Path, ...], format_id: str | None, source: str | None, common: Common) -> None:
+def command(paths: tuple[Path, ...], format_id: str | None, source: str | None, again: bool, common: Common) -> None:
     """Load bills into the ledger, in one atomic commit.
 
     Files of one command belong together. Loading the same content again changes nothing; a restated billing month
@@ -42,7 +43,13 @@ def command(paths: tuple[Path, ...], format_id: str | None, source: str | None, 
 
     with progress(common) as report_progress:
         report = load(
-            common.ledger(), paths, common.settings(), format_id=format_id, source=source, progress=report_progress
+            common.ledger(),
+            paths,
+            common.settings(),
+            format_id=format_id,
+            source=source,
+            again=again,
+            progress=report_progress,
         )
     if common.as_json:
         show_json(_document(report))

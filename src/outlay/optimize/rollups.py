@@ -186,28 +186,37 @@ def _lines(connection: duckdb.DuckDBPyConnection, settings: Settings) -> None:
 
 
 def _times(connection: duckdb.DuckDBPyConnection, rows: AiRows) -> None:
-    """``hours`` (on-demand GPU hours of a pool, by hour) and ``days`` (AI cost by day), from one scan."""
+    """``hours`` and ``days`` (AI cost by day), from one scan.
+
+    ``hours``: on-demand GPU-hours of a pool that were paid for (``paid_rows``; refunds are in ``cost`` alone), by the
+    hour they begin in and the hours they span.
+    """
     pool = (
         "s.x_GpuType IS NOT NULL AND s.x_GpuHoursPerUnit IS NOT NULL AND t.\"PricingCategory\" = 'Standard' "
         'AND t."ChargeCategory" = \'Usage\' AND t."CommitmentDiscountStatus" IS NULL '
         "AND t.\"CapacityReservationStatus\" IS DISTINCT FROM 'Unused'"
     )
     claimed = f't."CommitmentDiscountStatus" = \'Unused\' AND t."CommitmentDiscountId" IN ({MOSTLY_AI_SQL})'
-    start = 't."ChargePeriodStart"'
+    start, end = 't."ChargePeriodStart"', 't."ChargePeriodEnd"'
+    hourly = f"{end} <= {start} + INTERVAL 1 HOUR"
+    span = f"""CASE WHEN {end} IS NULL THEN 24 WHEN {hourly} THEN 1
+        ELSE greatest(date_diff('hour', {start}, {end}), 1) END"""
     fields = f"""s.__sku AS sku, ({pool}) AS pool, CASE WHEN {pool} THEN t."RegionId" END AS region,
+        CASE WHEN {pool} THEN {span} END AS span,
         CASE WHEN {pool} THEN date_trunc('hour', {start}) ELSE date_trunc('day', {start}) END AS moment,
-        sum({rows.cost}) AS cost, sum(t."PricingQuantity") AS "PricingQuantity", count(*) AS rows,
-        count(*) FILTER (WHERE t."ChargePeriodEnd" <= {start} + INTERVAL 1 HOUR) AS hourly_rows"""
+        sum({rows.cost}) AS cost, sum(t."PricingQuantity") FILTER (WHERE {rows.cost} > 0) AS paid_quantity,
+        count(*) FILTER (WHERE {rows.cost} > 0) AS paid_rows, count(*) AS rows,
+        count(*) FILTER (WHERE {hourly}) AS hourly_rows"""
     connection.execute(
         f"""CREATE OR REPLACE TEMP TABLE times AS SELECT t.*, s.* EXCLUDE (__sku)
             FROM ({rows.sql(fields, f"s.x_IsAi OR {claimed}")} GROUP BY ALL) t JOIN skus s ON t.sku = s.__sku"""
     )
     connection.execute(
-        f"""CREATE OR REPLACE TEMP TABLE hours AS SELECT "ServiceProviderName" AS provider, region, x_InstanceType
-            AS instance_type,
-            moment AS hour, CAST(sum(try_cast("PricingQuantity" AS DECIMAL(26,12)) * x_GpuHoursPerUnit) AS {MONEY_SQL})
-            AS gpu_hours,
-            sum(rows)::BIGINT AS rows, sum(hourly_rows)::BIGINT AS hourly_rows FROM times WHERE pool GROUP BY ALL"""
+        f"""CREATE OR REPLACE TEMP TABLE hours AS SELECT "ServiceProviderName" AS provider, region,
+            x_InstanceType AS instance_type, moment AS hour, span::BIGINT AS span,
+            coalesce(CAST(sum(try_cast(paid_quantity AS DECIMAL(26,12)) * x_GpuHoursPerUnit) AS {MONEY_SQL}), 0)
+            AS gpu_hours, sum(cost) AS cost, sum(paid_rows)::BIGINT AS paid_rows, sum(rows)::BIGINT AS rows,
+            sum(hourly_rows)::BIGINT AS hourly_rows FROM times WHERE pool GROUP BY ALL"""
     )
     connection.execute(
         """CREATE OR REPLACE TEMP TABLE days AS SELECT CAST(moment AS DATE) AS day,

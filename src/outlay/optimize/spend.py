@@ -239,6 +239,7 @@ def _overview(connection: duckdb.DuckDBPyConnection, source: InPlace) -> None:
         f'sum(coalesce("EffectiveCost", "BilledCost")) AS effective_or_billed, '
         f'count("EffectiveCost") AS effective_rows, '
         f'min("ChargePeriodStart") AS first, max({end}) AS last, '
+        f'max(least({end}, "ChargePeriodStart" + INTERVAL 1 DAY)) AS last_day, '
         f'min("ChargePeriodStart") FILTER ({usage}) AS first_used, max({end}) FILTER ({usage}) AS last_used '
         f"FROM ({source.sql}) GROUP BY texts, good)"
     )

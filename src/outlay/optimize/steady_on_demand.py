@@ -25,18 +25,14 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from decimal import Context, Decimal, localcontext
-from typing import Any
 
 from outlay.config import OverspendSettings
-from outlay.ledger.engine.duckdb import identifier, literal
+from outlay.ledger.engine.duckdb import literal
 from outlay.money import add_exactly, percent
 from outlay.optimize.bill_rates import UnitRate, evidence_of, gpu_rate, money, share
 from outlay.optimize.finding import Candidate, Claim
-from outlay.optimize.rollups import AiRows
 from outlay.optimize.spend import Line, Spend
 from outlay.prices.rates import RateBook
-from outlay.sources.canonical import gpu_hours_sql, telling_columns
-from outlay.sources.recognise import SKU_COLUMNS
 
 __all__ = ["SteadyOnDemand"]
 
@@ -111,9 +107,8 @@ class SteadyOnDemand:
         keys = _long_enough(spend, settings.stable_weeks)
         if not keys:
             return
-        rows = _rows(spend)
         end = _end_of_bill(spend)
-        for pool in _pools(spend, rows, keys):
+        for pool in _pools(spend, keys):
             with localcontext(_WIDE):
                 base = _base(pool, end, settings)
                 if base is None:
@@ -218,64 +213,29 @@ def _long_enough(spend: Spend, weeks: int) -> list[_Key]:
     ).fetchall()
 
 
-def _rows(spend: Spend) -> AiRows:
-    """The rows that the rollups were made of, with both costs: which one counts is the lines' to say."""
-    names = ", ".join(identifier(name) for name in SKU_COLUMNS)
-    skus = spend.connection.execute(f"SELECT DISTINCT {names} FROM overview").fetchall()
-    usable = f't.__problem IS NULL AND t."BillingCurrency" = {literal(spend.currency)}'
-    return AiRows(spend.source, telling_columns(skus), usable, 'coalesce(t."EffectiveCost", t."BilledCost")')
-
-
 def _end_of_bill(spend: Spend) -> datetime:
     """Where the last charge ends; one of more than a day (a month's fee, a year's purchase) counts for its first."""
-    start, end = '"ChargePeriodStart"', '"ChargePeriodEnd"'
     row = spend.connection.execute(
-        f"SELECT max(least(coalesce({end}, {start}), {start} + INTERVAL 1 DAY)) FROM ({spend.source.sql}) "
-        f'WHERE __problem IS NULL AND "BillingCurrency" = {literal(spend.currency)}'
+        f"SELECT max(last_day) FROM overview WHERE good AND currency = {literal(spend.currency)}"
     ).fetchall()[0]
     found: datetime = row[0]
     return found
 
 
-def _pools(spend: Spend, rows: AiRows, keys: Sequence[_Key]) -> list[_Pool]:
-    """On-demand GPU hours of the pools ``keys`` by the hour, from one more scan of their rows."""
-    start, hours = 't."ChargePeriodStart"', gpu_hours_sql()
+def _pools(spend: Spend, keys: Sequence[_Key]) -> list[_Pool]:
+    """Paid on-demand GPU hours of the pools ``keys``, by the hour."""
     types = ", ".join(sorted({literal(item) for _, _, item in keys}))
-    fields = f"""s."ServiceProviderName" AS provider, t."RegionId" AS region, s.x_InstanceType AS instance_type,
-        date_trunc('hour', {start}) AS hour,
-        CASE WHEN t."ChargePeriodEnd" IS NULL THEN 24 WHEN t."ChargePeriodEnd" <= {start} + INTERVAL 1 HOUR THEN 1
-            ELSE greatest(date_diff('hour', {start}, t."ChargePeriodEnd"), 1) END AS span,
-        t."ChargePeriodEnd" <= {start} + INTERVAL 1 HOUR AS hourly, {hours} AS gpu_hours, {rows.cost} AS effective,
-        t."BilledCost" AS billed"""
-    pool = (
-        f"s.x_InstanceType IN ({types}) AND s.x_GpuType IS NOT NULL AND t.\"PricingCategory\" = 'Standard' AND "
-        f't."ChargeCategory" = \'Usage\' AND t."CommitmentDiscountStatus" IS NULL AND ({hours}) IS NOT NULL'
-    )
-    sums = ", ".join(
-        f"coalesce(sum(gpu_hours) FILTER ({cost} > 0), 0), sum({cost}), (count(*) FILTER ({cost} > 0))::BIGINT"
-        for cost in ("effective", "billed")
-    )
     found = spend.connection.execute(
-        f"SELECT provider, region, instance_type, hour, span::BIGINT AS span, bool_and(coalesce(hourly, "
-        f"false)), {sums} FROM ({rows.sql(fields, pool)}) GROUP BY provider, region, instance_type, hour, span "
-        "ORDER BY provider, region, instance_type, hour, span"
+        "SELECT provider, region, instance_type, hour, span, hourly_rows = rows, gpu_hours, cost, paid_rows FROM hours "
+        f"WHERE instance_type IN ({types}) ORDER BY provider, region, instance_type, hour, span"
     ).fetchall()
     pools = []
     for key, group in itertools.groupby(found, key=lambda row: (row[0], row[1], row[2])):
         if key in keys:
             listed = list(group)
-            offset = 9 if _by_billed_cost(spend, key, listed) else 6
-            spans = [(row[3], row[4], _Hour(*row[offset : offset + 3])) for row in listed]
+            spans = [(row[3], row[4], _Hour(*row[6:9])) for row in listed]
             pools.append(_Pool(*key, _spread(spans), all(row[5] for row in listed)))
     return pools
-
-
-def _by_billed_cost(spend: Spend, key: _Key, rows: Sequence[tuple[Any, ...]]) -> bool:
-    """Whether the report counts this pool by BilledCost (its provider's effective costs are unusable)."""
-    lines = _lines(spend, _Pool(*key, {}, hourly=True), since=datetime.min)
-    counted = add_exactly(line.cost for line in lines)
-    effective, billed = (add_exactly(row[place] for row in rows) for place in (7, 10))
-    return counted == billed != effective
 
 
 def _spread(spans: Iterable[tuple[datetime, int, _Hour]]) -> dict[datetime, _Hour]:
