@@ -145,6 +145,8 @@ def resolve(provider: str, model: str) -> Resolved | None:
     if found is None:
         return None
     info = found.find_model(model.strip(), all_providers=_snapshot().providers)
+    if info is None and "models/" in model:  # Gemini's and Vertex' resource names: publishers/google/models/...
+        info = found.find_model(model.strip().rpartition("models/")[2], all_providers=_snapshot().providers)
     return None if info is None else Resolved(found.id, _owners()[id(info)], info.id)
 
 
@@ -153,14 +155,17 @@ def unknown(provider: str, model: str) -> str:
     found = _provider(provider)
     if found is None:
         known = [one.id for one in _snapshot().providers]
-        return f"no provider '{provider}' in {version()}. {nearest(provider, known)}"
+        return f"no provider '{provider}' in {version()}. {_hint(provider, known)}"
     names = [one.id for one in found.models]
     for other in found.fallback_model_providers or ():
         names += [owned for owner, owned in _models() if owner == other]
-    hint = nearest(model.lower(), names) if len(names) > 0 else ""
-    if hint.startswith("Known:"):  # hundreds of names help nobody
-        hint = "Give a price for it with --prices."
-    return f"no model '{model}' of {found.id} in {version()}. {hint}"
+    return f"no model '{model}' of {found.id} in {version()}. {_hint(model, names)}"
+
+
+def _hint(name: str, known: list[str]) -> str:
+    """The nearest names; where none is near, what to do, as a list of hundreds helps nobody."""
+    hint = nearest(name.lower(), known)
+    return hint if hint.startswith("Did") else "Give a price for it with --prices."
 
 
 def variants(owner: str, model: str) -> tuple[Variant, ...]:
