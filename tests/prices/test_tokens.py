@@ -97,7 +97,7 @@ def test_golden_files() -> None:
 
 
 def test_openrouter_is_not_priced_as_it_billed() -> None:
-    """OpenRouter billed OpenAI's prices; genai-prices 0.2.3 has half of them for it before 2026-10-19."""
+    """OpenRouter billed OpenAI's prices; genai-prices 0.2.3 has lower ones for it before 2026-10-19."""
     raw = {**chat(4020, 5, 4012), "cost": 0.002196}
     at = "2026-08-01"
     assert normalise("openrouter", raw).reported_cost == price("openai", _SOL, raw, at).cost == Decimal("0.002196")
@@ -396,6 +396,19 @@ def test_equal_to_genai_prices_on_all_real_payloads() -> None:
         "OpenRouter's own tools have no listed price: unpriced here, left out there": 1,
         "a model listed without any price: unpriced here, 0 there": 3,
     }
+
+
+def test_most_costs_that_openrouter_reports_are_the_price_at_some_date() -> None:
+    """The payloads are undated, so this is agreement with some day's list and not proof of the right one."""
+    entries = json.loads(shared("data/provider_usage/genai_prices_usages_dataset.json").read_text(encoding="utf-8"))
+    days = [datetime(2025, 8, 1), datetime(2026, 3, 1), datetime(2026, 8, 1), datetime(2026, 11, 1)]
+    agree = []
+    for body in (entry["body"] for entry in entries):
+        provider, _, model = true_source(body)
+        usage = normalise(provider, body)
+        if usage.reported_cost is not None:
+            agree.append(usage.reported_cost in {_BOOK.price(usage, provider, model, day).cost for day in days})
+    assert (len(agree), sum(agree)) == (41, 35)
 
 
 def test_every_fee_of_a_call_can_be_priced_by_a_contract(tmp_path: Path) -> None:
