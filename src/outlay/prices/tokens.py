@@ -25,14 +25,15 @@ from outlay.money import add_exactly, plain
 from outlay.prices import genai
 from outlay.prices.contract import Contract
 from outlay.prices.genai import Resolved
+from outlay.prices.meters import METERS
 from outlay.prices.price_row import PriceRow, above, active
 from outlay.prices.usage import Quantity, Usage
 from outlay.prices.usage_shapes import ORDINARY
 
-__all__ = ["Priced", "PricedLine", "TokenPrices"]
+__all__ = ["FREE_UNLESS_PRICED", "Call", "Priced", "PricedLine", "TokenPrices", "special"]
 
 _EXACT = Context(prec=200)
-_FREE_UNLESS_PRICED = frozenset({"requests"})
+FREE_UNLESS_PRICED = frozenset({"requests"})
 """Meters that every call has and few price lists charge."""
 
 
@@ -91,8 +92,8 @@ class Priced:
 
 
 @dataclass(frozen=True, slots=True)
-class _Call:
-    """What selects prices: asked names, what they mean, and the circumstances."""
+class Call:
+    """What selects prices: asked names, what they mean, and the circumstances. ``context`` has no ordinary values."""
 
     provider: str
     model: str
@@ -100,6 +101,12 @@ class _Call:
     at: datetime
     input_tokens: int
     context: Mapping[str, str]
+
+
+def special(context: Mapping[str, str]) -> dict[str, str]:
+    """A price context without what means the ordinary price."""
+    lowered = {key: value.strip().lower() for key, value in context.items()}
+    return {key: value for key, value in lowered.items() if value not in ORDINARY}
 
 
 class TokenPrices:
@@ -122,14 +129,15 @@ class TokenPrices:
         """
         if at.tzinfo is not None:
             raise UsageError("the time has a zone.", where="at", hint="Convert it to UTC and drop the zone.")
-        asked = {key: value.lower() for key, value in {**usage.context, **(context or {})}.items()}
-        asked = {key: value for key, value in asked.items() if value not in ORDINARY}
+        asked = special({**usage.context, **(context or {})})
         unknown: list[str] = []
         doubts: list[str] = []
         rows: list[PriceRow] = []
-        lines = self._lines(usage, _Call(provider, model, None, at, usage.input_tokens, asked), unknown, doubts, rows)
+        call = Call(provider, model, genai.resolve(provider, model), at, usage.input_tokens, asked)
+        lines = self._lines(usage, call, unknown, doubts, rows)
         for inner in usage.inner:
-            call = _Call(provider, inner.model or model, None, at, inner.usage.input_tokens, asked)
+            name = inner.model or model
+            call = Call(provider, name, genai.resolve(provider, name), at, inner.usage.input_tokens, asked)
             found = self._lines(inner.usage, call, unknown, doubts, rows)
             lines += [replace(line, call=inner.kind) for line in found if line.meter != "requests"]
             doubts.append(f"an inner call ({inner.kind}) is priced; whether the provider bills it is not verified")
@@ -146,15 +154,14 @@ class TokenPrices:
         return Priced("priced", cost, currency, tuple(lines), versions, bool(doubts), why_estimated)
 
     def _lines(
-        self, usage: Usage, call: _Call, unknown: list[str], doubts: list[str], rows: list[PriceRow]
+        self, usage: Usage, call: Call, unknown: list[str], doubts: list[str], rows: list[PriceRow]
     ) -> list[PricedLine]:
-        call = replace(call, found=genai.resolve(call.provider, call.model))
         name = call.found.model if call.found else call.model
         lines, used, missing = [], [], []
         for meter, quantity in usage.meters.items():
-            row = self._row(call, meter)
+            row = self.row(call, meter)
             if row is None:
-                if meter not in _FREE_UNLESS_PRICED:
+                if meter not in FREE_UNLESS_PRICED:
                     missing.append(meter)
                     lines.append(PricedLine(meter, quantity, None, None, name))
                 continue
@@ -170,20 +177,50 @@ class TokenPrices:
         doubts += self._doubts(call, usage, used)
         return lines
 
-    def _row(self, call: _Call, meter: str) -> PriceRow | None:
+    def row(self, call: Call, meter: str) -> PriceRow | None:
+        """The price of a meter that holds for a call."""
         return self._contract_row(call, meter) or self._list_row(call, meter)
 
-    def _contract_row(self, call: _Call, meter: str) -> PriceRow | None:
-        """The most telling row: this model before all models, more context before less, the higher tier, the later."""
+    def unmet(self, call: Call, used: Iterable[PriceRow] = ()) -> list[tuple[str, str]]:
+        """What of a call's context no meter has a price for; ``used`` are rows already found for it."""
+        left = [pair for pair in call.context.items() if not any(pair in row.when for row in used)]
+        if left:  # a variant need not price every meter: batch has no price of its own for a search
+            rows = [row for meter in METERS if (row := self.row(call, meter)) is not None]
+            left = [pair for pair in left if not any(pair in row.when for row in rows)]
+        return left
+
+    def candidates(self, call: Call, meter: str) -> list[PriceRow]:
+        """Every price of a meter that a call of these names may have, whatever its size, time and context."""
+        return [*(row for _, row in self._agreed(call, meter)), *self._listed(call, meter)]
+
+    def _agreed(self, call: Call, meter: str) -> list[tuple[int, PriceRow]]:
         if not self._contract:
-            return None
+            return []
         providers = {call.provider.strip().lower(), *([call.found.provider] if call.found else [])}
         models = {call.model.strip().lower(), *([call.found.model.lower()] if call.found else []), "*"}
+        return [
+            ranked
+            for provider in sorted(providers)
+            for model in sorted(models)
+            for ranked in self._contract.get((provider, model, meter), ())
+        ]
+
+    def _listed(self, call: Call, meter: str) -> list[PriceRow]:
+        if call.found is None:
+            return []
+        key = (call.found.owner, call.found.model)
+        if key not in self._list:
+            by_meter: dict[str, list[PriceRow]] = {}
+            for row in genai.model_rows(*key):
+                by_meter.setdefault(row.meter, []).append(row)
+            self._list[key] = by_meter
+        return self._list[key].get(meter, [])
+
+    def _contract_row(self, call: Call, meter: str) -> PriceRow | None:
+        """The most telling row: this model before all models, more context before less, the higher tier, the later."""
         fitting = [
             (rank, row)
-            for provider in providers
-            for model in models
-            for rank, row in self._contract.get((provider, model, meter), ())
+            for rank, row in self._agreed(call, meter)
             if active(row, call.at, call.input_tokens, call.context)
         ]
         if not fitting:
@@ -200,32 +237,24 @@ class TokenPrices:
             ),
         )[1]
 
-    def _list_row(self, call: _Call, meter: str) -> PriceRow | None:
+    def _list_row(self, call: Call, meter: str) -> PriceRow | None:
         """Of the active rows those of the first context that fits, and of these the highest tier."""
-        if call.found is None:
-            return None
-        key = (call.found.owner, call.found.model)
-        if key not in self._list:
-            by_meter: dict[str, list[PriceRow]] = {}
-            for row in genai.model_rows(*key):
-                by_meter.setdefault(row.meter, []).append(row)
-            self._list[key] = by_meter
-        context = {} if call.found.resold else call.context
-        fitting = [row for row in self._list[key].get(meter, ()) if active(row, call.at, call.input_tokens, context)]
+        context = {} if call.found is None or call.found.resold else call.context
+        fitting = [row for row in self._listed(call, meter) if active(row, call.at, call.input_tokens, context)]
         first = min((row.order for row in fitting), default=0)
         return above(row for row in fitting if row.order == first)
 
-    def _doubts(self, call: _Call, usage: Usage, used: list[PriceRow]) -> list[str]:
+    def _doubts(self, call: Call, usage: Usage, used: list[PriceRow]) -> list[str]:
         """Why the figure is an estimate: contexts without a price, and writes of unknown time to live."""
         doubts = []
-        for key, value in call.context.items():
-            if used and not any((key, value) in row.when for row in used):
-                doubts.append(
-                    f"{key}={value} was asked for and {_not_priced(call, key, value)}: the ordinary price is used"
-                )
+        counted = any(meter not in FREE_UNLESS_PRICED for meter in usage.meters)
+        for key, value in self.unmet(call, used) if counted else ():
+            doubts.append(
+                f"{key}={value} was asked for and {_not_priced(call, key, value)}: the ordinary price is used"
+            )
         if "cache_write" in usage.meters:
             prices = [row.unit_price for row in used if row.meter == "cache_write"]
-            hour = self._row(call, "cache_write_1h")
+            hour = self.row(call, "cache_write_1h")
             if hour is not None and prices and prices != [hour.unit_price]:
                 doubts.append("the time to live of its cache writes is not told: priced as five minutes")
         return doubts
@@ -238,7 +267,7 @@ def _billed(found: Resolved | None, meter: str, quantity: Quantity) -> Quantity:
     return max(quantity, genai.MINIMUM_SECONDS.get((found.owner, found.model), 0))
 
 
-def _not_priced(call: _Call, key: str, value: str) -> str:
+def _not_priced(call: Call, key: str, value: str) -> str:
     if call.found is None:
         return "has no price"
     if call.found.resold:
