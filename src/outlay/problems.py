@@ -96,6 +96,12 @@ CATALOGUE: dict[str, ProblemKind] = _kinds(
         "The file must hold one JSON object a line; a half-written last line means the export was cut off.",
     ),
     ProblemKind(
+        "unusable-price",
+        True,
+        "a line of a token price file that can't be used; the other lines hold",
+        "Correct the line; docs/reference/prices.md has the columns and the meters.",
+    ),
+    ProblemKind(
         "degenerate-effective-cost",
         False,
         "EffectiveCost is not usable: whole numbers or zeros where BilledCost is not",

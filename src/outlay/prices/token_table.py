@@ -1,0 +1,195 @@
+"""Token prices for many calls at once: the flat table in Arrow, and one SQL statement that prices all rows of a table.
+
+Calls that share provider, model and context share a small table of *cells*: stretches of time, parts of the day and
+sizes of input in which no price changes, with a column a meter. Cells are filled by the very code that prices one call
+(:mod:`outlay.prices.tokens`), so the two can't disagree, and they are disjoint, so a call meets at most one. What is
+left to the engine is a join and a sum of products, exact: DECIMAL(18,0) x DECIMAL(20,18) is DECIMAL(38,18).
+
+The trap: a call without a cell, or with a count whose price is NULL, has no cost. The sum is NULL then and never the
+part of it that could be priced.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, fields
+from datetime import datetime, time, timedelta
+from decimal import Decimal
+from itertools import pairwise, product
+from typing import Any
+
+import duckdb
+import pyarrow as pa
+
+from outlay.errors import UsageError, nearest
+from outlay.prices import genai
+from outlay.prices.meters import METERS
+from outlay.prices.price_row import PriceRow
+from outlay.prices.tokens import FREE_UNLESS_PRICED, Call, TokenPrices, special
+
+__all__ = ["cells", "context_text", "flat_table", "price_requests", "price_sql"]
+
+_EVER, _NEVER = datetime(1, 1, 1), datetime(9999, 12, 31)
+_NO_LIMIT = 2**62
+_UNIT_PRICE = pa.decimal128(20, 18)
+_LARGEST = Decimal(100)
+
+
+def flat_table(rows: Iterable[PriceRow] | None = None) -> pa.Table:
+    """The rows as Arrow, one column a field of :class:`PriceRow`; the whole list unless rows are given."""
+    listed = list(genai.all_rows() if rows is None else rows)
+    types = {
+        "unit_price": pa.decimal128(38, 18),
+        "when": pa.string(),
+        "input_tokens_above": pa.int64(),
+        "time_from": pa.time64("us"),
+        "time_to": pa.time64("us"),
+        "valid_from": pa.timestamp("us"),
+        "valid_to": pa.timestamp("us"),
+        "order": pa.int32(),
+    }
+    columns: dict[str, list[Any]] = {one.name: [getattr(row, one.name) for row in listed] for one in fields(PriceRow)}
+    columns["when"] = [context_text(dict(when)) for when in columns["when"]]
+    return pa.table({name: pa.array(values, types.get(name, pa.string())) for name, values in columns.items()})
+
+
+def context_text(context: dict[str, str]) -> str:
+    """A context as a column holds it: ``processing=batch;service_tier=flex``, empty for the ordinary price."""
+    return ";".join(f"{key}={value}" for key, value in sorted(special(context).items()))
+
+
+@dataclass(frozen=True, slots=True)
+class _Cell:
+    valid_from: datetime
+    valid_to: datetime
+    time_from: time
+    time_to: time | None
+    above: int
+    up_to: int
+    sample: datetime
+
+
+def cells(prices: TokenPrices, calls: Iterable[tuple[str, str, str]], meters: Sequence[str]) -> pa.Table:
+    """The prices of each ``(provider, model, context)``, one row a cell and one column ``p_<meter>`` a meter."""
+    columns: dict[str, list[Any]] = {name: [] for name in _schema(meters).names}
+    for provider, model, context in calls:
+        asked = dict(pair.split("=", 1) for pair in context.split(";") if pair)
+        call = Call(provider, model, genai.resolve(provider, model), _EVER, 0, special(asked))
+        candidates = [row for meter in METERS for row in prices.candidates(call, meter)]
+        for cell in _cells(candidates):
+            here = Call(provider, model, call.found, cell.sample, cell.above + 1, call.context)
+            found = {meter: prices.row(here, meter) for meter in meters}
+            rows = [row for row in found.values() if row is not None]
+            if not rows or len({row.currency for row in rows}) > 1:
+                continue
+            if max(row.unit_price for row in rows) >= _LARGEST:
+                raise UsageError(f"a unit price of {model} is 100 or more.", hint="Price such calls one by one.")
+            hour = prices.row(here, "cache_write_1h")
+            write = found.get("cache_write")
+            values = {
+                "provider": provider,
+                "model": model,
+                "context": context,
+                "valid_from": cell.valid_from,
+                "valid_to": cell.valid_to,
+                "time_from": cell.time_from,
+                "time_to": cell.time_to or time.max,
+                "to_midnight": cell.time_to is None,
+                "above": cell.above,
+                "up_to": cell.up_to,
+                "currency": rows[0].currency,
+                "price_version": "; ".join(sorted({row.version for row in rows})),
+                "unmet_context": bool(prices.unmet(here, rows)),
+                "two_write_prices": hour is not None and write is not None and hour.unit_price != write.unit_price,
+                **{
+                    f"p_{meter}": row.unit_price if row else (Decimal(0) if meter in FREE_UNLESS_PRICED else None)
+                    for meter, row in found.items()
+                },
+            }
+            for name, value in values.items():
+                columns[name].append(value)
+    return pa.table(columns, schema=_schema(meters))
+
+
+def _schema(meters: Sequence[str]) -> pa.Schema:
+    return pa.schema(
+        [
+            ("provider", pa.string()),
+            ("model", pa.string()),
+            ("context", pa.string()),
+            ("valid_from", pa.timestamp("us")),
+            ("valid_to", pa.timestamp("us")),
+            ("time_from", pa.time64("us")),
+            ("time_to", pa.time64("us")),
+            ("to_midnight", pa.bool_()),
+            ("above", pa.int64()),
+            ("up_to", pa.int64()),
+            ("currency", pa.string()),
+            ("price_version", pa.string()),
+            ("unmet_context", pa.bool_()),
+            ("two_write_prices", pa.bool_()),
+            *((f"p_{meter}", _UNIT_PRICE) for meter in meters),
+        ]
+    )
+
+
+def _cells(rows: Sequence[PriceRow]) -> Iterator[_Cell]:
+    """The disjoint boxes of time, hour and size that the rows' limits cut."""
+    days = sorted({moment for row in rows for moment in (row.valid_from, row.valid_to) if moment is not None})
+    limits = {limit for row in rows for limit in (row.time_from, row.time_to) if limit is not None}
+    hours = [time.min, *sorted(limits - {time.min})]
+    sizes = sorted({row.input_tokens_above for row in rows if row.input_tokens_above is not None})
+    stretches = pairwise([_EVER, *days, _NEVER])
+    parts: list[tuple[time, time | None]] = [*pairwise(hours), (hours[-1], None)]
+    tiers = pairwise([-1, *sizes, _NO_LIMIT])
+    for (start, end), (time_from, time_to), (above, up_to) in product(stretches, parts, tiers):
+        first = end - timedelta(days=1) if start == _EVER else start
+        sample = datetime.combine(first.date(), time_from)
+        if sample < start:
+            inside = time_to is None or start.time() < time_to
+            sample = start if inside and start.time() >= time_from else sample + timedelta(days=1)
+        if sample < end:
+            yield _Cell(start, end, time_from, time_to, above, up_to, sample)
+
+
+def price_sql(requests: str, cells_table: str, meters: Sequence[str]) -> str:
+    """The statement: each row of ``requests`` with cost, currency, price_version, status and estimated.
+
+    ``requests`` has ``provider``, ``model``, ``context`` (:func:`context_text`), ``at`` (TIMESTAMP, UTC),
+    ``input_tokens`` and a BIGINT column a meter, NULL for none.
+    """
+    known = " AND ".join(f"(c.p_{meter} IS NOT NULL OR coalesce(r.{meter}, 0) = 0)" for meter in meters)
+    total = " + ".join(f"coalesce(CAST(r.{meter} AS DECIMAL(18,0)) * c.p_{meter}, 0)" for meter in meters)
+    counted = " OR ".join(f"r.{meter} > 0" for meter in meters if meter not in FREE_UNLESS_PRICED) or "false"
+    ttl = " OR (c.two_write_prices AND coalesce(r.cache_write, 0) > 0)" if "cache_write" in meters else ""
+    return f"""
+SELECT r.*,
+  CASE WHEN c.provider IS NOT NULL AND {known} THEN {total} END AS cost,
+  CASE WHEN cost IS NOT NULL THEN c.currency END AS currency,
+  c.price_version,
+  CASE WHEN cost IS NULL THEN 'unpriced' ELSE 'priced' END AS status,
+  coalesce(cost IS NOT NULL AND ((c.unmet_context AND ({counted})){ttl}), false) AS estimated
+FROM {requests} AS r LEFT JOIN {cells_table} AS c
+  ON r.provider = c.provider AND r.model = c.model AND r.context = c.context
+  AND r.at >= c.valid_from AND r.at < c.valid_to
+  AND r.input_tokens > c.above AND r.input_tokens <= c.up_to
+  AND CAST(r.at AS TIME) >= c.time_from AND (c.to_midnight OR CAST(r.at AS TIME) < c.time_to)
+"""
+
+
+def price_requests(
+    connection: duckdb.DuckDBPyConnection, requests: str, prices: TokenPrices, meters: Sequence[str]
+) -> str:
+    """Puts the cells that the table ``requests`` needs into ``price_cells``; returns the statement that prices it.
+
+    Meters billed by the second are left to :meth:`TokenPrices.price`: some have a least number a call.
+    """
+    for meter in meters:
+        if meter not in METERS or METERS[meter] == "second":
+            raise UsageError(f"'{meter}' can't be priced in a table.", hint=nearest(meter, METERS))
+    calls = connection.execute(f"SELECT DISTINCT provider, model, context FROM {requests} ORDER BY ALL").fetchall()
+    found = cells(prices, calls, meters)
+    connection.register("price_cells_arrow", found)
+    connection.execute("CREATE OR REPLACE TEMP TABLE price_cells AS SELECT * FROM price_cells_arrow")
+    connection.unregister("price_cells_arrow")
+    return price_sql(requests, "price_cells", meters)

@@ -1,0 +1,337 @@
+"""One meaning of a call's usage, whatever the provider calls and counts.
+
+OpenTelemetry's meaning is kept: input tokens include cache reads and writes, output tokens include reasoning. OpenAI,
+Gemini and DeepSeek report input that way; Anthropic and Bedrock leave cache reads and writes out of it; Gemini and
+xAI's chat API leave reasoning out of output. Read with the wrong meaning, a cached prompt is billed twice or not at
+all.
+
+``normalise`` gives totals, and *meters* (:mod:`outlay.prices.meters`) that add up to them exactly and that a price list
+can be multiplied with. What does not fit together in a payload is kept as a :class:`Remark` beside it and never
+repaired without one: where a part is larger than the whole that should hold it, the part was counted beside the whole.
+
+The trap: an Anthropic ``iterations`` list. The top-level counts leave out what an advisor model and a compaction of the
+context used; those are ``inner`` calls here, each with its own model.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from decimal import Decimal
+from types import MappingProxyType
+from typing import Any
+
+from outlay.errors import UsageError, nearest
+from outlay.prices.meters import FEE_METERS, MODALITIES, modal
+from outlay.prices.usage_shapes import (
+    CONTEXT,
+    FLAVORS,
+    NOT_COUNTS,
+    ORDINARY,
+    REASONING_OUTSIDE,
+    SHAPES,
+    WRAPPERS,
+    Path,
+    Shape,
+    Where,
+)
+
+__all__ = ["InnerCall", "Quantity", "Remark", "Usage", "normalise"]
+
+_UNCACHED = ("input", *(modal("input", modality) for modality in MODALITIES))
+_COUNT_ENDS = ("tokens", "count", "requests", "calls", "searches", "units", "seconds", "pages", "executions")
+
+Quantity = int | Decimal
+"""Tokens, searches and pages are whole; seconds need not be."""
+
+
+@dataclass(frozen=True, slots=True)
+class Remark:
+    """Something in a payload that does not fit, and how it was read."""
+
+    code: str
+    message: str
+
+
+@dataclass(frozen=True, slots=True)
+class Usage:
+    """What one call used.
+
+    ``input_tokens`` and ``output_tokens`` are OpenTelemetry's; the next three are parts of them. ``meters`` holds the
+    nonzero exclusive counts. ``context`` is what the payload itself says of the price it was served at
+    (``service_tier``, ``processing``, ``speed``), ordinary values left out. ``reported_cost`` is the provider's own
+    figure in USD, None where it gives none.
+    """
+
+    shape: str
+    input_tokens: int
+    output_tokens: int
+    cache_read_tokens: int
+    cache_write_tokens: int
+    reasoning_tokens: int
+    meters: Mapping[str, Quantity]
+    context: Mapping[str, str]
+    remarks: tuple[Remark, ...] = ()
+    inner: tuple[InnerCall, ...] = ()
+    reported_cost: Decimal | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class InnerCall:
+    """A call that the provider made within this one and does not count in its totals; ``model`` None: the same."""
+
+    kind: str
+    model: str | None
+    usage: Usage
+
+
+def normalise(provider: str, raw: Mapping[str, Any], *, flavor: str | None = None) -> Usage:
+    """``raw``, a provider's usage object or the response that holds it, in one meaning.
+
+    ``flavor`` names the shape where the keys can't tell it (``chat``, ``responses``, ``messages``, ``converse`` ...).
+    Raises :class:`UsageError` for counts that are negative or not whole, and for objects of no known shape.
+    """
+    usage, context = _unwrapped(raw)
+    shape = _shape(usage, flavor)
+    remarks: list[Remark] = []
+    facts = {fact: value for fact in shape.paths if (value := _fact(usage, shape, fact, remarks)) is not None}
+    outside = shape.reasoning_outside_output or (provider.strip().lower().replace("_", "-"), shape.name) in (
+        REASONING_OUTSIDE
+    )
+    counts = {fact: int(value) for fact, value in facts.items() if fact not in FEE_METERS}
+    meters: dict[str, Quantity] = {}
+    input_tokens = _input(counts, shape, meters, remarks)
+    output_tokens = _output(counts, outside, input_tokens, meters, remarks)
+    meters.update({fact: value for fact, value in facts.items() if fact in FEE_METERS})
+    meters.setdefault("requests", 1)
+    _check(counts, meters, input_tokens + output_tokens, remarks)
+    remarks += [Remark("unread-count", f"{where} is not known and was not read.") for where in _unread(usage, shape)]
+    return Usage(
+        shape=shape.name,
+        input_tokens=input_tokens,
+        output_tokens=output_tokens,
+        cache_read_tokens=counts.get("cache_read", 0),
+        cache_write_tokens=_written(counts),
+        reasoning_tokens=counts.get("reasoning", 0),
+        meters=MappingProxyType({meter: quantity for meter, quantity in meters.items() if quantity}),
+        context=MappingProxyType(context),
+        remarks=tuple(remarks),
+        inner=tuple(_inner(provider, usage)),
+        reported_cost=_reported_cost(usage),
+    )
+
+
+def _unwrapped(raw: Mapping[str, Any]) -> tuple[Mapping[str, Any], dict[str, str]]:
+    """The usage object within a response, and the price context that both tell; the inner one is the nearer."""
+    if not isinstance(raw, Mapping):
+        raise UsageError(f"usage is {type(raw).__name__}, not an object.", hint="Give the provider's usage object.")
+    found: dict[str, str] = {}
+    while True:
+        for name, keys in CONTEXT.items():
+            for key in keys:
+                if isinstance(raw.get(key), str):
+                    found[name] = raw[key].strip().lower()
+        inside = next((raw[key] for key in WRAPPERS if isinstance(raw.get(key), Mapping)), None)
+        if inside is None:
+            break
+        raw = inside
+    context = {name: value for name, value in found.items() if value not in ORDINARY}
+    if context.get("service_tier") == "batch":  # Anthropic's word for what price lists call processing
+        context["processing"] = context.pop("service_tier")
+    if context.get("traffic_type", "").startswith("on_demand_"):  # Vertex: ON_DEMAND_FLEX, ON_DEMAND_PRIORITY
+        context["service_tier"] = context.pop("traffic_type").removeprefix("on_demand_")
+    return raw, context
+
+
+def _shape(usage: Mapping[str, Any], flavor: str | None) -> Shape:
+    by_name = {shape.name: shape for shape in SHAPES}
+    if flavor is not None and flavor != "default":
+        name = FLAVORS.get(flavor, flavor)
+        if name not in by_name:
+            raise UsageError(f"unknown usage flavor '{flavor}'.", hint=nearest(flavor, [*FLAVORS, *by_name]))
+        return by_name[name]
+    for shape in SHAPES:
+        if any(_marked(usage, mark) for mark in shape.marks):
+            return shape
+    raise UsageError(
+        f"the usage object has none of the counts of a known provider; its keys are {', '.join(usage) or 'none'}.",
+        hint="Give the object that the provider returns under 'usage' or 'usageMetadata'.",
+    )
+
+
+def _marked(usage: Mapping[str, Any], mark: str) -> bool:
+    if mark.endswith("*"):
+        return any(key.startswith(mark[:-1]) for key in usage)
+    head, _, tail = mark.partition(".")
+    inside = usage.get(head)
+    return inside is not None if not tail else isinstance(inside, Mapping) and tail in inside
+
+
+def _fact(usage: Mapping[str, Any], shape: Shape, fact: str, remarks: list[Remark]) -> Quantity | None:
+    """The number under any of a fact's aliases. They are one number, so the largest is taken, and never the sum."""
+    said = {
+        _spelled(path): _count(value, _spelled(path), fact)
+        for path in shape.paths[fact]
+        if (value := _look(usage, path)) is not None
+    }
+    if len({value for value in said.values() if value}) > 1:
+        listed = ", ".join(f"{where} {value}" for where, value in said.items())
+        remarks.append(Remark("aliases-differ", f"two names of one count disagree: {listed}; the larger is used."))
+    return max(said.values(), default=None)
+
+
+def _look(value: object, path: Path) -> object:
+    for depth, step in enumerate(path):
+        if isinstance(step, Where):
+            if not isinstance(value, Sequence) or isinstance(value, str):
+                return None
+            fitting = [item for item in value if isinstance(item, Mapping) and item.get(step.key) in step.values]
+            found = [one for item in fitting if (one := _look(item, path[depth + 1 :])) is not None]
+            return sum(_count(one, _spelled(path), "") for one in found) if found else None
+        value = value.get(step) if isinstance(value, Mapping) else None
+    return value
+
+
+def _count(value: object, where: str, fact: str) -> Quantity:
+    timed = fact.endswith("_seconds")
+    if timed and isinstance(value, float) and math.isfinite(value):
+        value = Decimal(str(value))
+    if not isinstance(value, (int, Decimal)) or isinstance(value, bool) or (isinstance(value, Decimal) and not timed):
+        raise UsageError(f"{value!r} is not a whole number.", where=where, hint="Counts are integers, such as 1200.")
+    if value < 0:
+        raise UsageError(f"{value} is negative.", where=where, hint="A call uses zero tokens or more.")
+    return value
+
+
+def _spelled(path: Path) -> str:
+    return ".".join(step if isinstance(step, str) else "|".join(step.values) for step in path)
+
+
+def _written(counts: Mapping[str, int]) -> int:
+    split = counts.get("cache_write_5m", 0) + counts.get("cache_write_1h", 0)
+    return max(counts.get("cache_write", 0), split)
+
+
+def _input(counts: dict[str, int], shape: Shape, meters: dict[str, Quantity], remarks: list[Remark]) -> int:
+    """Puts the input meters; returns the whole input."""
+    read, written, tool = counts.get("cache_read", 0), _written(counts), counts.get("tool_input", 0)
+    beside = counts.get("beside_input_image", 0)
+    reported = counts.get("input", 0)
+    cache_outside = shape.cache_outside_input
+    if not cache_outside and read + written > reported:
+        remarks.append(
+            Remark(
+                "cache-beside-input",
+                f"{read} cached and {written} written tokens don't fit in {reported} of input: taken as beside.",
+            )
+        )
+        cache_outside = True
+    uncached = reported if cache_outside else reported - read - written
+    short, long = counts.get("cache_write_5m", 0), counts.get("cache_write_1h", 0)
+    if "cache_write" in counts and counts["cache_write"] != short + long and short + long:
+        remarks.append(
+            Remark("cache-write-split", f"{short} + {long} tokens by time to live are not the {counts['cache_write']}.")
+        )
+    told = {m: counts.get(modal("input", m), 0) for m in MODALITIES}
+    cached = _fitted("cache_read", read, {m: counts.get(modal("cache_read", m), 0) for m in MODALITIES}, remarks)
+    if not shape.modality_outside_cache and not cache_outside:
+        told = {m: max(0, told[m] - cached[m]) for m in MODALITIES}
+    if (excess := sum(told.values()) - uncached) > 0 and not any(cached.values()):
+        for m in MODALITIES:  # more audio than was uncached: the rest of it was read from the cache
+            moved = min(excess, told[m], read - sum(cached.values()))
+            told[m], cached[m], excess = told[m] - moved, cached[m] + moved, excess - moved
+    elif read and any(told.values()) and not any(cached.values()) and "cache_read_text" not in counts:
+        remarks.append(Remark("cached-modality", "which modality was cached is not told: taken as text."))
+    _put("input", uncached, _fitted("input", uncached, told, remarks), meters)
+    _put("cache_read", read, cached, meters)
+    _put("tool_input", tool, {m: counts.get(modal("tool_input", m), 0) for m in MODALITIES}, meters, remarks)
+    meters |= {"cache_write_5m": short, "cache_write_1h": long, "cache_write": written - short - long}
+    meters["input_image"] = meters.get("input_image", 0) + beside
+    return uncached + read + written + tool + beside
+
+
+def _output(
+    counts: dict[str, int], outside: bool, input_tokens: int, meters: dict[str, Quantity], remarks: list[Remark]
+) -> int:
+    """Puts the output meters; returns the whole output. A total that only fits with reasoning added decides."""
+    reported, reasoning, total = counts.get("output", 0), counts.get("reasoning", 0), counts.get("total")
+    if reasoning and total == input_tokens + reported + reasoning:
+        outside = True
+    elif outside and reasoning and total == input_tokens + reported:
+        outside = False
+    elif not outside and reasoning > reported:
+        remarks.append(
+            Remark("reasoning-beside-output", f"{reasoning} reasoning tokens don't fit in {reported}: taken as beside.")
+        )
+        outside = True
+    output = reported + reasoning if outside else reported
+    told = {m: counts.get(modal("output", m), 0) for m in MODALITIES}
+    parts = _fitted("output", output - reasoning, told, remarks)
+    _put("output", output - reasoning, parts, meters)
+    meters["output_reasoning"] = reasoning
+    return output
+
+
+def _fitted(kind: str, whole: int, parts: dict[str, int], remarks: list[Remark]) -> dict[str, int]:
+    """The parts by modality, cut down to the whole where they don't fit in it."""
+    left, fitted = whole, {}
+    for modality, part in parts.items():
+        fitted[modality] = min(part, left)
+        left -= fitted[modality]
+    if fitted != parts:
+        listed = ", ".join(f"{part} {modality}" for modality, part in parts.items() if part)
+        remarks.append(Remark("modality-sum", f"{listed} tokens don't fit in {whole} of {kind}: cut down to it."))
+    return fitted
+
+
+def _put(
+    kind: str, whole: int, parts: dict[str, int], meters: dict[str, Quantity], remarks: list[Remark] | None = None
+) -> None:
+    fitted = parts if remarks is None else _fitted(kind, whole, parts, remarks)
+    meters[kind] = whole - sum(fitted.values())
+    for modality, part in fitted.items():
+        meters[modal(kind, modality)] = part
+
+
+def _check(counts: Mapping[str, int], meters: Mapping[str, Quantity], total: int, remarks: list[Remark]) -> None:
+    """Identities that the provider's own numbers should satisfy."""
+    if counts.get("total", total) != total:
+        remarks.append(Remark("total", f"the reported total is {counts['total']}; input and output make {total}."))
+    uncached = sum(quantity for meter, quantity in meters.items() if meter in _UNCACHED)
+    if counts.get("cache_miss", uncached) != uncached:
+        remarks.append(
+            Remark(
+                "uncached", f"{counts['cache_miss']} uncached tokens are reported; {uncached} are left of the input."
+            )
+        )
+
+
+def _unread(usage: Mapping[str, Any], shape: Shape, inside: str = "") -> Iterator[str]:
+    """Nonzero whole numbers under names that the shape does not know: a new count must not vanish unseen."""
+    known = {step for paths in shape.paths.values() for path in paths for step in path if isinstance(step, str)}
+    for key, value in usage.items():
+        if key in NOT_COUNTS or (key in known and not isinstance(value, Mapping)):
+            continue
+        if isinstance(value, Mapping):
+            yield from _unread(value, shape, f"{inside}{key}.")
+        elif isinstance(value, int) and not isinstance(value, bool) and value and key.lower().endswith(_COUNT_ENDS):
+            yield f"{inside}{key}"
+
+
+def _inner(provider: str, usage: Mapping[str, Any]) -> Iterator[InnerCall]:
+    """Calls that Anthropic's totals leave out: any iteration that is not a ``message``."""
+    iterations = usage.get("iterations")
+    for one in iterations if isinstance(iterations, list) else ():
+        if isinstance(one, Mapping) and one.get("type", "message") != "message":
+            model = one.get("model")
+            yield InnerCall(str(one["type"]), model if isinstance(model, str) else None, normalise(provider, one))
+
+
+def _reported_cost(usage: Mapping[str, Any]) -> Decimal | None:
+    """OpenRouter's ``cost``. With a key of one's own it is only OpenRouter's fee: the upstream's cost comes on top."""
+    details = usage.get("cost_details")
+    upstream = details.get("upstream_inference_cost") if isinstance(details, Mapping) else None
+    parts = [usage.get("cost"), upstream if usage.get("is_byok") is True else None]
+    said = [Decimal(str(part)) for part in parts if isinstance(part, (int, float, Decimal))]
+    return sum(said, Decimal(0)) if isinstance(usage.get("cost"), (int, float, Decimal)) else None
