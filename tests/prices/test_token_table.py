@@ -88,7 +88,10 @@ _CALLS = st.tuples(
     ),
     st.sampled_from([*_CONTEXTS, {"service_tier": "priority", "processing": "batch"}]),
     st.one_of(st.datetimes(datetime(2025, 1, 1), datetime(2027, 12, 31)), st.sampled_from(_TIMES)),
-    st.dictionaries(st.sampled_from(_METERS), st.integers(1, 300_000), min_size=1, max_size=5),
+    # A call that counts nothing but itself is left out: what it costs without a price of its own is a matter of taste.
+    st.dictionaries(st.sampled_from(_METERS), st.integers(1, 300_000), min_size=1, max_size=5).filter(
+        lambda counts: set(counts) != {"requests"}
+    ),
 )
 _CONTRACT = """\
 provider,model,meter,unit_price,per,currency,when,input_tokens_above,time_from,time_to,valid_from,valid_to
@@ -97,7 +100,7 @@ openai,gpt-5.6-sol,output,9,1000000,,processing=batch,,,,,
 openai,*,cache_read,0.1,1000000,,,1000,22:00,06:00,,
 acme,own,input,1,1000000,EUR,,,,,,
 acme,own,output,2,1000000,EUR,,200000,,,,
-acme,own,web_searches,0.01,,USD,,,,,,
+acme,own,web_searches,0.01,,EUR,,,,,,
 """
 
 
@@ -125,6 +128,17 @@ def _with_contract() -> TokenPrices:
         read = read_contract(path)
     assert read.problems == ()
     return TokenPrices([read])
+
+
+def test_a_model_priced_in_two_currencies_is_an_error_and_not_unpriced(
+    connection: duckdb.DuckDBPyConnection, tmp_path: Path
+) -> None:
+    lines = [*_CONTRACT.splitlines()[:1], "acme,own,input,1,,EUR,,,,,,", "acme,own,output,1,,USD,,,,,,"]
+    path = tmp_path / "contract.csv"
+    path.write_text("\n".join(lines) + "\n", encoding="utf-8")
+    rows: list[Row] = [("acme", "own", {}, _TIMES[0], Usage("made up", 1, 0, 0, 1, 0, {"input": 1, "output": 1}, {}))]
+    with pytest.raises(UsageError, match="EUR and USD"):
+        by_engine(connection, rows, TokenPrices([read_contract(path)]))
 
 
 def test_the_flat_table_is_the_list() -> None:

@@ -80,9 +80,14 @@ def cells(prices: TokenPrices, calls: Iterable[tuple[str, str, str]], meters: Se
             here = Call(provider, model, call.found, cell.sample, cell.above + 1, call.context)
             found = {meter: prices.row(here, meter) for meter in meters}
             rows = [row for row in found.values() if row is not None]
-            if not rows or len({row.currency for row in rows}) > 1:
-                continue
-            if max(row.unit_price for row in rows) >= _LARGEST:
+            if len({row.currency for row in rows}) > 1:
+                raise UsageError(
+                    f"the prices of {model} are in {' and '.join(sorted({row.currency for row in rows}))}.",
+                    hint="A table is priced in one currency a model. Price such calls one by one.",
+                )
+            if not rows and call.found is None:
+                continue  # a listed model without a price of these meters still has its free ones, as one call has
+            if max((row.unit_price for row in rows), default=Decimal(0)) >= _LARGEST:
                 raise UsageError(f"a unit price of {model} is 100 or more.", hint="Price such calls one by one.")
             hour = prices.row(here, "cache_write_1h")
             write = found.get("cache_write")
@@ -97,8 +102,8 @@ def cells(prices: TokenPrices, calls: Iterable[tuple[str, str, str]], meters: Se
                 "to_midnight": cell.time_to is None,
                 "above": cell.above,
                 "up_to": cell.up_to,
-                "currency": rows[0].currency,
-                "price_version": "; ".join(sorted({row.version for row in rows})),
+                "currency": rows[0].currency if rows else "USD",
+                "price_version": "; ".join(sorted({row.version for row in rows})) or genai.version(),
                 "unmet_context": bool(prices.unmet(here, rows)),
                 "two_write_prices": hour is not None and write is not None and hour.unit_price != write.unit_price,
                 **{
@@ -156,7 +161,8 @@ def price_sql(requests: str, cells_table: str, meters: Sequence[str]) -> str:
     """The statement: each row of ``requests`` with cost, currency, price_version, status and estimated.
 
     ``requests`` has ``provider``, ``model``, ``context`` (:func:`context_text`), ``at`` (TIMESTAMP, UTC),
-    ``input_tokens`` and a BIGINT column a meter, NULL for none.
+    ``input_tokens`` and a BIGINT column a meter, NULL for none. A row that counts requests alone, of a model whose
+    requests have no price, costs nothing where the table has a cell for its model, and is unpriced elsewhere.
     """
     known = " AND ".join(f"(c.p_{meter} IS NOT NULL OR coalesce(r.{meter}, 0) = 0)" for meter in meters)
     total = " + ".join(f"coalesce(CAST(r.{meter} AS DECIMAL(18,0)) * c.p_{meter}, 0)" for meter in meters)
