@@ -13,6 +13,7 @@ import pluggy
 
 if TYPE_CHECKING:
     from outlay.optimize.detector import Detector
+    from outlay.sources.facts import FactReader
     from outlay.sources.reader import Reader
 
 __all__ = ["hookimpl", "hookspec"]
@@ -24,6 +25,11 @@ hookimpl = pluggy.HookimplMarker("outlay")
 @hookspec
 def outlay_readers() -> Sequence[Reader]:  # type: ignore[empty-body]
     """Bill readers to add, see :class:`outlay.sources.reader.Reader`."""
+
+
+@hookspec
+def outlay_fact_readers() -> Sequence[FactReader]:  # type: ignore[empty-body]
+    """Readers of facts to add (requests, GPU hours, runs ...), see :class:`outlay.sources.facts.FactReader`."""
 
 
 @hookspec

@@ -11,8 +11,8 @@ from pathlib import Path
 
 import pytest
 
+from outlay.ledger.meters import METERS, MODALITIES
 from outlay.prices.contract import COLUMNS, read_contract
-from outlay.prices.meters import METERS, MODALITIES
 
 _PAGE = (Path(__file__).resolve().parents[2] / "docs/reference/prices.md").read_text(encoding="utf-8")
 _CONSOLE = re.findall(r"^```console\n\$ outlay (.*?)\n(.*?)^```", _PAGE, re.MULTILINE | re.DOTALL)

@@ -7,8 +7,8 @@ from decimal import Decimal
 
 import pytest
 
+from outlay.ledger.meters import METERS
 from outlay.prices import genai
-from outlay.prices.meters import METERS
 from outlay.prices.price_row import PriceRow, active, per_unit
 
 

@@ -16,11 +16,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from outlay.errors import UsageError
+from outlay.ledger.meters import FEE_METERS, INPUT_METERS, METERS
 from outlay.prices import genai
 from outlay.prices.contract import read_contract
-from outlay.prices.meters import FEE_METERS, INPUT_METERS, METERS
-from outlay.prices.token_table import context_text, flat_table, price_requests
-from outlay.prices.tokens import TokenPrices
+from outlay.prices.token_table import flat_table, price_requests
+from outlay.prices.tokens import TokenPrices, context_text
 from outlay.prices.usage import Quantity, Usage, normalise
 from tests.prices.true_source import true_source
 from tests.shared import shared

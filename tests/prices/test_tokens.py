@@ -16,9 +16,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from outlay.errors import UnreadableError, UsageError
+from outlay.ledger.meters import FEE_METERS, INPUT_METERS, TOKEN_METERS
 from outlay.prices import genai
 from outlay.prices.contract import read_contract
-from outlay.prices.meters import FEE_METERS, INPUT_METERS, TOKEN_METERS
 from outlay.prices.tokens import Priced, TokenPrices
 from outlay.prices.usage import Quantity, Usage, normalise
 from tests.prices.true_source import true_source

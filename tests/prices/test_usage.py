@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from outlay.errors import UsageError
-from outlay.prices.meters import INPUT_METERS, METERS, OUTPUT_METERS
+from outlay.ledger.meters import INPUT_METERS, METERS, OUTPUT_METERS
 from outlay.prices.usage import Usage, normalise
 from outlay.prices.usage_shapes import SHAPES
 from tests.shared import shared

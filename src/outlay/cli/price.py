@@ -126,8 +126,8 @@ def _show(priced: Priced, usage: Usage, provider: str, model: str, at: datetime)
     from rich.console import Console
     from rich.table import Table
 
+    from outlay.ledger.meters import METERS
     from outlay.money import plain
-    from outlay.prices.meters import METERS
 
     console = Console(highlight=False)
     console.print(f"{provider} {model}, {at:%Y-%m-%d %H:%M} UTC: ", end="")

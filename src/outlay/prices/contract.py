@@ -25,7 +25,7 @@ from pathlib import Path
 from typing import TypeVar
 
 from outlay.errors import UnreadableError, nearest
-from outlay.prices.meters import METERS
+from outlay.ledger.meters import METERS
 from outlay.prices.price_row import PriceRow, per_unit
 from outlay.problems import Problem
 

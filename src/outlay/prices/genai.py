@@ -28,7 +28,7 @@ from itertools import pairwise
 from typing import TYPE_CHECKING
 
 from outlay.errors import nearest
-from outlay.prices.meters import FEE_METERS, METERS, MODALITIES
+from outlay.ledger.meters import FEE_METERS, METERS, MODALITIES
 from outlay.prices.price_row import PriceRow, per_unit
 
 if TYPE_CHECKING:

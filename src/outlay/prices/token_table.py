@@ -22,12 +22,12 @@ import duckdb
 import pyarrow as pa
 
 from outlay.errors import UsageError, nearest
+from outlay.ledger.meters import METERS
 from outlay.prices import genai
-from outlay.prices.meters import METERS
 from outlay.prices.price_row import PriceRow
-from outlay.prices.tokens import FREE_UNLESS_PRICED, Call, TokenPrices, special
+from outlay.prices.tokens import FREE_UNLESS_PRICED, Call, TokenPrices, context_text, special
 
-__all__ = ["cells", "context_text", "flat_table", "price_requests", "price_sql"]
+__all__ = ["cells", "flat_table", "price_requests", "price_sql"]
 
 _EVER, _NEVER = datetime(1, 1, 1), datetime(9999, 12, 31)
 _NO_LIMIT = 2**62
@@ -51,11 +51,6 @@ def flat_table(rows: Iterable[PriceRow] | None = None) -> pa.Table:
     columns: dict[str, list[Any]] = {one.name: [getattr(row, one.name) for row in listed] for one in fields(PriceRow)}
     columns["when"] = [context_text(dict(when)) for when in columns["when"]]
     return pa.table({name: pa.array(values, types.get(name, pa.string())) for name, values in columns.items()})
-
-
-def context_text(context: dict[str, str]) -> str:
-    """A context as a column holds it: ``processing=batch;service_tier=flex``, empty for the ordinary price."""
-    return ";".join(f"{key}={value}" for key, value in sorted(special(context).items()))
 
 
 @dataclass(frozen=True, slots=True)
@@ -160,7 +155,7 @@ def _cells(rows: Sequence[PriceRow]) -> Iterator[_Cell]:
 def price_sql(requests: str, cells_table: str, meters: Sequence[str]) -> str:
     """The statement: each row of ``requests`` with cost, currency, price_version, status and estimated.
 
-    ``requests`` has ``provider``, ``model``, ``context`` (:func:`context_text`), ``at`` (TIMESTAMP, UTC),
+    ``requests`` has ``provider``, ``model``, ``context`` (``context_text``), ``at`` (TIMESTAMP, UTC),
     ``input_tokens`` and a BIGINT column a meter, NULL for none. A row that counts requests alone, of a model whose
     requests have no price, costs nothing where the table has a cell for its model, and is unpriced elsewhere.
     """

@@ -21,16 +21,16 @@ from decimal import Context, Decimal
 from typing import Literal
 
 from outlay.errors import UsageError
+from outlay.ledger.meters import METERS
 from outlay.money import add_exactly, plain
 from outlay.prices import genai
 from outlay.prices.contract import Contract
 from outlay.prices.genai import Resolved
-from outlay.prices.meters import METERS
 from outlay.prices.price_row import PriceRow, above, active
 from outlay.prices.usage import Quantity, Usage
 from outlay.prices.usage_shapes import ORDINARY
 
-__all__ = ["FREE_UNLESS_PRICED", "Call", "Priced", "PricedLine", "TokenPrices", "special"]
+__all__ = ["FREE_UNLESS_PRICED", "Call", "Priced", "PricedLine", "TokenPrices", "context_text", "special"]
 
 _EXACT = Context(prec=200)
 FREE_UNLESS_PRICED = frozenset({"requests"})
@@ -107,6 +107,11 @@ def special(context: Mapping[str, str]) -> dict[str, str]:
     """A price context without what means the ordinary price."""
     lowered = {key: value.strip().lower() for key, value in context.items()}
     return {key: value for key, value in lowered.items() if value not in ORDINARY}
+
+
+def context_text(context: Mapping[str, str]) -> str:
+    """A context as a column holds it: ``processing=batch;service_tier=flex``, empty for the ordinary price."""
+    return ";".join(f"{key}={value}" for key, value in sorted(special(context).items()))
 
 
 class TokenPrices:

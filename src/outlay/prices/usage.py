@@ -5,7 +5,7 @@ Gemini and DeepSeek report input that way; Anthropic and Bedrock leave cache rea
 xAI's chat API leave reasoning out of output. Read with the wrong meaning, a cached prompt is billed twice or not at
 all.
 
-``normalise`` gives totals, and *meters* (:mod:`outlay.prices.meters`) that add up to them exactly and that a price list
+``normalise`` gives totals, and *meters* (:mod:`outlay.ledger.meters`) that add up to them exactly and that a price list
 can be multiplied with. What does not fit together in a payload is kept as a :class:`Remark` beside it and never
 repaired without one: where a part is larger than the whole that should hold it, the part was counted beside the whole.
 
@@ -23,7 +23,7 @@ from types import MappingProxyType
 from typing import Any
 
 from outlay.errors import UsageError, nearest
-from outlay.prices.meters import FEE_METERS, MODALITIES, modal
+from outlay.ledger.meters import FEE_METERS, MODALITIES, modal
 from outlay.prices.usage_shapes import (
     CONTEXT,
     FLAVORS,

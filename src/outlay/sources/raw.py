@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     import pyarrow as pa
     import pyarrow.parquet as pq
 
-__all__ = ["NULL_TEXTS", "RaggedRow", "RawFile", "not_utf8", "open_raw"]
+__all__ = ["NULL_TEXTS", "RaggedRow", "RawFile", "is_parquet", "not_utf8", "open_raw", "sniff"]
 
 Kind = Literal["csv", "jsonl", "parquet"]
 
@@ -106,6 +106,26 @@ def open_raw(path: Path) -> RawFile:
 
     Reads at most about a MiB, of JSON lines (which leave out what is empty) all keys; raises :class:`UnreadableError`.
     """
+    if is_parquet(path):
+        return _open_parquet(path)
+    text, compressed, whole = _text(path)
+    if text.lstrip()[:1] == "{":
+        return _open_jsonl(path, text, compressed=compressed)
+    return _open_csv(path, text, compressed=compressed, whole=whole)
+
+
+def is_parquet(path: Path) -> bool:
+    """Whether ``path`` begins as a Parquet file does. Raises :class:`UnreadableError` for no file and an empty one."""
+    return _magic(path)[:4] == b"PAR1"
+
+
+def sniff(path: Path) -> tuple[str, bool]:
+    """The first MiB of a text file, and whether it is gzipped; raises :class:`UnreadableError`."""
+    text, compressed, _ = _text(path)
+    return text, compressed
+
+
+def _magic(path: Path) -> bytes:
     try:
         with path.open("rb") as handle:
             magic = handle.read(8)
@@ -114,19 +134,20 @@ def open_raw(path: Path) -> RawFile:
         raise UnreadableError(f"can't be opened: {error.strerror}.", where=str(path), hint="Check the path.") from None
     if size == 0:
         raise UnreadableError("is empty (0 bytes).", where=str(path), hint="Export it again.")
-    if magic[:4] == b"PAR1":
-        return _open_parquet(path)
+    return magic
+
+
+def _text(path: Path) -> tuple[str, bool, bool]:
+    """The first MiB of a text file, whether it is gzipped, and whether that is the whole."""
+    magic = _magic(path)
     compressed = magic[:2] == b"\x1f\x8b"
     if not compressed:
         _refuse_other_containers(path, magic)
     head = _head(path, compressed=compressed)
     text = _decode(path, head)
-    first = text.lstrip()[:1]
-    if not first:
+    if not text.strip():
         raise UnreadableError("holds only blank space.", where=str(path), hint="Export it again.")
-    if first == "{":
-        return _open_jsonl(path, text, compressed=compressed)
-    return _open_csv(path, text, compressed=compressed, whole=len(head) < _SNIFF_BYTES)
+    return text, compressed, len(head) < _SNIFF_BYTES
 
 
 def _refuse_other_containers(path: Path, magic: bytes) -> None:

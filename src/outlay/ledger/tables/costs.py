@@ -12,11 +12,10 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass
 from functools import cache
 from importlib import resources
-from typing import Literal
 
+from outlay.ledger.tables.table import Column, tag_column
 from outlay.money import MONEY_SQL
 
 __all__ = [
@@ -30,8 +29,6 @@ __all__ = [
     "tag_column",
 ]
 
-Level = Literal["Mandatory", "Conditional", "Recommended", "Own"]
-
 PARTITION_COLUMNS = ("x_Source", "x_BillingMonth")
 COST_MEASURES = ("BilledCost", "EffectiveCost", "ListCost")
 """The amounts that every load is reconciled by."""
@@ -42,18 +39,6 @@ _SQL_TYPES = {
     "Date/Time": "TIMESTAMP",
     "JSON": "VARCHAR",  # serialised, as FOCUS delivers it
 }
-
-
-@dataclass(frozen=True, slots=True)
-class Column:
-    """One column: its DuckDB type, whether FOCUS allows nulls, its allowed values (empty when free) and its meaning."""
-
-    name: str
-    sql_type: str
-    nullable: bool = True
-    level: Level = "Own"
-    allowed: tuple[str, ...] = ()
-    meaning: str = ""
 
 
 @cache
@@ -110,11 +95,6 @@ OWN_COLUMNS: tuple[Column, ...] = (
     Column("x_Source", "VARCHAR", False, meaning="whose bill: provider and billing account, or the name given"),
     Column("x_BillingMonth", "VARCHAR", False, meaning="YYYY-MM of BillingPeriodStart"),
 )
-
-
-def tag_column(tag: str) -> str:
-    """The flat column of an allocation tag: ``team`` gives ``x_Tag_team``."""
-    return f"x_Tag_{tag}"
 
 
 def columns(tags: Sequence[str]) -> tuple[Column, ...]:

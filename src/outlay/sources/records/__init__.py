@@ -1,0 +1,1 @@
+"""Readers of what people and providers write down: ``commitments``, ``outcomes`` and ``alerts``. One file a format."""

@@ -1,0 +1,1 @@
+"""Readers of ``requests``: what was asked of models. One file a source system."""
