@@ -135,8 +135,8 @@ CATALOGUE: dict[str, ProblemKind] = _kinds(
     ProblemKind(
         "bad-tags",
         False,
-        "a Tags cell that is not a JSON object; the row is kept without tags",
-        "Tags are a JSON object of keys and values.",
+        "a Tags cell that is not a JSON object, or gives a key twice; the row is kept without tags",
+        "Tags are a JSON object of keys and values, each key once.",
     ),
     ProblemKind(
         "period-derived",

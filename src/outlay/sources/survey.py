@@ -23,7 +23,7 @@ from outlay.sources.commitments import Committed
 from outlay.sources.degenerate import degenerate_providers
 from outlay.sources.parsers import register, register_independently
 from outlay.sources.recognise import SKU_COLUMNS
-from outlay.sources.typed import Bill, typed_sql
+from outlay.sources.typed import Bill, bad_tags_text, typed_sql
 
 if TYPE_CHECKING:
     import duckdb
@@ -300,13 +300,10 @@ def _notices(connection: duckdb.DuckDBPyConnection, bill: Bill, tagsets: str) ->
             notices.append(Problem(name, None, code, f"{int(count):,} of {int(row[0]):,} {text}"))
     if not bill.types.get("Tags", "").startswith("MAP"):
         bad_tags = connection.execute(
-            f"SELECT coalesce(sum(rows), 0) FROM {tagsets} WHERE __tags IS NOT NULL AND "
-            "coalesce(json_type(try_cast(__tags AS JSON)), '') <> 'OBJECT'"
+            f'SELECT coalesce(sum(rows), 0) FROM {tagsets} WHERE __tags IS NOT NULL AND "Tags" IS NULL'
         ).fetchall()[0]
         if bad_tags[0]:
-            notices.append(
-                Problem(name, None, "bad-tags", f"{int(bad_tags[0]):,} rows have tags that are not a JSON object")
-            )
+            notices.append(Problem(name, None, "bad-tags", bad_tags_text(int(bad_tags[0]))))
     return tuple(notices)
 
 
