@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-__all__ = ["PROVENANCE", "Column", "FactTable", "Level", "tag_column"]
+__all__ = ["FACT_PARTITION", "PROVENANCE", "Column", "FactTable", "Level", "tag_column"]
 
 Level = Literal["Mandatory", "Conditional", "Recommended", "Own"]
 
@@ -41,6 +41,8 @@ PROVENANCE: tuple[Column, ...] = (
     Column("x_Month", "VARCHAR", False, meaning="YYYY-MM of the table's time column"),
 )
 """The columns that the loader fills for every fact; the last two are the partition."""
+
+FACT_PARTITION = ("x_Source", "x_Month")
 
 
 @dataclass(frozen=True, slots=True)
