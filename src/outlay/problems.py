@@ -96,6 +96,18 @@ CATALOGUE: dict[str, ProblemKind] = _kinds(
         "The file must hold one JSON object a line; a half-written last line means the export was cut off.",
     ),
     ProblemKind(
+        "unfit-value",
+        True,
+        "a record with a value that its column can't hold: text for a number, a number out of range",
+        "Correct the record, or export again.",
+    ),
+    ProblemKind(
+        "missing-value",
+        True,
+        "a record without something that every row of its table must have",
+        "docs/reference/tables.md says what every row needs; export it too.",
+    ),
+    ProblemKind(
         "unusable-price",
         True,
         "a line of a token price file that can't be used; the other lines hold",
