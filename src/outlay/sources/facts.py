@@ -34,6 +34,7 @@ class Fact:
     ``identity`` names the thing within its source: the same thing told again (a span sent twice, a run that ended
     meanwhile) has the same identity and replaces what was known. ``source`` is the account or system it belongs to
     where the record says so; the format's id otherwise. ``line`` is the number that the file's own iterator gave.
+    ``kind`` is the :class:`Window`'s where a format has several.
     """
 
     identity: str
@@ -41,19 +42,22 @@ class Fact:
     values: Mapping[str, Value]
     tags: Mapping[str, str] = field(default=_NONE)
     source: str | None = None
+    kind: str = ""
 
 
 @dataclass(frozen=True, slots=True)
 class Window:
     """A stretch of time that a report speaks for, whole: half-open, naive UTC.
 
-    What its source's earlier reports of the same format said of any time in it is replaced. Yield one for each
-    bucket, those without results too.
+    What its source's earlier reports of the same format and kind said of any time in it is replaced. Yield one for
+    each bucket, those without results too. ``kind`` is what of the window it speaks for where a format has several
+    reports (completions, embeddings), which must not replace one another.
     """
 
     start: datetime
     end: datetime
     source: str | None = None
+    kind: str = ""
 
 
 @runtime_checkable
