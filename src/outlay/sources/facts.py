@@ -40,7 +40,7 @@ class Fact:
     identity: str
     line: int | None
     values: Mapping[str, Value]
-    tags: Mapping[str, str] = field(default=_NONE)
+    tags: Mapping[str, str] = field(default_factory=lambda: _NONE)
     source: str | None = None
     kind: str = ""
 
@@ -104,7 +104,10 @@ def moment(value: Any) -> datetime | None:  # noqa: ANN401 - whatever a file hol
             found = datetime.fromisoformat(f"{head}.{digits[:6]}{tail[len(digits) :]}")
         except ValueError:
             return None
-    return found.astimezone(UTC).replace(tzinfo=None) if found.tzinfo else found
+    try:
+        return found.astimezone(UTC).replace(tzinfo=None) if found.tzinfo else found
+    except OverflowError:  # the first or last hours of the calendar, in another zone
+        return None
 
 
 def epoch(value: Any, *, per_second: int = 1) -> datetime | None:  # noqa: ANN401 - whatever a file holds
@@ -118,9 +121,9 @@ def epoch(value: Any, *, per_second: int = 1) -> datetime | None:  # noqa: ANN40
         return None
     if isinstance(value, Decimal) and not value.is_finite():
         return None
-    micros = int(value * 1_000_000 // per_second)
-    if not 0 <= micros < 253_402_300_800_000_000:  # the year 10000
+    if not 0 <= value < 253_402_300_800 * per_second:  # the year 10000
         return None
+    micros = int(value * 1_000_000 // per_second)
     seconds, rest = divmod(micros, 1_000_000)
     return datetime.fromtimestamp(seconds, UTC).replace(tzinfo=None, microsecond=rest)
 
