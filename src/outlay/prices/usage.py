@@ -104,7 +104,8 @@ def normalise(provider: str, raw: Mapping[str, Any], *, flavor: str | None = Non
     input_tokens = _input(counts, shape, meters, remarks)
     output_tokens = _output(counts, outside, input_tokens, meters, remarks)
     meters.update({fact: value for fact, value in facts.items() if fact in FEE_METERS})
-    meters.setdefault("requests", 1)
+    if not shape.adds_up:
+        meters.setdefault("requests", 1)
     _check(counts, meters, input_tokens + output_tokens, remarks)
     remarks += [Remark("unread-count", f"{where} is not known and was not read.") for where in _unread(usage, shape)]
     return Usage(
