@@ -23,7 +23,7 @@ from outlay.sources.fact_file import FactFile, Json
 __all__ = ["Bucket", "GoesOn", "Place", "Scope", "Survey"]
 
 Scope = tuple[str, str]
-"""Kind of report and source (empty where not told): buckets of different scopes never overlap."""
+"""Kind of report and source, empty where not told: buckets of different scopes never overlap."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,12 +38,16 @@ class Place:
 
 @dataclass(frozen=True, slots=True)
 class Bucket:
-    """A stretch of time and its results as the file has them. ``line`` is that of its page."""
+    """A stretch of time and its results as the file has them. ``line`` is that of its page.
+
+    ``flat``: the page has rows that each carry their period, gathered here, and other pages may have more of it.
+    """
 
     place: Place
     line: int
     results: Sequence[Json]
     page: Mapping[str, Json]
+    flat: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,15 +64,21 @@ class Survey:
     def __init__(self, places: Iterable[Place], goes_on: Iterable[GoesOn]) -> None:
         last: dict[tuple[Scope, datetime, datetime], int] = {}
         self._overruled: Counter[Scope] = Counter()
+        nameless: set[datetime] = set()  # where buckets without results begin, which don't tell their report
         for place in places:
+            if not place.scope[0]:
+                nameless.add(place.start)
+                continue
             key = (place.scope, place.start, place.end)
             if last.get(key, place.telling) != place.telling:
                 self._overruled[place.scope] += 1
             last[key] = place.telling
         starts = {(scope, start) for scope, start, _ in last}
+        anywhere = nameless | {start for _, start in starts}
         ends: dict[Scope, datetime] = {}
         for page in goes_on:
-            if (page.scope, page.end) not in starts:
+            here = (page.scope, page.end) in starts if page.scope[0] else page.end in anywhere
+            if not here and page.end not in nameless:
                 ends[page.scope] = max(page.end, ends.get(page.scope, page.end))
         self._ends = ends
         places_told = [Place(*key, telling) for key, telling in last.items()]
@@ -77,17 +87,19 @@ class Survey:
             self._overruled[place.scope] += place not in self._spoken
 
     def speaks(self, place: Place) -> bool:
-        """Whether nothing later in the file tells of the same time."""
+        """Whether its report is told, and nothing later in the file tells of the same time."""
         return place in self._spoken
 
     def notices(self, file: FactFile) -> Iterator[Problem]:
         """What a reader of the figures should know of the file as a whole."""
         for (kind, _), count in sorted(self._overruled.items()):
             if count:
-                message = f"{count} buckets of the {kind} report overlap later ones in the file: those are used"
+                message = f"buckets of the {kind} report that overlap later ones in the file, which are used: {count}"
                 yield file.problem(None, "bucket-twice", message)
         for (kind, _), end in sorted(self._ends.items()):
-            message = f"the {kind} report goes on after {end.isoformat()}Z in a page that is not in this file"
+            message = (
+                f"the {kind or 'usage'} report goes on after {end.isoformat()}Z in a page that is not in this file"
+            )
             yield file.problem(None, "more-pages", message)
 
 

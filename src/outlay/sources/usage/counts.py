@@ -47,10 +47,13 @@ def attributes(result: Mapping[str, Json], but: Collection[str]) -> dict[str, st
     for key, value in result.items():
         if key in but or value is None or isinstance(value, (dict, list)):
             continue
-        said = str(value).lower() if isinstance(value, bool) else str(value)
-        if said:
+        if said := _said(value):
             found[key] = said
     return found
+
+
+def _said(value: Json) -> str:
+    return str(value).lower() if isinstance(value, bool) else str(value)
 
 
 def too_large(values: Mapping[str, Value]) -> str | None:
@@ -67,7 +70,7 @@ class Identities:
 
     def of(self, groups: Mapping[str, Json]) -> str:
         """``completions|2024-11-01T00:00:00|model=gpt-4o``: each group key that has a value."""
-        told = sorted((key, str(value)) for key, value in groups.items() if isinstance(value, (str, bool)))
+        told = sorted((key, _said(value)) for key, value in groups.items() if isinstance(value, (str, bool)))
         name = _joined((*self._bucket, *(f"{key}={value}" for key, value in told)))
         self._seen[name] += 1
         return name if self._seen[name] == 1 else f"{name}|#{self._seen[name]}"

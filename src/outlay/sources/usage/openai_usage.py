@@ -151,19 +151,19 @@ def _buckets(file: FactFile) -> Iterator[Bucket | GoesOn | Problem]:
         ends: list[tuple[str, datetime]] = []
         for raw in raw_buckets:
             telling += 1
-            kind = next(_kinds(raw), page_kind)
-            if kind is None and isinstance(raw, dict) and _results(raw) == []:
-                continue  # nothing was used, of what is not told
+            kind = next(_kinds(raw), page_kind) or ""
             try:
                 start, end = _period(raw)
                 results = _results(raw)
                 if not isinstance(results, list):
                     raise Unusable("not-usage", "a bucket without a list of results")
+                if results and not kind:
+                    raise Unusable("not-usage", "a bucket whose results are of no usage report")
             except Unusable as problem:
                 yield file.problem(line, problem.code, str(problem))
                 continue
-            ends.append((kind or "", end))
-            yield Bucket(Place((kind or "", ""), start, end, telling), line, results, page)
+            ends.append((kind, end))
+            yield Bucket(Place((kind, ""), start, end, telling), line, results, page)
         if page.get("has_more") is True and ends:
             yield GoesOn((ends[-1][0], ""), ends[-1][1])
 
@@ -198,13 +198,12 @@ def _period(raw: Json) -> tuple[datetime, datetime]:
 def _facts(file: FactFile, bucket: Bucket) -> Iterator[Fact | Window | Problem]:
     place = bucket.place
     kind = place.scope[0]
-    if kind:
-        yield Window(place.start, place.end, None, kind)
+    yield Window(place.start, place.end, None, kind)
     identities = Identities(kind, place.start.isoformat())
     for result in bucket.results:
         try:
             if not isinstance(result, dict) or result.get("object") != f"organization.usage.{kind}.result":
-                raise Unusable("not-usage", f"a result that is none of the {kind or 'usage'} report")
+                raise Unusable("not-usage", f"a result that is none of the {kind} report")
             values = _values(kind, result)
             if (name := too_large(values)) is not None:
                 raise Unusable("unparsable-amount", f"{name} is more than 64 bits hold")
@@ -235,8 +234,8 @@ def _values(kind: str, result: Mapping[str, Json]) -> dict[str, Value]:
         "gen_ai_response_model": model,
         **{column: text(result.get(key)) for key, column in _COLUMNS.items()},
     }
-    if kind not in _OTHERS_CALLS and requests is not None:
-        values |= {"x_Requests": requests, meter_column("requests"): requests or None}
+    if kind not in _OTHERS_CALLS:
+        values["x_Requests"] = requests
     tokens = {name: count for name in _TOKENS if (count := whole(result, name)) is not None}
     if "input_tokens" in tokens or "output_tokens" in tokens:
         values |= _token_values(tokens, result, requests)
@@ -245,6 +244,7 @@ def _values(kind: str, result: Mapping[str, Json]) -> dict[str, Value]:
         if count is None:
             raise Unusable("missing-amount", f"a result of the {kind} report without {fee[0]}")
         values[meter_column(fee[1])] = count or None
+        values[meter_column("requests")] = values.get("x_Requests") or None
     elif not tokens and not any(isinstance(v, int) and not isinstance(v, bool) for v in result.values()):
         raise Unusable("not-usage", f"a result of the {kind} report that counts nothing")
     return values
