@@ -114,6 +114,18 @@ CATALOGUE: dict[str, ProblemKind] = _kinds(
         "Correct the line; docs/reference/prices.md has the columns and the meters.",
     ),
     ProblemKind(
+        "not-usage",
+        True,
+        "a record of a usage report that tells no usage that is known",
+        "Export the usage report again, as the API answers; costs and other reports are formats of their own.",
+    ),
+    ProblemKind(
+        "overlapping-groups",
+        True,
+        "a bucket grouped so that its rows overlap, and add up to more than was used",
+        "Export the report again without that group; keep the grouped one for looking at.",
+    ),
+    ProblemKind(
         "degenerate-effective-cost",
         False,
         "EffectiveCost is not usable: whole numbers or zeros where BilledCost is not",
@@ -168,6 +180,24 @@ CATALOGUE: dict[str, ProblemKind] = _kinds(
         "a GPU instance type that the instance map does not know; its GPU hours are not counted",
         "Export SkuPriceDetails with GpuCount, which wins over the map, or report the type: the map is "
         "prices/data/gpu_instances.csv.",
+    ),
+    ProblemKind(
+        "more-pages",
+        False,
+        "the report goes on in another page that is not in this file",
+        "Fetch all pages: ask again with page set to next_page until has_more is false, and append each answer.",
+    ),
+    ProblemKind(
+        "bucket-twice",
+        False,
+        "a stretch of time is told by more than one bucket of a report in a file; the last one is used",
+        "Nothing to do if the later answer is the more complete one; else load the file with the answer you want.",
+    ),
+    ProblemKind(
+        "top-groups-only",
+        False,
+        "a bucket has as many groups as the API tells at most; what more there were is missing",
+        "Group by fewer keys, or export without groups and load that instead.",
     ),
 )
 

@@ -52,6 +52,8 @@ class Shape:
     cache_outside_input: bool = False
     reasoning_outside_output: bool = False
     modality_outside_cache: bool = False
+    adds_up: bool = False
+    """Whether it counts many calls, so that their number is unknown where it is not told, and not 1."""
 
 
 def _paths(**facts: str) -> dict[str, tuple[Path, ...]]:
@@ -172,6 +174,25 @@ SHAPES: tuple[Shape, ...] = (
             requests="num_model_requests",
         ),
         modality_outside_cache=True,
+        adds_up=True,
+    ),
+    Shape(
+        "anthropic.usage_report",
+        ("uncached_input_tokens",),
+        {
+            **_paths(
+                input="uncached_input_tokens",
+                output="output_tokens",
+                total="total_tokens",
+                cache_read="cache_read_input_tokens",
+                cache_write_5m="cache_creation.ephemeral_5m_input_tokens",
+                cache_write_1h="cache_creation.ephemeral_1h_input_tokens",
+                requests="requests",
+            ),
+            **_TOOLS,
+        },
+        cache_outside_input=True,
+        adds_up=True,
     ),
     Shape(
         "openai.chat",  # also Azure OpenAI, DeepSeek, Mistral, Groq, OpenRouter, xAI and most others
