@@ -204,7 +204,10 @@ SHAPES: tuple[Shape, ...] = (
                 total="total_tokens",
                 cache_read="prompt_tokens_details.cached_tokens|num_cached_tokens|cached_tokens"
                 "|prompt_cache_hit_tokens|cached_prompt_text_tokens|cache_read_input_tokens",
-                cache_write="prompt_tokens_details.cache_write_tokens|cache_creation_input_tokens",
+                cache_write="prompt_tokens_details.cache_write_tokens|cache_creation_input_tokens"
+                "|prompt_tokens_details.cache_creation_tokens",  # LiteLLM's; the next two as well
+                cache_write_5m="prompt_tokens_details.cache_creation_token_details.ephemeral_5m_input_tokens",
+                cache_write_1h="prompt_tokens_details.cache_creation_token_details.ephemeral_1h_input_tokens",
                 cache_miss="prompt_cache_miss_tokens",
                 reasoning="completion_tokens_details.reasoning_tokens|reasoning_tokens",
                 input_audio="prompt_tokens_details.audio_tokens",
