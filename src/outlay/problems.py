@@ -126,6 +126,24 @@ CATALOGUE: dict[str, ProblemKind] = _kinds(
         "Export the report again without that group; keep the grouped one for looking at.",
     ),
     ProblemKind(
+        "missing-identity",
+        True,
+        "a record without the id that tells it from others, so that the same one sent again would count twice",
+        "Export the ids too: a span needs its trace id and its span id.",
+    ),
+    ProblemKind(
+        "unknown-layout",
+        True,
+        "a part of a document that is not laid out as its format is published",
+        "Export it again; the page of the format under docs/sources says what is read.",
+    ),
+    ProblemKind(
+        "unknown-operation",
+        True,
+        "a span with token usage whose operation is not known, so that it may repeat the usage of calls within it",
+        "Name the operation of model calls as OpenTelemetry does (chat, embeddings …), or report the name.",
+    ),
+    ProblemKind(
         "degenerate-effective-cost",
         False,
         "EffectiveCost is not usable: whole numbers or zeros where BilledCost is not",
