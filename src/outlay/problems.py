@@ -142,6 +142,22 @@ CATALOGUE: dict[str, ProblemKind] = _kinds(
         True,
         "a span with token usage whose operation is not known, so that it may repeat the usage of calls within it",
         "Name the operation of model calls as OpenTelemetry does (chat, embeddings …), or report the name.",
+        "scrape-without-time",
+        True,
+        "a scrape of telemetry that does not say when it was made; its samples are left out",
+        "Write a comment with the time before each scrape, # scraped 2026-10-01T00:00:00Z, or export with timestamps.",
+    ),
+    ProblemKind(
+        "unidentified-gpu",
+        True,
+        "telemetry that does not say of which GPU it is",
+        "Keep the labels that name the card: UUID, or the host and the index.",
+    ),
+    ProblemKind(
+        "seen-once",
+        False,
+        "a GPU with samples of one moment only, which say nothing of any time; it has no hours",
+        "Load scrapes of a longer time in one file.",
     ),
     ProblemKind(
         "degenerate-effective-cost",

@@ -45,5 +45,6 @@ GPU_USAGE = FactTable(
         Column("x_MemoryUsedGibHours", _HOURS, meaning="memory in use x time, in GiB hours; null where not seen"),
         Column("x_EnergyKwh", _HOURS, meaning="energy in kWh; null where not seen"),
         Column("x_Samples", "BIGINT", meaning="samples that the row rests on"),
+        Column("x_Remarks", "VARCHAR", meaning="what to know of the row: time-sliced, holder not told; parted by '; '"),
     ),
 )
