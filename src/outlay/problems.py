@@ -96,6 +96,12 @@ CATALOGUE: dict[str, ProblemKind] = _kinds(
         "The file must hold one JSON object a line; a half-written last line means the export was cut off.",
     ),
     ProblemKind(
+        "missing-identity",
+        True,
+        "a record without the id that tells it from the others",
+        "Export the id too (of the run, job or record): without it the same thing told twice would count twice.",
+    ),
+    ProblemKind(
         "unusable-price",
         True,
         "a line of a token price file that can't be used; the other lines hold",

@@ -39,7 +39,7 @@ class Fact:
     identity: str
     line: int | None
     values: Mapping[str, Value]
-    tags: Mapping[str, str] = field(default=_NONE)
+    tags: Mapping[str, str] = field(default_factory=lambda: _NONE)
     source: str | None = None
 
 
