@@ -157,6 +157,12 @@ CATALOGUE: dict[str, ProblemKind] = _kinds(
         "If one is an earlier delivery of the other, leave it out: give the newest files by name.",
     ),
     ProblemKind(
+        "attempts-missing",
+        False,
+        "runs whose attempts are not in the file; their GPU hours are not counted",
+        "Export more often than the system forgets: finished pods go with their job or after its time to live.",
+    ),
+    ProblemKind(
         "unknown-gpu-instance",
         False,
         "a GPU instance type that the instance map does not know; its GPU hours are not counted",

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from datetime import datetime
 from decimal import Decimal
 from pathlib import Path
+from random import Random
 from typing import Any
 
 from hypothesis import strategies as st
@@ -76,7 +77,8 @@ def fits(fact: Fact) -> None:
             value.encode("utf-8")
     for column in RUNS.own:
         assert column.nullable or column.name in fact.values
-    assert all(isinstance(k, str) and isinstance(v, str) for k, v in fact.tags.items())
+    tags: dict[Any, Any] = dict(fact.tags)
+    assert all(isinstance(key, str) and isinstance(value, str) for key, value in tags.items())
     assert fact.identity
 
 
@@ -93,30 +95,24 @@ def survives(reader: FactReader, path: Path) -> None:
 
 def mangled(document: Any) -> st.SearchStrategy[Any]:
     """``document`` with up to three places dropped, or replaced by something that does not belong there."""
-    change = st.tuples(st.randoms(use_true_random=False), st.sampled_from(["drop", *range(len(_ODD))]))
+    change = st.tuples(st.integers(0, 2**32), st.sampled_from(["drop", *range(len(_ODD))]))
     return st.lists(change, min_size=1, max_size=3).map(lambda changes: _apply(copy.deepcopy(document), changes))
 
 
 def _apply(document: Any, changes: list[tuple[Any, Any]]) -> Any:
-    for random, what in changes:
-        holder: Any = document
-        at: Any = None
-        for _ in range(random.randint(1, 9)):
-            keys = list(holder) if isinstance(holder, dict) else range(len(holder))
-            if not keys:
-                break
-            at = random.choice(list(keys))
-            if not isinstance(holder[at], (dict, list)) or random.random() < 0.15:
-                break
-            holder = holder[at]
-        if at is None or (isinstance(holder, dict) and at not in holder):
-            continue
-        if isinstance(holder, list) and (not isinstance(at, int) or at >= len(holder)):
-            continue
-        if what == "drop":
-            del holder[at]
-        else:
-            holder[at] = _ODD[what]
+    for seed, what in changes:
+        random = Random(seed)
+        holder = document
+        while isinstance(holder, (dict, list)) and holder:
+            key = random.choice(list(holder) if isinstance(holder, dict) else list(range(len(holder))))
+            if isinstance(holder[key], (dict, list)) and holder[key] and random.random() > 0.15:
+                holder = holder[key]
+                continue
+            if what == "drop":
+                del holder[key]
+            else:
+                holder[key] = copy.deepcopy(_ODD[what])
+            break
     return document
 
 

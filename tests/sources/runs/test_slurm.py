@@ -222,7 +222,7 @@ def test_other_files_are_not_taken_for_sacct(tmp_path: Path, content: str) -> No
     assert not READER.recognises(open_facts(path))
 
 
-@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=80, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(document=mangled(json.loads(NEW.read_text())))
 def test_no_json_crashes_the_reader(tmp_path: Path, document: Any) -> None:
     path = tmp_path / "sacct.json"
