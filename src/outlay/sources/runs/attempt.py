@@ -44,7 +44,7 @@ class Attempt:
     """One attempt; times are naive UTC, seconds and GPUs exact.
 
     ``held`` is how long the GPUs were held, in seconds, where the source says so; otherwise it is ``ended - started``.
-    ``lost`` overrides the GPU hours lost where the source itself knows them. ``key`` is the identity where run id and
+    ``gpu_seconds`` is what a source tells of both at once. ``key`` is the identity where run id and
     attempt number are not it.
     """
 
@@ -65,6 +65,7 @@ class Attempt:
     instance_type: str | None = None
     instance_count: int | None = None
     held: Decimal | Fraction | int | None = None
+    gpu_seconds: Decimal | None = None
     billable_seconds: Decimal | None = None
     interruptible: bool | None = None
     checkpoint: datetime | None = None
@@ -78,6 +79,8 @@ class Attempt:
     @property
     def gpu_hours(self) -> Decimal | None:
         """GPUs held x hours held, at 18 decimals; None where either is not known."""
+        if self.gpu_seconds is not None:
+            return rounded_to(Fraction(self.gpu_seconds) / 3600, 18)
         seconds = self._held_seconds()
         if self.gpus is None or seconds is None:
             return None
