@@ -106,6 +106,10 @@ CATALOGUE: dict[str, ProblemKind] = _kinds(
         True,
         "a record without something that every row of its table must have",
         "docs/reference/tables.md says what every row needs; export it too.",
+        "missing-identity",
+        True,
+        "a record without the id that tells it from the others",
+        "Export the id too (of the run, job or record): without it the same thing told twice would count twice.",
     ),
     ProblemKind(
         "unusable-price",
@@ -207,6 +211,12 @@ CATALOGUE: dict[str, ProblemKind] = _kinds(
         False,
         "half of a file's rows or more are in another file of the same reading, and both were added",
         "If one is an earlier delivery of the other, leave it out: give the newest files by name.",
+    ),
+    ProblemKind(
+        "attempts-missing",
+        False,
+        "runs whose attempts are not in the file; their GPU hours are not counted",
+        "Export more often than the system forgets: finished pods go with their job or after its time to live.",
     ),
     ProblemKind(
         "unknown-gpu-instance",
