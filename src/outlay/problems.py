@@ -102,6 +102,18 @@ CATALOGUE: dict[str, ProblemKind] = _kinds(
         "Correct the line; docs/reference/prices.md has the columns and the meters.",
     ),
     ProblemKind(
+        "unusable-record",
+        True,
+        "a record of facts that lacks what its row needs, or says what can't be",
+        "The message names the field: correct it at the source, or export again with that field.",
+    ),
+    ProblemKind(
+        "repeated-record",
+        True,
+        "a record with the key of an earlier one of the same file; the first is kept",
+        "Leave out the repetition, or add the column that tells the two apart.",
+    ),
+    ProblemKind(
         "degenerate-effective-cost",
         False,
         "EffectiveCost is not usable: whole numbers or zeros where BilledCost is not",
@@ -156,6 +168,12 @@ CATALOGUE: dict[str, ProblemKind] = _kinds(
         "a GPU instance type that the instance map does not know; its GPU hours are not counted",
         "Export SkuPriceDetails with GpuCount, which wins over the map, or report the type: the map is "
         "prices/data/gpu_instances.csv.",
+    ),
+    ProblemKind(
+        "not-a-commitment",
+        False,
+        "capacity that is held but can be given back at any time is no commitment and is left out",
+        "Nothing to do: what it costs is in the bill.",
     ),
 )
 
