@@ -119,5 +119,5 @@ def broken_csv(draw: Callable[[Any], Any], content: str) -> str:
     for _ in range(draw(st.integers(1, 4))):
         row = draw(st.sampled_from(rows))
         cell = draw(st.integers(0, len(row) - 1))
-        row[cell] = str(draw(st.sampled_from([*_JUNK, '"', "a,b", "80 %", "\x00"])))
+        row[cell] = str(draw(st.sampled_from([*_JUNK, '"', "a,b", "80 %"])))
     return "\n".join(",".join(row) for row in [header, *rows]) + "\n"
