@@ -64,6 +64,7 @@ _STATES = {
     **dict.fromkeys(("payment-failed", "queued-deleted", "returned", "cancelled", "failed", "unsupported"), "Canceled"),
 }
 _REGION = re.compile(r"[a-z]{2}(?:-[a-z]+)+-\d+")
+_CENTURY = 100 * 366 * 86_400  # seconds
 _PAYMENTS = ("No Upfront", "Partial Upfront", "All Upfront")
 
 
@@ -95,8 +96,7 @@ class AwsCommitmentsReader:
                 continue
             line, record = found
             try:
-                reading = _READINGS[_kind(record) or ""]
-                fact = reading(line, record)
+                fact = _READINGS[_kind(record) or ""](line, record)
             except RecordError as error:
                 yield error.problem(file, line)
                 continue
@@ -166,9 +166,7 @@ def _savings_plan(line: int, record: Mapping[str, Json]) -> Fact:
     values: _Values = {
         "ContractCommitmentCategory": "Spend",
         "ContractCommitmentType": f"{kind} Savings Plan" if kind else "Savings Plan",
-        "ContractCommitmentDescription": text(record, "description")
-        or ", ".join(_texts(record.get("productTypes")))
-        or None,
+        "ContractCommitmentDescription": text(record, "description") or ", ".join(products) or None,
         "ContractCommitmentBenefitCategory": "Discount",
         "ContractCommitmentModel": "Continuous",
         "ContractCommitmentFulfillmentInterval": "Hourly",
@@ -200,9 +198,7 @@ def _reserved_instance(line: int, record: Mapping[str, Json]) -> Fact:
     values: _Values = {
         **_USAGE,
         **_hardware(text(record, "InstanceType"), instances, start),
-        "ContractCommitmentType": " ".join(
-            filter(None, ((text(record, "OfferingClass") or "").capitalize(), "Reserved Instance"))
-        ),
+        "ContractCommitmentType": f"{(text(record, 'OfferingClass') or '').capitalize()} Reserved Instance".lstrip(),
         "ContractCommitmentDescription": ", ".join(filter(None, about)) or None,
         "ContractCommitmentBenefitCategory": "Discount",
         "ContractCommitmentPeriodStart": start,
@@ -259,7 +255,7 @@ def _training_plan(line: int, record: Mapping[str, Json]) -> Fact:
     sole = types.pop() if len(types) == 1 else None
     zones = {_region(text(part, "AvailabilityZone")) for part in parts}
     stated = None if hours is None else _length(hours * 3600 + minutes * 60)
-    length = hours_of(start, end, None) if stated is None else hours_of(start, start + stated, None)
+    length = hours_of(start, end, stated, slack=timedelta.max)  # a plan may pause: its period is longer than its hours
     targets = _texts(record.get("TargetResources"))
     values: _Values = {
         **_USAGE,
@@ -335,7 +331,7 @@ def _seconds(record: Mapping[str, Json], key: str) -> timedelta | None:
 
 
 def _length(seconds: int) -> timedelta:
-    if seconds > 100 * 366 * 86_400:
+    if seconds > _CENTURY:
         raise RecordError("unusable-record", f"a term of {seconds} seconds is longer than a century")
     return timedelta(seconds=seconds)
 
