@@ -1,11 +1,11 @@
 """Budget alerts from a CSV file: what was crossed, and when somebody did something about it.
 
 One row an alert, with the times of its life: crossed, raised, acknowledged, acted on. The budget alerts of clouds and
-of ticket systems can all be written so. The response clock, which is what the KPI measures, runs from the crossing to the
-corrective action, not from the mail.
+of ticket systems can all be written so. The response clock, which is what the KPI measures, runs from the crossing to
+the corrective action, not from the mail.
 
-The traps: a threshold of ``80`` may mean 80 % or 80 times the budget, so it must be written ``0.8`` or ``80 %``; an empty
-``acted_at`` means that nothing was done yet, and is not zero seconds; times without a zone are UTC.
+The traps: a threshold of ``80`` may mean 80% or 80 times the budget, so it must be written ``0.8`` or ``80%``; an
+empty ``acted_at`` means that nothing was done yet, and is not zero seconds; times without a zone are UTC.
 """
 
 from __future__ import annotations
@@ -63,10 +63,10 @@ class AlertsReader:
                 continue
             line, row = found
             record = {key: row[name] for key, name in names.items() if key in _OWN}
-            tags = {name: value.strip() for name, value in row.items() if name and name not in own and value}
+            tags = {name: tag for name in row if name and name not in own and (tag := text(row, name))}
             try:
                 values = _values(record)
-                yield Fact(str(values["x_AlertId"]), line, values, {k: v for k, v in tags.items() if v})
+                yield Fact(str(values["x_AlertId"]), line, values, tags)
             except RecordError as error:
                 yield error.problem(file, line)
 
@@ -97,7 +97,7 @@ def _values(record: Mapping[str, str | None]) -> dict[str, Value]:
 
 
 def _threshold(shown: str | None) -> Decimal:
-    """A share of the budget: ``0.8``, or ``80 %``."""
+    """A share of the budget: ``0.8``, or ``80%``."""
     if shown is None:
         raise RecordError("unusable-record", "threshold is empty")
     of_hundred = shown.endswith("%")
@@ -106,7 +106,7 @@ def _threshold(shown: str | None) -> Decimal:
         raise RecordError("unparsable-amount", f"threshold is no number: {shown[:60]!r}")
     share = found / 100 if of_hundred else found
     if not of_hundred and share > _MOST:
-        raise RecordError("unusable-record", f"threshold {shown[:60]} is unclear: write 0.8 or 80 %")
+        raise RecordError("unusable-record", f"threshold {shown[:60]} is unclear: write 0.8 or 80%")
     if not 0 < share < 1000:
         raise RecordError("unusable-record", f"threshold {shown[:60]} is no share of a budget")
     rounded = share.quantize(_PLACES, rounding=ROUND_HALF_EVEN)

@@ -105,8 +105,7 @@ class AwsCommitmentsReader:
             else:
                 yield fact
         if free:
-            message = f"{free} capacity reservations can be given back at any time: they are left out"
-            yield file.problem(None, "not-a-commitment", message)
+            yield file.problem(None, "not-a-commitment", f"{free} capacity reservations can be given back at any time")
 
 
 def _records(file: FactFile) -> Iterator[tuple[int, Mapping[str, Json]] | Problem]:

@@ -4,9 +4,9 @@ No system exports this: a team writes it, from its warehouse or by hand, because
 *Long*: one row a measure (``date, use_case, measure, value, unit``). *Wide*: one row a day, and a column for each
 measure with its unit in brackets (``revenue [USD]``, ``tickets resolved [tickets]``). Every other column is a tag.
 
-The traps: an empty cell is unknown, and no row; 0 is a figure. Two rows of the same day, use case, measure, unit and tags
-are one too many: a column that tells them apart is missing, and adding or choosing would be a guess, so the first is
-kept and the others are problems. Amounts of different units are never added.
+The traps: an empty cell is unknown, and no row; 0 is a figure. Two rows of the same day, use case, measure, unit and
+tags are one too many: a column that tells them apart is missing, and adding or choosing would be a guess, so the first
+is kept and the others are problems. Amounts of different units are never added.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from typing import Literal
 from outlay.ledger.tables.outcomes import OUTCOMES
 from outlay.problems import Problem
 from outlay.sources.fact_file import FactFile
-from outlay.sources.facts import Fact
+from outlay.sources.facts import Fact, Value
 from outlay.sources.reader import Format
 from outlay.sources.records.cells import RecordError, fold, instant, number, text
 
@@ -63,7 +63,7 @@ class OutcomesReader:
                 yield found
                 continue
             line, row = found
-            tags = {name: value.strip() for name, value in row.items() if name and name not in own and _filled(value)}
+            tags = {name: tag for name in row if name and name not in own and (tag := text(row, name))}
             try:
                 day, use_case = _day(row, names["date"]), _needed(row, names["use_case"], "use_case")
                 figures = _wide(row, measures) if measures else _long(row, names)
@@ -88,7 +88,13 @@ def _fact(
         message = f"{measure} [{unit}] of {use_case} on {day:%Y-%m-%d} is in the file already"
         return file.problem(line, "repeated-record", message)
     seen.add(identity)
-    values = {"date": day, "x_UseCase": use_case, "x_Measure": measure, "x_Value": value, "x_Unit": unit}
+    values: dict[str, Value] = {
+        "date": day,
+        "x_UseCase": use_case,
+        "x_Measure": measure,
+        "x_Value": value,
+        "x_Unit": unit,
+    }
     return Fact(identity, line, values, dict(tags))
 
 
@@ -131,7 +137,3 @@ def _needed(row: _Row, name: str, column: str) -> str:
     if found is None:
         raise RecordError("unusable-record", f"{column} is empty")
     return found
-
-
-def _filled(value: str | None) -> bool:
-    return value is not None and bool(value.strip())
