@@ -162,6 +162,16 @@ CATALOGUE: dict[str, ProblemKind] = _kinds(
         False,
         "a GPU with samples of one moment only, which say nothing of any time; it has no hours",
         "Load scrapes of a longer time in one file.",
+        "unusable-record",
+        True,
+        "a record of facts that lacks what its row needs, or says what can't be",
+        "The message names the field: correct it at the source, or export again with that field.",
+    ),
+    ProblemKind(
+        "repeated-record",
+        True,
+        "a record with the key of an earlier one of the same file; the first is kept",
+        "Leave out the repetition, or add the column that tells the two apart.",
     ),
     ProblemKind(
         "degenerate-effective-cost",
@@ -242,6 +252,10 @@ CATALOGUE: dict[str, ProblemKind] = _kinds(
         False,
         "a bucket has as many groups as the API tells at most; what more there were is missing",
         "Group by fewer keys, or export without groups and load that instead.",
+        "not-a-commitment",
+        False,
+        "capacity that is held but can be given back at any time is no commitment and is left out",
+        "Nothing to do: what it costs is in the bill.",
     ),
 )
 
