@@ -106,10 +106,6 @@ CATALOGUE: dict[str, ProblemKind] = _kinds(
         True,
         "a record without something that every row of its table must have",
         "docs/reference/tables.md says what every row needs; export it too.",
-        "missing-identity",
-        True,
-        "a record without the id that tells it from the others",
-        "Export the id too (of the run, job or record): without it the same thing told twice would count twice.",
     ),
     ProblemKind(
         "unusable-price",
@@ -146,6 +142,8 @@ CATALOGUE: dict[str, ProblemKind] = _kinds(
         True,
         "a span with token usage whose operation is not known, so that it may repeat the usage of calls within it",
         "Name the operation of model calls as OpenTelemetry does (chat, embeddings …), or report the name.",
+    ),
+    ProblemKind(
         "scrape-without-time",
         True,
         "a scrape of telemetry that does not say when it was made; its samples are left out",
@@ -162,6 +160,8 @@ CATALOGUE: dict[str, ProblemKind] = _kinds(
         False,
         "a GPU with samples of one moment only, which say nothing of any time; it has no hours",
         "Load scrapes of a longer time in one file.",
+    ),
+    ProblemKind(
         "unusable-record",
         True,
         "a record of facts that lacks what its row needs, or says what can't be",
@@ -252,6 +252,8 @@ CATALOGUE: dict[str, ProblemKind] = _kinds(
         False,
         "a bucket has as many groups as the API tells at most; what more there were is missing",
         "Group by fewer keys, or export without groups and load that instead.",
+    ),
+    ProblemKind(
         "not-a-commitment",
         False,
         "capacity that is held but can be given back at any time is no commitment and is left out",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from decimal import Decimal
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -115,8 +115,8 @@ def _show(report: LoadReport) -> None:
     facts = [f for f in report.files if f.table != "costs"]
     if bills:
         console.print(_table(bills))
-    if facts:
-        console.print(_facts_table(facts))
+    for line in _facts_lines(facts):
+        console.print(line, markup=False, highlight=False, soft_wrap=True)
     console.print(f"\nRead as {', '.join(sorted({f.version for f in report.files}))}.", markup=False, soft_wrap=True)
     shown = 0
     for f in report.files:
@@ -145,28 +145,16 @@ def _show(report: LoadReport) -> None:
             console.print(f"This content is in {table.table} already; nothing changed (version {table.version}).")
 
 
-def _facts_table(files: Sequence[FileReport]) -> Table:
-    """A line a file of facts: which table, how many rows, and the sums that were reconciled."""
-    from rich.table import Table
-    from rich.text import Text
+def _facts_lines(files: Sequence[FileReport]) -> Iterator[str]:
+    """Two lines a file of facts: whose it is, and what of it is in which table, with the sums that were reconciled."""
+    from outlay.report.wording import count, listed
 
-    from outlay.report.wording import listed
-
-    rejected = any(f.rows_rejected for f in files)
-    table = Table(box=None, pad_edge=False)
-    table.add_column("file and its source", overflow="fold")
-    table.add_column("table", no_wrap=True)
-    table.add_column("months")
-    for name in ("rows", *(["kept out"] if rejected else [])):
-        table.add_column(name, justify="right", no_wrap=True)
-    table.add_column("reconciled", overflow="fold")
     for f in files:
-        name = f"{Path(f.path).name}\n  {listed(sorted(f.sources), 3) or 'no source'}"
-        sums = "\n".join(f"{_column(m)} {_readable(v)}" for m, v in f.quantities.items() if v)
-        cells = [name, f.table, _months([f]), f"{f.rows_loaded:,}"]
-        cells += [f"{f.rows_rejected:,}"] if rejected else []
-        table.add_row(*(Text(text) for text in (*cells, sums or "-")))
-    return table
+        yield f"{Path(f.path).name}  ({listed(sorted(f.sources), 3) or 'no source'})"
+        sums = [f"{_column(name)} {_readable(value)}" for name, value in f.quantities.items() if value]
+        kept_out = f", {f.rows_rejected:,} kept out" if f.rows_rejected else ""
+        said = f"  {count(f.rows_loaded, 'row')} of {f.table}, {_months([f])}{kept_out}"
+        yield f"{said}: {', '.join(sums)}" if sums else said
 
 
 def _column(name: str) -> str:

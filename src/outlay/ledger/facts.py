@@ -68,15 +68,25 @@ def write_arrivals(
 
 
 def merge(
-    connection: duckdb.DuckDBPyConnection, folder: DeltaFolder, arrivals: Arrivals, said: Mapping[str, Any]
-) -> Merged:
-    """Commit ``arrivals``; ``said`` goes into the history. Files written anew are removed if the commit fails."""
+    connection: duckdb.DuckDBPyConnection,
+    folder: DeltaFolder,
+    arrivals: Arrivals,
+    said: Mapping[str, Any],
+    *,
+    again: bool,
+) -> Merged | None:
+    """Commit ``arrivals``; ``said`` goes into the history. Files written anew are removed if the commit fails.
+
+    None, with nothing changed, when another process committed the same load meanwhile; not asked with ``again``.
+    """
     replaced = 0
     rewritten: list[NewFile] = []
 
-    def plan(live: list[LiveFile]) -> Change:
+    def plan(live: list[LiveFile]) -> Change | None:
         nonlocal replaced
         _discard(folder, rewritten)
+        if not again and any(record.facts.get("load_id") == arrivals.load_id for record in folder.history()):
+            return None
         candidates = [
             file
             for file in live
@@ -96,7 +106,8 @@ def merge(
     except BaseException:
         _discard(folder, rewritten)
         raise
-    assert done is not None  # the plan always has one
+    if done is None:
+        return None
     return Merged(done.version, sum(file.rows for file in arrivals.files), replaced)
 
 

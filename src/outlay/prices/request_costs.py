@@ -15,7 +15,7 @@ from outlay.ledger.meters import METERS
 from outlay.ledger.tables.requests import meter_column
 from outlay.money import MONEY_SQL
 from outlay.prices.token_table import price_requests
-from outlay.prices.tokens import TokenPrices
+from outlay.prices.tokens import FREE_UNLESS_PRICED, TokenPrices
 from outlay.prices.usage import Usage
 
 if TYPE_CHECKING:
@@ -37,7 +37,7 @@ def priced_sql(connection: duckdb.DuckDBPyConnection, relation: str, key: str, p
         f"SELECT coalesce(bool_or({_is_timed()}), false), "
         f"{', '.join(f'bool_or({identifier(meter_column(m))} IS NOT NULL)' for m in _COUNTED)} FROM {relation}"
     ).fetchall()[0]
-    meters = [meter for meter, is_used in zip(_COUNTED, used, strict=True) if is_used]
+    meters = [meter for meter, is_used in zip(_COUNTED, used, strict=True) if is_used or meter in FREE_UNLESS_PRICED]
     asked = f"""SELECT r.*, coalesce(gen_ai_provider_name, '') AS provider,
         coalesce(gen_ai_response_model, gen_ai_request_model, '') AS model, coalesce("x_PriceContext", '') AS context,
         start_time AS at,
@@ -49,15 +49,21 @@ def priced_sql(connection: duckdb.DuckDBPyConnection, relation: str, key: str, p
         "CREATE OR REPLACE TEMP TABLE sized_prices AS SELECT provider, model, context FROM price_cells "
         "GROUP BY ALL HAVING max(above) >= 0"
     )
-    dropped = ", ".join((*_ASKED, *meters, "cost", "currency", "price_version", "status", "estimated"))
+    dropped = ", ".join(map(identifier, (*_ASKED, *meters, "cost", "currency", "price_version", "status", "estimated")))
     sized = """"x_Kind" = 'bucket' AND p.status = 'priced' AND (provider, model, context) IN
         (SELECT (provider, model, context) FROM sized_prices)"""
+    untold = " AND ".join(
+        ["gen_ai_usage_input_tokens IS NULL", "gen_ai_usage_output_tokens IS NULL"]
+        + [f"p.{identifier(meter_column(meter))} IS NULL" for meter in meters if meter not in FREE_UNLESS_PRICED]
+    )
+    # What was used is not told: of a call that failed nothing as far as one knows, of another nobody knows.
+    priced = f"p.status = 'priced' AND NOT ({untold} AND \"x_Succeeded\" IS DISTINCT FROM 0)"
     values = {
-        "x_PriceStatus": "p.status",
-        "x_Cost": "p.cost",
-        "x_CostCurrency": "p.currency",
-        "x_CostEstimated": f"CASE WHEN p.status = 'priced' THEN p.estimated OR ({sized}) END",
-        "x_PriceVersion": "CASE WHEN p.status = 'priced' THEN p.price_version END",
+        "x_PriceStatus": f"CASE WHEN {priced} THEN 'priced' ELSE 'unpriced' END",
+        "x_Cost": f"CASE WHEN {priced} THEN p.cost END",
+        "x_CostCurrency": f"CASE WHEN {priced} THEN p.currency END",
+        "x_CostEstimated": f"CASE WHEN {priced} THEN p.estimated OR ({sized}) OR ({untold}) END",
+        "x_PriceVersion": f"CASE WHEN {priced} THEN p.price_version END",
     }
     joined = ""
     if any_timed:
@@ -78,9 +84,9 @@ def _price_timed(connection: duckdb.DuckDBPyConnection, key: str, prices: TokenP
     import pyarrow as pa
 
     every = ", ".join(identifier(meter_column(meter)) for meter in METERS)
+    names = ", ".join(map(identifier, (key, *_ASKED)))
     rows = connection.execute(
-        f"SELECT {identifier(key)}, {', '.join(_ASKED)}, coalesce(gen_ai_usage_output_tokens, 0), {every} "
-        f"FROM requests_to_price WHERE {_is_timed()}"
+        f"SELECT {names}, coalesce(gen_ai_usage_output_tokens, 0), {every} FROM requests_to_price WHERE {_is_timed()}"
     ).fetchall()
     found = []
     for number, provider, model, context, at, input_tokens, output_tokens, *quantities in rows:

@@ -133,15 +133,22 @@ def load_facts(
                 "replaced": [],
                 "files": [report_to_json(report) for report in reports],
             }
-            merged = merge(connection, folder, arrivals, said)
+            merged = merge(connection, folder, arrivals, said, again=again)
+        if merged is None:  # another process loaded the same content while this one read it
+            _remove(folder, written)
+            return TableLoad(table.name, load_id, False, folder.table().version(), reports, 0, tuple(copies))
     except BaseException:
-        for file in written:
-            (folder.path / file.path).unlink(missing_ok=True)
+        _remove(folder, written)
         raise
     finally:
         shutil.rmtree(staging, ignore_errors=True)
     notes = (*copies, *_notes(table, merged.rows_replaced, doubled))
     return TableLoad(table.name, load_id, True, merged.version, reports, merged.rows_replaced, notes)
+
+
+def _remove(folder: DeltaFolder, files: Sequence[NewFile]) -> None:
+    for file in files:
+        (folder.path / file.path).unlink(missing_ok=True)
 
 
 def _without_copies(found: Sequence[FoundFacts]) -> tuple[list[FoundFacts], list[str], list[str]]:

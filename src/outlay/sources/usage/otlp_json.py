@@ -274,7 +274,7 @@ def _nanos(found: Json) -> int:
         return 0
     if isinstance(found, str) and found.isdecimal() and len(found) <= 20:
         return int(found)
-    if isinstance(found, bool) or not isinstance(found, (int, Decimal)) or abs(found) >= 10**20:
+    if isinstance(found, bool) or not isinstance(found, (int, Decimal)) or not -(10**20) < found < 10**20:
         return -1
     return int(found) if found == int(found) else -1
 
