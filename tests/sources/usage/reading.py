@@ -21,7 +21,9 @@ __all__ = ["FIXTURES", "JUNK", "Told", "broken", "is_sound", "read", "written"]
 FIXTURES = Path(__file__).parents[2] / "fixtures" / "usage"
 _ZONED = "0001-01-01T00:00:00+14:00"
 _SCALARS = (None, True, -1, 0, 2**63, 10**30, 1.5, 1e300, "", "NaN", "1e9999", "\u0000", _ZONED)
-JUNK: st.SearchStrategy[Any] = st.sampled_from((*_SCALARS, [], {}, [[]], [None], {"a": {}}, ["x", {}])).map(copy.deepcopy)
+JUNK: st.SearchStrategy[Any] = st.sampled_from((*_SCALARS, [], {}, [[]], [None], {"a": {}}, ["x", {}])).map(
+    copy.deepcopy
+)
 
 
 class Told:

@@ -251,7 +251,12 @@ def test_a_report_of_tomorrow_is_read_by_its_tokens(tmp_path: Path) -> None:
 
 
 def test_modalities_that_do_not_add_up_are_marked(tmp_path: Path) -> None:
-    parts: dict[str, Any] = {"input_uncached_tokens": 10, "input_text_tokens": 4, "input_audio_tokens": 3, "input_image_tokens": 0}
+    parts: dict[str, Any] = {
+        "input_uncached_tokens": 10,
+        "input_text_tokens": 4,
+        "input_audio_tokens": 3,
+        "input_image_tokens": 0,
+    }
     told = read(READER, written(tmp_path, page(bucket(1, result(**parts)))))
     assert told.facts[0].values["x_Remarks"] == "modality-sum"
 
