@@ -270,7 +270,7 @@ def _output(
     reported, reasoning, total = counts.get("output", 0), counts.get("reasoning", 0), counts.get("total")
     if reasoning and total == input_tokens + reported + reasoning:
         outside = True
-    elif outside and reasoning and total == input_tokens + reported:
+    elif outside and 0 < reasoning <= reported and total == input_tokens + reported:
         outside = False
     elif not outside and reasoning > reported:
         remarks.append(

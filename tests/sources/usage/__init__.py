@@ -1,1 +1,1 @@
-"""Usage reports of providers."""
+"""Readers of usage."""
