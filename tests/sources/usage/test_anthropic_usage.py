@@ -268,7 +268,7 @@ _DOCUMENTS = [
 
 @pytest.mark.parametrize("document", _DOCUMENTS, ids=["messages", "analytics"])
 def test_nothing_in_a_file_makes_it_raise(tmp_path: Path, document: Any) -> None:
-    @settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None, max_examples=100)
+    @settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None, max_examples=60)
     @given(document=broken(document))
     def check(document: Any) -> None:
         file = open_facts(written(tmp_path, document))

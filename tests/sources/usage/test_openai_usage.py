@@ -9,9 +9,11 @@ from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from outlay.sources.fact_file import open_facts
 from outlay.sources.facts import FactReader, Window
+from outlay.sources.usage import openai_usage
 from outlay.sources.usage.openai_usage import OpenAIUsageReader
 from tests.shared import shared
 from tests.sources.usage.reading import FIXTURES, Told, broken, is_sound, read, written
@@ -261,6 +263,26 @@ def test_modalities_that_do_not_add_up_are_marked(tmp_path: Path) -> None:
     assert told.facts[0].values["x_Remarks"] == "modality-sum"
 
 
+_FEW = st.integers(0, 3) | st.integers(0, 10**12)
+
+
+@settings(max_examples=60, deadline=None)
+@given(parts=st.lists(_FEW, min_size=10, max_size=10), requests=st.none() | _FEW)
+def test_the_short_way_gives_what_the_long_one_gives(parts: list[int], requests: int | None) -> None:
+    tokens = dict(zip(openai_usage._METERS, parts, strict=True))
+    for total, summands in reversed(openai_usage._SUMS.items()):
+        tokens[total] = sum(tokens[name] for name in summands)
+    short = openai_usage._exact(tokens, requests)
+    long = openai_usage._normalised(tokens, requests)
+    assert short is not None
+    assert {name: value for name, value in short.items() if value is not None} == {
+        name: value for name, value in long.items() if value is not None
+    }
+    for total in openai_usage._SUMS:
+        assert openai_usage._exact(tokens | {total: tokens[total] + 1}, requests) is None
+    assert openai_usage._exact({name: tokens[name] for name in tokens if name != "input_text_tokens"}, requests) is None
+
+
 @pytest.mark.parametrize(
     ("told", "code"),
     [
@@ -318,7 +340,7 @@ def test_costs_are_not_usage() -> None:
     assert not READER.recognises(open_facts(shared("data/provider_usage/openai_costs.json")))
 
 
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None, max_examples=150)
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None, max_examples=80)
 @given(document=broken(json.loads((OPENAI / "completions_pages.json").read_text(encoding="utf-8"))))
 def test_nothing_in_a_file_makes_it_raise(tmp_path: Path, document: Any) -> None:
     path = written(tmp_path, document)
