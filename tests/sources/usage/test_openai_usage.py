@@ -351,7 +351,7 @@ def test_nothing_in_a_file_makes_it_raise(tmp_path: Path, document: Any) -> None
 
 def test_a_week_of_hours_on_one_line_is_lines(tmp_path: Path) -> None:
     """A line that is longer than what a file is recognised by."""
-    groups = [result(model=f"model-{number}", project_id="p" * 40) for number in range(40)]
+    groups = [result(model=f"model-{number}", project_id="p" * 4_000) for number in range(2)]
     pages = []
     for week in range(2):
         hours = []
@@ -365,5 +365,5 @@ def test_a_week_of_hours_on_one_line_is_lines(tmp_path: Path) -> None:
     assert path.stat().st_size > 2 * (1 << 20)
     assert open_facts(path).kind == "jsonl"
     told = read(READER, path)
-    assert (len(told.windows), len(told.facts), told.codes) == (336, 336 * 40, [])
+    assert (len(told.windows), len(told.facts), told.codes) == (336, 672, [])
     assert told.windows[-1].end == october(1) + timedelta(days=14)
