@@ -21,6 +21,7 @@ from typing import Any, Literal
 
 from outlay.ledger.tables.requests import REQUESTS
 from outlay.ledger.tables.table import FactTable
+from outlay.prices.usage import Usage
 from outlay.problems import Problem
 from outlay.sources.fact_file import FactFile
 from outlay.sources.facts import Fact, Value, Window, epoch, moment
@@ -73,28 +74,19 @@ class LLMTraceReader:
             # A trace has no ids, and may have the same request at the same moment twice.
             identity = fingerprint(record)
             alike[identity] = alike.get(identity, 0) + 1
-            yield from _call(file, number, record, names, start, f"{identity}-{alike[identity]}", source)
+            values: dict[str, Value] = {"start_time": start, "x_Remarks": "cache-not-told;model-not-told"}
+            usage = _usage(file, number, record, names[1:])
+            if isinstance(usage, Problem):
+                yield usage
+            else:
+                yield from call_rows(f"{identity}-{alike[identity]}", number, values, usage, source=source)
 
 
-def _call(
-    file: FactFile,
-    number: int,
-    record: Mapping[str, Any],
-    names: tuple[str, ...],
-    start: datetime,
-    identity: str,
-    source: str,
-) -> Iterator[Fact | Problem]:
-    counts = [whole(record.get(name)) for name in names[1:]]
+def _usage(file: FactFile, number: int, record: Mapping[str, Any], names: tuple[str, ...]) -> Usage | Problem:
+    counts = [whole(record.get(name)) for name in names]
     if None in counts:
-        name = names[1:][counts.index(None)]
+        name = names[counts.index(None)]
         said = str(record.get(name))[:60]
-        yield file.problem(number, "unparsable-amount", f"{name} is no whole number: {said!r}")
-        return
+        return file.problem(number, "unparsable-amount", f"{name} is no whole number: {said!r}")
     raw = {"gen_ai.usage.input_tokens": counts[0], "gen_ai.usage.output_tokens": counts[1]}
-    usage = read_usage(file, number, "", raw, "otel")
-    if isinstance(usage, Problem):
-        yield usage
-        return
-    values: dict[str, Value] = {"start_time": start, "x_Remarks": "cache-not-told;model-not-told"}
-    yield from call_rows(identity, number, values, usage, source=source)
+    return read_usage(file, number, "", raw, "otel")
