@@ -173,8 +173,9 @@ def call_rows(
     ``usage`` None: the record does not tell it.
     """
     told = usage_values(usage, context=context) if usage is not None else {}
-    both = [word for word in (told.get("x_Remarks"), values.get("x_Remarks")) if isinstance(word, str)]
-    row = {**told, **values, "x_Remarks": ";".join(sorted(set(both))) or None}
+    said = (told.get("x_Remarks"), values.get("x_Remarks"))
+    remarks = {code for codes in said if isinstance(codes, str) for code in codes.split(";")}
+    row = {**told, **values, "x_Remarks": ";".join(sorted(remarks)) or None}
     yield Fact(identity, line, _known({"x_Kind": "call", "x_Requests": 1, **row}), tags or {}, source)
     if usage is None:
         return
