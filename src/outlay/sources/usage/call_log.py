@@ -42,6 +42,16 @@ __all__ = [
 NOT_TOLD = "usage-not-told"
 """Remark of a call that succeeded and whose record has no counts."""
 
+_ONCE = (
+    "x_Succeeded",
+    "error_type",
+    "x_DurationSeconds",
+    "x_FirstTokenSeconds",
+    "x_ReportedCost",
+    "x_ReportedCurrency",
+    "x_Remarks",
+)
+"""What is the whole call's, and no call's within it."""
 _LARGEST = 2**63 - 1
 _MOST_SECONDS = Decimal(10) ** 9
 _MOST_MONEY = Decimal(10) ** 15
@@ -51,10 +61,11 @@ def text(value: Any) -> str | None:  # noqa: ANN401 - whatever a file holds
     """A text that says something, or a whole number as text; None for anything else."""
     if isinstance(value, int) and not isinstance(value, bool):
         return str(value) if abs(value) <= _LARGEST else None
-    if not isinstance(value, str) or not (value := value.strip()):
+    if not isinstance(value, str):
         return None
-    # A lone surrogate is legal JSON and no text that a table could hold.
-    return value if value.isascii() else value.encode("utf-8", "replace").decode("utf-8").replace("\0", "")
+    if not value.isascii() or "\0" in value:  # half a character or a NUL: legal JSON, and no text of a table
+        value = value.encode("utf-8", "replace").decode("utf-8").replace("\0", "")
+    return value.strip() or None
 
 
 def whole(value: Any) -> int | None:  # noqa: ANN401 - whatever a file holds
@@ -180,8 +191,7 @@ def call_rows(
     if usage is None:
         return
     model = values.get("gen_ai_response_model") or values.get("gen_ai_request_model")
-    once = ("x_Succeeded", "error_type", "x_DurationSeconds", "x_FirstTokenSeconds", "x_ReportedCost", "x_Remarks")
-    outer = {name: value for name, value in values.items() if name not in once}
+    outer = {name: value for name, value in values.items() if name not in _ONCE}
     for suffix, inner_model, inner in inner_calls(usage, model if isinstance(model, str) else None):
         told = usage_values(inner, context={**usage.context, **(context or {})})
         del told[meter_column("requests")]
