@@ -147,7 +147,7 @@ def no_time(file: FactFile, line: int, name: str, value: Any) -> Problem:  # noq
 def spoilt_count(file: FactFile, line: int, error: UsageError) -> Problem:
     """The problem of a call whose counts :func:`normalise` refused."""
     code = "negative-quantity" if "negative" in str(error) else "unparsable-amount"
-    return file.problem(line, code, str(error)[:200])
+    return file.problem(line, code, text(str(error)[:200]) or "the counts can't be read")
 
 
 def read_usage(
@@ -183,7 +183,7 @@ def call_rows(
     ``values`` need no usage columns; what they hold of them wins (a gateway's own cost). Absent values are left out.
     ``usage`` None: the record does not tell it.
     """
-    told = usage_values(usage, context=context) if usage is not None else {}
+    told = _told(usage, context) if usage is not None else {}
     said = (told.get("x_Remarks"), values.get("x_Remarks"))
     remarks = {code for codes in said if isinstance(codes, str) for code in codes.split(";")}
     row = {**told, **values, "x_Remarks": ";".join(sorted(remarks)) or None}
@@ -193,10 +193,15 @@ def call_rows(
     model = values.get("gen_ai_response_model") or values.get("gen_ai_request_model")
     outer = {name: value for name, value in values.items() if name not in _ONCE}
     for suffix, inner_model, inner in inner_calls(usage, model if isinstance(model, str) else None):
-        told = usage_values(inner, context={**usage.context, **(context or {})})
+        told = _told(inner, {**usage.context, **(context or {})})
         del told[meter_column("requests")]
         own = {"x_Kind": "call", "x_Requests": 0, "gen_ai_response_model": text(inner_model), **told}
         yield Fact(f"{identity}#{suffix}", line, _known({**outer, **own}), tags or {}, source)
+
+
+def _told(usage: Usage, context: dict[str, str] | None) -> dict[str, Value]:
+    values = usage_values(usage, context=context)
+    return values | {"x_PriceContext": text(values["x_PriceContext"])}
 
 
 def _known(values: Mapping[str, Value]) -> dict[str, Value]:
