@@ -28,6 +28,7 @@ def test_totals_by_deployment_and_hour() -> None:
     assert total(facts, "gen_ai_usage_output_tokens") == 3000 + 2000
     assert total(facts, "x_Requests") == 40 + 2 + 30 + 10
     assert total(facts, "x_Succeeded") == 40 + 30 + 10
+    assert {fact.values["gen_ai_usage_input_tokens"] for fact in facts if fact.kind == "requests"} == {0}
     first = facts[0]
     assert first.values == {
         "start_time": datetime(2026, 10, 5, 9),

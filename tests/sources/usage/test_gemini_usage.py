@@ -47,6 +47,7 @@ def test_the_sdks_names_are_read_too_and_tools_put_tokens_into_the_prompt() -> N
 def test_a_response_without_counts_says_so() -> None:
     facts, _ = read(READER, FOLDER / "responses.jsonl")
     assert facts[2].values["x_Remarks"] == "usage-not-told"
+    assert (facts[2].identity, facts[2].values["gen_ai_response_model"]) == ("resp-0003", "gemini-2.5-flash")
     assert "gen_ai_usage_input_tokens" not in facts[2].values
 
 

@@ -236,7 +236,9 @@ def _values(file: FactFile, number: int, fact: str, place: _Place, one: _Sum) ->
         "x_Region": one.only("region"),
     }
     if fact == "requests":
-        return values | {"x_Requests": one.count, "x_Succeeded": one.succeeded}
+        # The tokens of these requests are in rows of their own; here are none, which is not the same as not told.
+        none = dict.fromkeys(("gen_ai_usage_input_tokens", "gen_ai_usage_output_tokens"), 0)
+        return values | none | {"x_Requests": one.count, "x_Succeeded": one.succeeded}
     usage = read_usage(file, number, "", {_RAW[fact]: one.count}, "otel")
     if isinstance(usage, Problem):
         return usage

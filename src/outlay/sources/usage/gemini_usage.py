@@ -108,7 +108,8 @@ def _object(value: Any) -> Mapping[str, Any]:  # noqa: ANN401 - whatever a file 
 
 
 def _response(record: Mapping[str, Any]) -> Mapping[str, Any]:
-    if any(name in record for name in _USAGE):
+    """The response within a record, or the record that is one; a blocked prompt's has no usage."""
+    if any(name in record for name in _USAGE) or not any(name in record for name in _RESPONSES):
         return record
     return _object(_first(record, *_RESPONSES))
 
