@@ -1,9 +1,9 @@
 """``with outlay.training_run("name", gpus=8):`` writes down what a training run held, and how it ended.
 
 The record is a file of JSON lines that is only appended to; :mod:`outlay.sources.runs.run_record` reads it, and its
-page ``docs/sources/run-record.md`` says what each event holds. Start and end are on disk (fsync) before the program goes
-on; a heartbeat a minute tells how far a run came whose process was killed, and ``run.checkpoint()`` from when on its
-work would be lost.
+page ``docs/sources/run-record.md`` says what each event holds. Start and end are on disk (fsync) before the program
+goes on; a heartbeat a minute tells how far a run came whose process was killed, and ``run.checkpoint()`` from when on
+its work would be lost.
 
 A training job must never suffer from being measured. So this module needs the standard library only and nothing else of
 Outlay, an error while writing is one warning, and an exception of the program passes through as it is. Of the exception

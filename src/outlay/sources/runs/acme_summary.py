@@ -1,8 +1,8 @@
 """The summary of the Acme clusters, as published with AcmeTrace: ``cluster_summary.csv``.
 
 One line a cluster (Seren, Kalos: GPU clusters that train large language models) with the GPU seconds of its jobs by
-final state. It is an aggregate, not a list of runs: each row here is *all* GPU jobs of a cluster that ended in one state, so
-its GPU hours are exact and a count of these rows means nothing.
+final state. It is an aggregate, not a list of runs: each row here is *all* GPU jobs of a cluster that ended in one
+state, so its GPU hours are exact and a count of these rows means nothing.
 
 The file has no times. Its jobs are of March to August 2023 (the paper), so the rows stand at 1 March 2023.
 

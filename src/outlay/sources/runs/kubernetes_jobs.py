@@ -26,6 +26,7 @@ from fractions import Fraction
 from typing import Any, Literal
 
 from outlay.ledger.tables.runs import RUNS
+from outlay.prices.gpus import gpu_instance
 from outlay.problems import Problem
 from outlay.sources.fact_file import FactFile
 from outlay.sources.facts import Fact
@@ -140,9 +141,7 @@ def _attempt(
         started=at(mapped(status, "startTime"), "status.startTime"),
         ended=_end(status) if finished else None,
         gpus=gpus,
-        gpu_type=gpu_type(
-            next((found for key in _PRODUCT if (found := _label(labels, key) or _label(wanted, key))), device)
-        ),
+        gpu_type=_card(labels, wanted, device),
         instance_type=_label(labels, "node.kubernetes.io/instance-type"),
         interruptible=None if labels is None else any(_label(labels, k, fold=True) == v for k, v in _SPOT.items()),
         account=namespace,
@@ -228,6 +227,15 @@ def _gpus(spec: Any) -> tuple[Fraction | None, str | None]:  # noqa: ANN401 - wh
         else:
             first = max(first, _devices(one, names))
     return max(together, first), names.pop() if len(names) == 1 else None
+
+
+def _card(labels: Any, wanted: Any, device: str | None) -> str | None:  # noqa: ANN401 - whatever a file holds
+    """The GPU by the node's instance type, else by a label of the node, else by what the pod asked of its node."""
+    fact = gpu_instance(None, _label(labels, "node.kubernetes.io/instance-type") or "")
+    if fact is not None:
+        return fact.gpu_type
+    found = next((told for key in _PRODUCT if (told := _label(labels, key) or _label(wanted, key))), device)
+    return gpu_type(found)
 
 
 def _devices(container: Any, names: set[str]) -> Fraction:  # noqa: ANN401 - whatever a file holds
