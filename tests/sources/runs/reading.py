@@ -13,6 +13,7 @@ from typing import Any
 
 from hypothesis import strategies as st
 
+from outlay.errors import UnreadableError
 from outlay.ledger.tables.runs import RUNS
 from outlay.problems import CATALOGUE, Problem
 from outlay.sources.fact_file import open_facts
@@ -83,10 +84,17 @@ def fits(fact: Fact) -> None:
 
 
 def survives(reader: FactReader, path: Path) -> None:
-    """Whatever ``path`` holds, the reader says rows that fit and problems of the catalogue, and raises nothing."""
+    """Whatever ``path`` holds, the reader says rows that fit and problems of the catalogue, and raises nothing.
+
+    A file that is no whole JSON document is refused as such by :class:`FactFile`, before any reader.
+    """
     file = open_facts(path)
     reader.recognises(file)
-    for one in reader.facts(file):
+    try:
+        found = list(reader.facts(file))
+    except UnreadableError:
+        return
+    for one in found:
         if isinstance(one, Fact):
             fits(one)
         elif isinstance(one, Problem):
