@@ -62,6 +62,7 @@ def test_a_requeued_job_has_an_attempt_for_each_time_it_ran() -> None:
         Decimal(16),
     ]
     assert [one["x_InstanceCount"] for one in attempts] == [2, 2, 2]
+    assert attempts[0]["x_Reason"] == "ERROR, exit code 1, node gpu1-002 failed"
     assert attempts[1]["x_Reason"] == "SIGNALED, signal 15"
     assert "x_LostGpuHours" not in attempts[0]  # Slurm knows no checkpoints
 
