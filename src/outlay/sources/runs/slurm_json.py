@@ -17,6 +17,7 @@ __all__ = ["json_records"]
 
 
 def json_records(file: FactFile) -> Iterator[Record | Problem]:
+    """The jobs of ``sacct --json``; lines are their places in the list."""
     for _, page in _pages(file):
         for number, job in enumerate(listed(page.get("jobs")), start=1):
             if not isinstance(job, dict):

@@ -21,6 +21,7 @@ _RESOURCE = re.compile(r"gres/gpu(?::([^=,]*))?=([^,]*)")
 
 
 def text_records(file: FactFile) -> Iterator[Record | Problem]:
+    """The jobs of ``sacct --parsable2``, without their steps."""
     for one in file.records():
         if isinstance(one, Problem):
             yield one
