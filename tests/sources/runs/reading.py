@@ -72,6 +72,9 @@ def fits(fact: Fact) -> None:
             exponent = value.as_tuple().exponent
             assert isinstance(exponent, int)
             assert -exponent <= (6 if column.sql_type == "DECIMAL(18,6)" else 18), (name, value)
+            assert value < 10 ** (12 if column.sql_type == "DECIMAL(18,6)" else 20), (name, value)
+        if column.sql_type == "BIGINT" and isinstance(value, int):
+            assert value < 2**63
         if isinstance(value, datetime):
             assert value.tzinfo is None
         if isinstance(value, str):

@@ -124,7 +124,7 @@ def test_a_server_that_is_none() -> None:
         list(fetch("http://127.0.0.1:9", timeout=2))
 
 
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(document=mangled(json.loads(PAGES.read_text())))
 def test_no_content_crashes_the_reader(tmp_path: Path, document: Any) -> None:
     path = tmp_path / "pages.json"

@@ -100,7 +100,7 @@ def test_other_files_are_not_taken(tmp_path: Path, content: str) -> None:
     assert not READER.recognises(open_facts(path))
 
 
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(document=mangled(json.loads(JOBS.read_text())))
 def test_no_content_crashes_the_reader(tmp_path: Path, document: Any) -> None:
     path = tmp_path / "jobs.json"

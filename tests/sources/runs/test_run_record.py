@@ -72,7 +72,7 @@ def test_bad_events_are_problems_and_the_others_count(tmp_path: Path) -> None:
     assert [one.values["x_GpuHours"] for one in found if isinstance(one, Fact)] == [Decimal(12)]
 
 
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(document=mangled(EVENTS))
 def test_no_content_crashes_the_reader(tmp_path: Path, document: Any) -> None:
     path = tmp_path / "run.jsonl"

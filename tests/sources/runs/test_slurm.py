@@ -223,7 +223,7 @@ def test_other_files_are_not_taken_for_sacct(tmp_path: Path, content: str) -> No
     assert not READER.recognises(open_facts(path))
 
 
-@settings(max_examples=80, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(document=mangled(json.loads(NEW.read_text())))
 def test_no_json_crashes_the_reader(tmp_path: Path, document: Any) -> None:
     path = tmp_path / "sacct.json"
@@ -231,7 +231,7 @@ def test_no_json_crashes_the_reader(tmp_path: Path, document: Any) -> None:
     survives(READER, path)
 
 
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(data=st.data())
 def test_no_text_crashes_the_reader(tmp_path: Path, data: st.DataObject) -> None:
     lines = [line.split("|") for line in TEXT.read_text().splitlines()]

@@ -88,30 +88,36 @@ class KubernetesJobsReader:
 
     def facts(self, file: FactFile) -> Iterator[Fact | Problem]:
         """One row a pod of a job; a job's pods are numbered by their start."""
-        sample = file.sample if isinstance(file.sample, dict) else {}
-        listing = str(sample.get("kind", "")).removesuffix("List")
-        items = list(enumerate(listed(sample.get("items")), start=1))
-        nodes = {text(mapped(one, "metadata", "name")): one for _, one in items if _kind(one, listing) == "Node"}
-        jobs = {
-            _run_id(one): one for _, one in items if _kind(one, listing) in _OWNERS and _kind(one, listing) != "Pod"
-        }
-        pods: dict[str, list[_Pod]] = {}
-        for number, one in items:
-            if not isinstance(one, dict):
-                yield file.problem(number, "not-json", f"item {number} is no JSON object")
-            elif _kind(one, listing) == "Pod" and (owner := _owner(one)) is not None:
-                try:
-                    attempt = _attempt(one, owner, jobs, nodes)
-                except Unusable as unusable:
-                    yield unusable.problem(file, number)
-                    continue
-                pods.setdefault(attempt.run_id, []).append(_Pod(number, attempt))
-        for group in pods.values():
-            group.sort(key=lambda pod: (pod.attempt.started or pod.attempt.submitted or datetime.max, pod.line))
-            for order, pod in enumerate(group, start=1):
-                yield told(file, pod.line, replace(pod.attempt, attempt=order))
-        if gone := [run for run, job in jobs.items() if run not in pods and not _never_ran(job)]:
-            yield file.problem(None, "attempts-missing", f"{len(gone)} jobs ran and have no pods in the list")
+        for one in file.objects():
+            if isinstance(one, Problem):
+                yield one
+            else:
+                yield from _facts(file, one[1])
+
+
+def _facts(file: FactFile, listing: Mapping[str, Any]) -> Iterator[Fact | Problem]:
+    """The rows of one list."""
+    kind = str(listing.get("kind", "")).removesuffix("List")
+    items = list(enumerate(listed(listing.get("items")), start=1))
+    nodes = {text(mapped(one, "metadata", "name")): one for _, one in items if _kind(one, kind) == "Node"}
+    jobs = {_run_id(one): one for _, one in items if _kind(one, kind) in _OWNERS}
+    pods: dict[str, list[_Pod]] = {}
+    for number, one in items:
+        if not isinstance(one, dict):
+            yield file.problem(number, "not-json", f"item {number} is no JSON object")
+        elif _kind(one, kind) == "Pod" and (owner := _owner(one)) is not None:
+            try:
+                attempt = _attempt(one, owner, jobs, nodes)
+            except Unusable as unusable:
+                yield unusable.problem(file, number)
+                continue
+            pods.setdefault(attempt.run_id, []).append(_Pod(number, attempt))
+    for group in pods.values():
+        group.sort(key=lambda pod: (pod.attempt.started or pod.attempt.submitted or datetime.max, pod.line))
+        for order, pod in enumerate(group, start=1):
+            yield told(file, pod.line, replace(pod.attempt, attempt=order))
+    if gone := [run for run, job in jobs.items() if run not in pods and not _never_ran(job)]:
+        yield file.problem(None, "attempts-missing", f"{len(gone)} jobs ran and have no pods in the list")
 
 
 def _attempt(

@@ -125,7 +125,7 @@ def _attempts(job: Mapping[str, Any], unknown: set[str]) -> Iterator[Attempt]:
         gpu_type=kind,
         instance_type=instance,
         instance_count=count,
-        interruptible=job.get("EnableManagedSpotTraining") is True,
+        interruptible=spot if isinstance(spot := job.get("EnableManagedSpotTraining"), bool) else None,
         account=account,
         region=region,
         tags=_tags(job),

@@ -18,8 +18,11 @@ __all__ = ["json_records"]
 
 def json_records(file: FactFile) -> Iterator[Record | Problem]:
     """The jobs of ``sacct --json``; lines are their places in the list."""
-    for _, page in _pages(file):
-        for number, job in enumerate(listed(page.get("jobs")), start=1):
+    for page in file.objects():
+        if isinstance(page, Problem):
+            yield page
+            continue
+        for number, job in enumerate(listed(page[1].get("jobs")), start=1):
             if not isinstance(job, dict):
                 yield file.problem(number, "not-json", f"job {number} is no JSON object")
                 continue
@@ -27,12 +30,6 @@ def json_records(file: FactFile) -> Iterator[Record | Problem]:
                 yield _json_record(number, job)
             except Unusable as unusable:
                 yield unusable.problem(file, number)
-
-
-def _pages(file: FactFile) -> Iterator[tuple[int, Mapping[str, Any]]]:
-    for one in file.objects():
-        if not isinstance(one, Problem):
-            yield one
 
 
 def _json_record(number: int, job: Mapping[str, Any]) -> Record:
