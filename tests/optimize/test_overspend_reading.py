@@ -140,10 +140,37 @@ def test_tags_that_differ_on_every_row_give_one_answer_whether_they_fit_in_memor
     assert cramped == roomy
 
 
-def test_a_bill_of_bad_rows_only_is_an_error(tmp_path: Path) -> None:
-    bill = write_csv(tmp_path / "bill.csv", [row(BilledCost="none")])
-    with pytest.raises(UnreadableError, match="no row that can be used"):
+def test_a_bill_of_bad_rows_only_is_an_error_that_says_what_is_wrong_with_them(tmp_path: Path) -> None:
+    rows = [row(ChargeCategory="Misc"), row(ChargeCategory="Misc"), row(BillingCurrency="")]
+    bill = write_csv(tmp_path / "bill.csv", rows)
+
+    with pytest.raises(UnreadableError) as error:
         answer(bill)
+
+    assert "ChargeCategory is not one that FOCUS knows: 2 rows; BillingCurrency is missing: 1 row)" in str(error.value)
+    assert "FOCUS allows Usage" in str(error.value)
+
+
+def test_ai_rows_whose_tags_cannot_be_read_are_told(tmp_path: Path) -> None:
+    ai = {"ServiceCategory": "AI and Machine Learning"}
+    tags = ["[1]", '{"team": "a", "team": "b"}', "{}", ""]
+    bill = write_csv(tmp_path / "bill.csv", [row(**ai, Tags=one) for one in tags])
+    typed = tmp_path / "bill.parquet"
+    with session() as connection:
+        connection.execute(f"COPY (FROM read_csv({literal(str(bill))}, all_varchar=true)) TO {literal(str(typed))}")
+
+    for path in (bill, typed):
+        told = [(one.code, one.message) for one in answer(path).problems]
+        assert (
+            "bad-tags",
+            "of the AI rows, 2 rows have tags that are not a JSON object, or that give a key twice",
+        ) in told
+
+
+def test_an_open_end_is_no_day_of_the_bill(tmp_path: Path) -> None:
+    bill = write_csv(tmp_path / "bill.csv", [row(), row(ChargePeriodEnd="9999-12-31T00:00:00Z")])
+
+    assert answer(bill).to_json()["period"]["until"].startswith("2027-")  # a year from the start of its charge, at most
 
 
 def test_two_currencies_are_never_added(tmp_path: Path) -> None:

@@ -154,6 +154,17 @@ def test_daily_rows_are_to_confirm(tmp_path: Path) -> None:
     assert (one.saving, one.counted, one.rows) == (Decimal(60_480), False, 63)
 
 
+def test_a_committed_rate_of_another_region_is_to_confirm(tmp_path: Path) -> None:
+    committed = {"PricingCategory": "Committed", "CommitmentDiscountId": "sp-1", "CommitmentDiscountStatus": "Used"}
+    elsewhere = hour(0, cost="40", machine="i-9", RegionId="eu-west-1") | committed
+    rows = [*(hour(n) for n in range(NINE_WEEKS)), elsewhere]
+
+    one = found(tmp_path, rows, Rate("AWS", "another", "committed", Decimal(5), "USD"))
+
+    assert one is not None
+    assert (one.saving, one.counted, one.confidence) == (NINE_WEEKS * GPUS * Decimal(5), False, "low")
+
+
 @pytest.mark.parametrize(
     ("rate", "known"),
     [

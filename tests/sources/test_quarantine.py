@@ -109,8 +109,9 @@ def test_an_unusual_row_is_not_a_bad_one(tmp_path: Path, changed: dict[str, str]
     assert (report.files[0].rows_loaded, report.files[0].rows_rejected) == (3, 0)
 
 
-def test_tags_that_are_no_object_are_noticed_and_the_row_is_kept(tmp_path: Path) -> None:
-    report = load(Ledger(tmp_path / "ledger"), [csv_with(Tags="[1]")(tmp_path)], Settings())
+@pytest.mark.parametrize("tags", ["[1]", "not json", '{"team": "a", "team": "b"}'])
+def test_tags_that_are_no_object_of_distinct_keys_are_noticed_and_the_row_is_kept(tmp_path: Path, tags: str) -> None:
+    report = load(Ledger(tmp_path / "ledger"), [csv_with(Tags=tags)(tmp_path)], Settings())
 
     assert [(p.code, p.rejects) for p in report.files[0].problems] == [("bad-tags", False)]
 

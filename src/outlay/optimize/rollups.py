@@ -15,7 +15,7 @@ from outlay.ledger.engine.duckdb import identifier, literal
 from outlay.money import MONEY_SQL
 from outlay.sources.canonical import TagSpelling, gpu_hours_sql, sku_key, tag_sql, tokens_sql, workload_value_sql
 from outlay.sources.commitments import MOSTLY_AI_SQL
-from outlay.sources.in_place import InPlace
+from outlay.sources.in_place import TAGS_GIVEN, InPlace
 from outlay.sources.survey import spellings
 
 if TYPE_CHECKING:
@@ -79,13 +79,18 @@ def cost_sql(degenerate: Sequence[str], billed: str, effective: str, provider: s
     )
 
 
-def roll_up(connection: duckdb.DuckDBPyConnection, rows: AiRows, settings: Settings) -> None:
-    """Create the tables ``lines``, ``hours`` and ``days`` from the table ``skus`` and the bills."""
+def roll_up(connection: duckdb.DuckDBPyConnection, rows: AiRows, settings: Settings) -> int:
+    """Create the tables ``lines``, ``hours`` and ``days`` from the table ``skus`` and the bills.
+
+    Returns the number of rows whose tags can't be read.
+    """
     _alike(connection, rows, settings)
     _lines(connection, settings)
+    bad_tags = connection.execute("SELECT sum(bad_tags)::BIGINT FROM alike").fetchall()[0][0]
     connection.execute("DROP TABLE alike")
     _claim_for_ai(connection)
     _times(connection, rows)
+    return bad_tags or 0
 
 
 def _claim_for_ai(connection: duckdb.DuckDBPyConnection) -> None:
@@ -134,6 +139,7 @@ def _group_alike(connection: duckdb.DuckDBPyConnection, rows: AiRows, settings: 
         any_value({tags}) AS tags, count(*) AS rows, sum({rows.cost}) AS cost, sum(t."BilledCost") AS billed,
         sum(t."PricingQuantity") AS "PricingQuantity", sum(t."ConsumedQuantity") AS "ConsumedQuantity",
         count(*) FILTER (WHERE {hourly}) AS hourly_rows, coalesce(sum({off_hours}), 0) AS off_hours_cost,
+        count(*) FILTER (WHERE t.{TAGS_GIVEN} AND t."Tags" IS NULL) AS bad_tags,
         min({hour}) AS first, max(coalesce(t."ChargePeriodEnd", {hour})) AS last,
         min((t.__file::BIGINT << {ROW_BITS}) + t.__row) AS example"""
     grouped = rows.sql(fields, "s.x_IsAi OR t.\"CommitmentDiscountStatus\" = 'Unused'")

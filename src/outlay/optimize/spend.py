@@ -25,12 +25,13 @@ from outlay.config import Settings
 from outlay.errors import UnreadableError
 from outlay.ledger.engine.duckdb import identifier, literal
 from outlay.optimize.rollups import ROW_BITS, AiRows, cost_sql, roll_up
-from outlay.problems import Problem
+from outlay.problems import Problem, summarise
 from outlay.sources.canonical import register_skus, sku_key, telling_columns
 from outlay.sources.degenerate import degenerate_providers
 from outlay.sources.in_place import InPlace, open_in_place
 from outlay.sources.recognise import SKU_COLUMNS
 from outlay.sources.twice import delivered_twice, distinct_names
+from outlay.sources.typed import bad_tags_text
 
 if TYPE_CHECKING:
     import duckdb
@@ -38,6 +39,8 @@ if TYPE_CHECKING:
 __all__ = ["Line", "Spend", "Totals", "read_spend"]
 
 _TWINS_UP_TO_ROWS = 2_000_000
+_WORST = 3
+"""Kinds of problems that an error names, the most frequent first."""
 _COLUMNS = (
     *SKU_COLUMNS,
     "BillingCurrency",
@@ -183,7 +186,7 @@ def read_spend(
     rejected = _scalar(connection, "SELECT coalesce(sum(rows) FILTER (NOT good), 0) FROM overview")
     if rejected:
         problems += source.problems(connection)
-    currency, others = _currency(connection, settings, source)
+    currency, others = _currency(connection, settings, source, problems)
     degenerate = _degenerate(connection, source)
     problems += [
         Problem(
@@ -210,7 +213,9 @@ def read_spend(
         " AND ".join(usable) or "true",
         cost_sql(degenerate, 't."BilledCost"', 't."EffectiveCost"', 't."ServiceProviderName"'),
     )
-    roll_up(connection, rows, settings)
+    bad_tags = roll_up(connection, rows, settings)
+    if bad_tags:
+        problems.append(Problem(_whole(source), None, "bad-tags", f"of the AI rows, {bad_tags_text(bad_tags)}"))
     totals = _totals(connection, degenerate, currency, others)
     basis = "EffectiveCost" + (f" (BilledCost for {', '.join(degenerate)})" if degenerate else "")
     return Spend(connection, source, totals, basis, problems)
@@ -232,6 +237,8 @@ def _overview(connection: duckdb.DuckDBPyConnection, source: InPlace) -> None:
     named = ", ".join(f"any_value({sql}) AS {identifier(name)}" for name, sql in texts.items())
     end = 'coalesce("ChargePeriodEnd", "ChargePeriodStart")'
     usage = "WHERE coalesce(\"ChargeCategory\", 'Usage') = 'Usage'"
+    # A usage row covers hours, days or a month; an end years ahead stands for "open", and is no day of the bill.
+    used_until = f'least({end}, "ChargePeriodStart" + INTERVAL 1 YEAR)'
     connection.execute(
         f"CREATE OR REPLACE TEMP TABLE overview AS SELECT * EXCLUDE (texts) FROM (SELECT "
         f"hash({', '.join(texts.values())}) AS texts, __problem IS NULL AS good, {named}, count(*) AS rows, "
@@ -240,23 +247,26 @@ def _overview(connection: duckdb.DuckDBPyConnection, source: InPlace) -> None:
         f'count("EffectiveCost") AS effective_rows, '
         f'min("ChargePeriodStart") AS first, max({end}) AS last, '
         f'max(least({end}, "ChargePeriodStart" + INTERVAL 1 DAY)) AS last_day, '
-        f'min("ChargePeriodStart") FILTER ({usage}) AS first_used, max({end}) FILTER ({usage}) AS last_used '
+        f'min("ChargePeriodStart") FILTER ({usage}) AS first_used, max({used_until}) FILTER ({usage}) AS last_used '
         f"FROM ({source.sql}) GROUP BY texts, good)"
     )
 
 
 def _currency(
-    connection: duckdb.DuckDBPyConnection, settings: Settings, source: InPlace
+    connection: duckdb.DuckDBPyConnection, settings: Settings, source: InPlace, problems: Sequence[Problem]
 ) -> tuple[str, tuple[tuple[str, int, Decimal], ...]]:
     """The reporting currency: the one that was configured, if the bill has it, else the one with the most rows."""
     found = connection.execute(
         "SELECT currency, sum(rows)::BIGINT, sum(billed) FROM overview WHERE good GROUP BY 1 ORDER BY 2 DESC, 1"
     ).fetchall()
     if not found:
+        worst = [one for one in summarise(problems) if one.rejects][:_WORST]
+        worst = [one for one in summarise(problems) if one.rejects][:_WORST]
+        said = "; ".join(f"{one.message}: {one.count:,} row{'s' if one.count > 1 else ''}" for one in worst)
         raise UnreadableError(
-            "has no row that can be used.",
+            f"has no row that can be used ({said}).",
             where=", ".join(p.name for p in source.files[:5]),
-            hint="Every row lacks an amount, a currency or a charge period; `outlay load` lists them by line.",
+            hint=" ".join(dict.fromkeys(one.hint for one in worst)) or "Export it again.",
         )
     names = [row[0] for row in found]
     configured = settings.currency if "currency" in settings.model_fields_set else None

@@ -131,9 +131,11 @@ class SteadyOnDemand:
             claims = _claims([line for line in lines if line.cost > 0], min(worth.saving(rate), kept))
             if not claims:
                 return None
-        needs = "" if pool.hourly else "that the daily quantities hold in every hour (this bill has no hourly rows)"
+        missing = [] if pool.hourly else ["that the daily quantities hold in every hour (this bill has no hourly rows)"]
         if rate is None:
-            needs = f"a committed rate for {pool.instance_type} (give it with --prices)"
+            missing = [f"a committed rate for {pool.instance_type} (give it with --prices)"]
+        elif rate.elsewhere:
+            missing.append(f"that {pool.region or 'this region'} sells commitments at that rate (--prices can say so)")
         window = [hour for moment, hour in pool.hours.items() if base.since <= moment < base.until]
         change = _largest_change(base.weeks)
         said = f"{base.since:%Y-%m-%d %H:%M} to {base.until:%Y-%m-%d %H:%M} UTC"
@@ -152,12 +154,12 @@ class SteadyOnDemand:
                 f"At least {base.gpus:.1f} GPUs ran on demand in every hour of the last {len(base.weeks)} full weeks; "
                 f"week over week the mean {_moved(change)}."
             ),
-            confidence="high" if pool.hourly else "low",
+            confidence="low" if missing else "high",
             claims=claims,
             rows=sum(hour.rows for hour in window),
             cost=add_exactly(hour.cost for hour in window),
             evidence=evidence_of(spend, [line for line in lines if line.cost > 0]),
-            needs=needs,
+            needs="; and ".join(missing),
             amount_known=rate is not None,
             facts={
                 "base_gpus": base.gpus,

@@ -14,14 +14,18 @@ from typing import TYPE_CHECKING
 
 from outlay.ledger.engine.duckdb import literal
 from outlay.problems import Problem
-from outlay.sources.bills import Found, find_bills, reading
+from outlay.sources.bills import Found, reading
+from outlay.sources.find import find_bills
 from outlay.sources.parsers import map_keys, register, register_alike
 from outlay.sources.typed import Bill, problem_text, typed_sql
 
 if TYPE_CHECKING:
     import duckdb
 
-__all__ = ["InPlace", "open_in_place"]
+__all__ = ["TAGS_GIVEN", "InPlace", "open_in_place"]
+
+TAGS_GIVEN = "__tags_given"
+"""Column of the relation: the row has a tags cell. Its ``Tags`` are NULL where that could not be read."""
 
 _SYNTHETIC_MARK = "x_Synthetic"
 
@@ -94,7 +98,8 @@ def open_in_place(
             notices += [Problem(one.raw.path.name, None, notice.code, notice.message) for notice in said.notices]
         if first.raw.kind == "parquet":
             clause = register_alike([one.raw for one in group])
-            selects.append(typed_sql(bill, clause, only=wanted, extra={"__file": f"CAST(__file + {base} AS INTEGER)"}))
+            extra = {"__file": f"CAST(__file + {base} AS INTEGER)", TAGS_GIVEN: _tags_given(bill)}
+            selects.append(typed_sql(bill, clause, only=wanted, extra=extra))
             tags = first.raw.find("Tags")
             if tags is not None and first.raw.columns[tags].startswith("MAP"):
                 map_tags += [(one.raw.path, tags) for one in group]
@@ -104,7 +109,8 @@ def open_in_place(
         progress(f"reading {first.raw.path.name}")
         with reading(first.raw.path, first.reader):
             parsed = spill / f"parsed-{base}.parquet"
-            sql = typed_sql(bill, "{clause}", only=wanted, extra={"__file": f"CAST({base} AS INTEGER)"})
+            extra = {"__file": f"CAST({base} AS INTEGER)", TAGS_GIVEN: _tags_given(bill)}
+            sql = typed_sql(bill, "{clause}", only=wanted, extra=extra)
             clause = register(connection, first.raw, used_by=sql)
             connection.execute(
                 f"COPY ({sql.replace('{clause}', clause)}) TO {literal(str(parsed))} (FORMAT parquet, COMPRESSION lz4)"
@@ -123,6 +129,12 @@ def open_in_place(
         tuple(notices),
         (*skipped, *copies),
     )
+
+
+def _tags_given(bill: Bill) -> str:
+    """Whether a row's tags cell holds anything, where it could be something else than tags."""
+    source = bill.mapping.columns.get("Tags")
+    return "false" if source is None or bill.types["Tags"].startswith("MAP") else f"({source}) IS NOT NULL"
 
 
 def _alike(found: Sequence[Found]) -> list[list[Found]]:

@@ -7,7 +7,6 @@ and months (what the load will replace), the tag keys in use, and what is remark
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
@@ -23,12 +22,12 @@ from outlay.sources.commitments import Committed
 from outlay.sources.degenerate import degenerate_providers
 from outlay.sources.parsers import register, register_independently
 from outlay.sources.recognise import SKU_COLUMNS
-from outlay.sources.typed import Bill, typed_sql
+from outlay.sources.typed import Bill, bad_tags_text, typed_sql
 
 if TYPE_CHECKING:
     import duckdb
 
-__all__ = ["WORKLOAD_TAG", "MonthTotals", "Survey", "source_slug", "spellings", "survey"]
+__all__ = ["WORKLOAD_TAG", "MonthTotals", "Survey", "spellings", "survey"]
 
 WORKLOAD_TAG = "workload"
 _OTHER_KEYS = (
@@ -300,13 +299,10 @@ def _notices(connection: duckdb.DuckDBPyConnection, bill: Bill, tagsets: str) ->
             notices.append(Problem(name, None, code, f"{int(count):,} of {int(row[0]):,} {text}"))
     if not bill.types.get("Tags", "").startswith("MAP"):
         bad_tags = connection.execute(
-            f"SELECT coalesce(sum(rows), 0) FROM {tagsets} WHERE __tags IS NOT NULL AND "
-            "coalesce(json_type(try_cast(__tags AS JSON)), '') <> 'OBJECT'"
+            f'SELECT coalesce(sum(rows), 0) FROM {tagsets} WHERE __tags IS NOT NULL AND "Tags" IS NULL'
         ).fetchall()[0]
         if bad_tags[0]:
-            notices.append(
-                Problem(name, None, "bad-tags", f"{int(bad_tags[0]):,} rows have tags that are not a JSON object")
-            )
+            notices.append(Problem(name, None, "bad-tags", bad_tags_text(int(bad_tags[0]))))
     return tuple(notices)
 
 
@@ -336,14 +332,6 @@ def spellings(settings: TagSettings, keys: Sequence[str]) -> tuple[list[TagSpell
 
 def _fold(text: str) -> str:
     return "".join(character for character in text.lower() if character.isalnum())
-
-
-def source_slug(account: str | None) -> str:
-    """The source name of a billing account: its last path component, in characters that any file system takes."""
-    if account is None:
-        return "no-account"
-    last = account.rstrip("/").rsplit("/", 1)[-1]
-    return re.sub(r"[^a-z0-9._-]+", "-", last.lower()).strip("-.") or "no-account"
 
 
 def sums_by_month(months: Sequence[MonthTotals]) -> dict[tuple[str, str], tuple[int, dict[str, Decimal]]]:

@@ -21,7 +21,7 @@ from outlay.sources.reader import RowMapping
 if TYPE_CHECKING:
     import duckdb
 
-__all__ = ["Bill", "problem_text", "quarantine_sql", "typed_sql"]
+__all__ = ["Bill", "bad_tags_text", "problem_text", "quarantine_sql", "typed_sql"]
 
 _EARLIEST_YEAR = 1990
 _SLASHED_DATES = "['%m/%d/%y', '%m/%d/%y %H:%M', '%m/%d/%Y', '%m/%d/%Y %H:%M', '%m/%d/%Y %H:%M:%S']"
@@ -241,6 +241,11 @@ def _billing_period() -> tuple[str, str]:
         f'coalesce("BillingPeriodStart", CAST({month} AS TIMESTAMP))',
         f'coalesce("BillingPeriodEnd", CAST({month} + INTERVAL 1 MONTH AS TIMESTAMP))',
     )
+
+
+def bad_tags_text(rows: int) -> str:
+    """The sentence of the notice ``bad-tags``."""
+    return f"{rows:,} rows have tags that are not a JSON object, or that give a key twice"
 
 
 def problem_text(marked: str) -> tuple[str, str]:
