@@ -81,7 +81,8 @@ def test_loading_a_longer_file_replaces_and_the_next_file_adds(tmp_path: Path) -
     assert {fact.identity for fact in first} == {fact.identity for fact in whole}
     rest, _ = read(DcgmReader(), scrapes(tmp_path, "".join(lines[marks[6] :])))
     assert not {fact.identity for fact in first} & {fact.identity for fact in rest}
-    hours = sum(fact.values["x_AllocatedHours"] for fact in (*first, *rest) if fact.values.get("x_Holder") == "train-0")
+    train = [fact.values for fact in (*first, *rest) if fact.values.get("x_Holder") == "train-0"]
+    hours = sum(Decimal(str(values["x_AllocatedHours"])) for values in train)
     assert hours == 1
 
 
