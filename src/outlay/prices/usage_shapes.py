@@ -11,7 +11,7 @@ of Bedrock, OpenTelemetry's GenAI conventions with the names they replaced, and 
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 __all__ = [
     "CONTEXT",
@@ -52,6 +52,8 @@ class Shape:
     cache_outside_input: bool = False
     reasoning_outside_output: bool = False
     modality_outside_cache: bool = False
+    adds_up: bool = False
+    """Whether it counts many calls, so that their number is unknown where it is not told, and not 1."""
 
 
 def _paths(**facts: str) -> dict[str, tuple[Path, ...]]:
@@ -129,28 +131,49 @@ _RESPONSES = _paths(
     }
 )
 
-SHAPES: tuple[Shape, ...] = (
-    Shape(
-        "opentelemetry",
-        ("gen_ai.*", "llm.usage.*"),
-        _flat(
-            input="gen_ai.usage.input_tokens|gen_ai.usage.prompt_tokens|llm.usage.prompt_tokens",
-            output="gen_ai.usage.output_tokens|gen_ai.usage.completion_tokens|llm.usage.completion_tokens",
-            total="llm.usage.total_tokens|gen_ai.usage.total_tokens",
-            cache_read="gen_ai.usage.cache_read.input_tokens|gen_ai.usage.cache_read_input_tokens",
-            cache_write="gen_ai.usage.cache_write.input_tokens|gen_ai.usage.cache_creation.input_tokens"
-            "|gen_ai.usage.cache_write_input_tokens|gen_ai.usage.cache_creation_input_tokens",
-            reasoning="gen_ai.usage.reasoning.output_tokens|gen_ai.usage.reasoning_tokens",
-            input_text="gen_ai.usage.text.input_tokens",
-            input_audio="gen_ai.usage.audio.input_tokens",
-            input_image="gen_ai.usage.image.input_tokens",
-            cache_read_audio="gen_ai.usage.audio.cache_read.input_tokens",
-            cache_read_image="gen_ai.usage.image.cache_read.input_tokens",
-            output_text="gen_ai.usage.text.output_tokens",
-            output_audio="gen_ai.usage.audio.output_tokens",
-            output_image="gen_ai.usage.image.output_tokens",
-        ),
+_OPENTELEMETRY = Shape(
+    "opentelemetry",
+    ("gen_ai.*", "llm.usage.*", "llm.token_count.*", "ai.usage.*"),
+    _flat(
+        input="gen_ai.usage.input_tokens|gen_ai.usage.prompt_tokens|llm.usage.prompt_tokens|llm.token_count.prompt"
+        "|ai.usage.inputTokens|ai.usage.promptTokens|ai.usage.tokens",
+        output="gen_ai.usage.output_tokens|gen_ai.usage.completion_tokens|llm.usage.completion_tokens"
+        "|llm.token_count.completion|ai.usage.outputTokens|ai.usage.completionTokens",
+        total="llm.usage.total_tokens|gen_ai.usage.total_tokens|llm.token_count.total|ai.usage.totalTokens",
+        cache_read="gen_ai.usage.cache_read.input_tokens|gen_ai.usage.cache_read_input_tokens"
+        "|gen_ai.usage.prompt_tokens_details.cached_tokens|gen_ai.usage.details.cache_read_tokens"
+        "|gen_ai.usage.details.cache_read_input_tokens|llm.token_count.prompt_details.cache_read"
+        "|ai.usage.cachedInputTokens|ai.usage.inputTokenDetails.cacheReadTokens",
+        cache_write="gen_ai.usage.cache_write.input_tokens|gen_ai.usage.cache_creation.input_tokens"
+        "|gen_ai.usage.cache_write_input_tokens|gen_ai.usage.cache_creation_input_tokens"
+        "|gen_ai.usage.prompt_tokens_details.cache_creation_tokens|gen_ai.usage.details.cache_write_tokens"
+        "|gen_ai.usage.details.cache_creation_input_tokens|llm.token_count.prompt_details.cache_write"
+        "|ai.usage.inputTokenDetails.cacheWriteTokens",
+        cache_miss="ai.usage.inputTokenDetails.noCacheTokens",
+        reasoning="gen_ai.usage.reasoning.output_tokens|gen_ai.usage.reasoning_tokens|llm.usage.reasoning_tokens"
+        "|gen_ai.usage.completion_tokens_details.reasoning_tokens|gen_ai.usage.details.reasoning_tokens"
+        "|llm.token_count.completion_details.reasoning|ai.usage.reasoningTokens"
+        "|ai.usage.outputTokenDetails.reasoningTokens",
+        input_text="gen_ai.usage.text.input_tokens",
+        input_audio="gen_ai.usage.audio.input_tokens|llm.token_count.prompt_details.audio",
+        input_image="gen_ai.usage.image.input_tokens",
+        input_video="gen_ai.usage.video.input_tokens",
+        cache_read_text="gen_ai.usage.text.cache_read.input_tokens",
+        cache_read_audio="gen_ai.usage.audio.cache_read.input_tokens",
+        cache_read_image="gen_ai.usage.image.cache_read.input_tokens",
+        cache_read_video="gen_ai.usage.video.cache_read.input_tokens",
+        output_text="gen_ai.usage.text.output_tokens",
+        output_audio="gen_ai.usage.audio.output_tokens|llm.token_count.completion_details.audio"
+        "|gen_ai.usage.completion_tokens_details.audio_tokens",
+        output_image="gen_ai.usage.image.output_tokens",
+        output_video="gen_ai.usage.video.output_tokens",
     ),
+)
+
+SHAPES: tuple[Shape, ...] = (
+    _OPENTELEMETRY,
+    # Emitters that hand on Anthropic's input as it is; told by the emitter, never by keys.
+    replace(_OPENTELEMETRY, name="opentelemetry.cache_beside", marks=(), cache_outside_input=True),
     Shape(
         "openai.usage_api",
         ("input_uncached_tokens", "num_model_requests"),
@@ -172,6 +195,25 @@ SHAPES: tuple[Shape, ...] = (
             requests="num_model_requests",
         ),
         modality_outside_cache=True,
+        adds_up=True,
+    ),
+    Shape(
+        "anthropic.usage_report",
+        ("uncached_input_tokens",),
+        {
+            **_paths(
+                input="uncached_input_tokens",
+                output="output_tokens",
+                total="total_tokens",
+                cache_read="cache_read_input_tokens",
+                cache_write_5m="cache_creation.ephemeral_5m_input_tokens",
+                cache_write_1h="cache_creation.ephemeral_1h_input_tokens",
+                requests="requests",
+            ),
+            **_TOOLS,
+        },
+        cache_outside_input=True,
+        adds_up=True,
     ),
     Shape(
         "openai.chat",  # also Azure OpenAI, DeepSeek, Mistral, Groq, OpenRouter, xAI and most others
@@ -183,7 +225,10 @@ SHAPES: tuple[Shape, ...] = (
                 total="total_tokens",
                 cache_read="prompt_tokens_details.cached_tokens|num_cached_tokens|cached_tokens"
                 "|prompt_cache_hit_tokens|cached_prompt_text_tokens|cache_read_input_tokens",
-                cache_write="prompt_tokens_details.cache_write_tokens|cache_creation_input_tokens",
+                cache_write="prompt_tokens_details.cache_write_tokens|cache_creation_input_tokens"
+                "|prompt_tokens_details.cache_creation_tokens",  # LiteLLM's; the next two as well
+                cache_write_5m="prompt_tokens_details.cache_creation_token_details.ephemeral_5m_input_tokens",
+                cache_write_1h="prompt_tokens_details.cache_creation_token_details.ephemeral_1h_input_tokens",
                 cache_miss="prompt_cache_miss_tokens",
                 reasoning="completion_tokens_details.reasoning_tokens|reasoning_tokens",
                 input_audio="prompt_tokens_details.audio_tokens",

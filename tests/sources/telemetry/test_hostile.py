@@ -19,7 +19,7 @@ from outlay.sources.telemetry.prometheus import PrometheusReader
 from tests.sources.telemetry.reading import FIXTURES, read
 
 ODD: list[Any] = [None, True, 0, -1, 10**30, 1e300, "", "NaN", "-Inf", "1e999999999", "1_0", [], {}, [[]], "\x00", "²"]
-QUICK = settings(max_examples=120, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+QUICK = settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 JSON_READERS = [
     (PrometheusReader(), "prometheus.jsonl"),
     (PrometheusReader(), "kube_requests.json"),

@@ -2,8 +2,9 @@
 
 A *scrape* is what was told of a card at one moment. It stands for the time until the card's next scrape, at most
 ``max_gap``; what lies beyond is **no telemetry**, never idleness, and the holder's only if the same held it on both
-sides. A card is known from its first scrape to its last: nothing is said of the time before and after, nor of a silence
-of more than a week, after which a card may have been given back (or a clock was wrong). One metric says whether a card was busy, the same for a card in the whole file, since two metrics of one card are two different figures.
+sides. A card is known from its first scrape to its last: nothing is said of the time before and after, nor of a
+silence of more than a week, after which a card may have been given back (or a clock was wrong). One metric says whether
+a card was busy, the same for a card in the whole file, since two metrics of one card are two different figures.
 
 The arithmetic is exact. Moments are put on a grid of 10^-9 hours (3.6 microseconds) *before* they are subtracted, so
 that intervals which touch add up to the interval they make, over files as well; shares of a card are fractions until

@@ -1,0 +1,318 @@
+"""What the attributes of GenAI telemetry are called: the convention's names, the ones before, and the vendors' own.
+
+The OpenTelemetry GenAI conventions are in development and have renamed much (``gen_ai.system`` to
+``gen_ai.provider.name``, cache creation to cache write); OpenLLMetry (traceloop), OpenLIT, the Vercel AI SDK,
+OpenInference, Strands, Pydantic AI and Langfuse have names beside them. Everything here is data: a new name is a line.
+The names of usage counts are the dialect ``opentelemetry`` of :mod:`outlay.prices.usage_shapes`.
+
+An attribute is read only if it is named here. So prompts, completions, tool arguments and whatever else of a
+conversation an emitter records never get past :func:`route`.
+"""
+
+from __future__ import annotations
+
+from outlay.prices.usage_shapes import SHAPES
+
+__all__ = [
+    "ALIASES",
+    "CACHE_BESIDE",
+    "CACHE_INSIDE",
+    "CALL_LOCAL",
+    "EMBEDDINGS",
+    "FACT",
+    "FIRST_TOKEN_EVENTS",
+    "LONGEST_TAG",
+    "MODEL_OPERATIONS",
+    "OPERATIONS",
+    "OUTER_OPERATIONS",
+    "PROVIDERS",
+    "TAG",
+    "USAGE",
+    "USAGE_FACTS",
+    "price_provider",
+    "provider_name",
+    "resource_tag",
+    "route",
+]
+
+USAGE, FACT, TAG = "usage", "fact", "tag"
+
+USAGE_FACTS: dict[str, str] = {
+    path[0]: fact
+    for shape in SHAPES
+    if shape.name == "opentelemetry"
+    for fact, paths in shape.paths.items()
+    for path in paths
+    if isinstance(path[0], str)
+}
+"""Attribute -> which count it is."""
+
+ALIASES: dict[str, tuple[str, ...]] = {
+    "operation": ("gen_ai.operation.name", "ai.operationId", "openinference.span.kind", "llm.request.type"),
+    "outer": ("traceloop.span.kind",),
+    "provider": ("gen_ai.provider.name", "gen_ai.system", "llm.provider", "llm.system", "ai.model.provider"),
+    "request_model": ("gen_ai.request.model", "ai.model.id", "llm.request.model", "langfuse.observation.model.name"),
+    "response_model": ("gen_ai.response.model", "ai.response.model", "llm.response.model", "llm.model_name"),
+    "error": ("error.type",),
+    "first_token_seconds": (
+        "gen_ai.response.time_to_first_chunk",
+        "gen_ai.server.time_to_first_token",
+        "gen_ai.client.operation.time_to_first_chunk",
+        "gen_ai.response.time_to_first_token",
+    ),
+    "first_token_millis": ("ai.response.msToFirstChunk", "ai.stream.msToFirstChunk"),
+    "cost": ("gen_ai.usage.cost", "operation.cost", "llm.cost.total"),
+    "service_tier": ("openai.response.service_tier", "gen_ai.openai.response.service_tier"),
+    "service_tier_asked": ("openai.request.service_tier", "gen_ai.openai.request.service_tier"),
+    "user": (
+        "enduser.id",
+        "user.id",
+        "langfuse.user.id",
+        "gen_ai.user",
+        "gen_ai.request.user",
+        "llm.user",
+        "traceloop.association.properties.user_id",
+        "ai.telemetry.metadata.userId",
+    ),
+}
+"""What is read of a span beside usage, under which names; the first one that is there holds."""
+
+OPERATIONS: dict[str, str] = {
+    "completion": "text_completion",
+    "embedding": "embeddings",
+    "llm": "chat",
+    "ai.generatetext.dogenerate": "chat",
+    "ai.streamtext.dostream": "chat",
+    "ai.generateobject.dogenerate": "chat",
+    "ai.streamobject.dostream": "chat",
+    "ai.embed.doembed": "embeddings",
+    "ai.embedmany.doembed": "embeddings",
+    "reranker": "rerank",
+}
+"""Other emitters' words, in lower case -> the convention's operation."""
+
+EMBEDDINGS = frozenset({"embeddings", "rerank", "moderation"})
+"""Operations that don't generate: a generating span around one does not repeat its usage."""
+
+MODEL_OPERATIONS = EMBEDDINGS | {
+    "chat",
+    "text_completion",
+    "generate_content",
+    "image",
+    "image_generation",
+    "audio",
+    "video",
+    "speech_to_text",
+    "text_to_speech",
+    "transcription",
+    "translate",
+    "realtime",
+    "response",
+    "responses",
+}
+"""Calls of a model: their usage is counted."""
+
+OUTER_OPERATIONS = frozenset(
+    {
+        "agent",
+        "ai.embed",
+        "ai.embedmany",
+        "ai.generateobject",
+        "ai.generatetext",
+        "ai.streamobject",
+        "ai.streamtext",
+        "ai.toolcall",
+        "chain",
+        "create_agent",
+        "evaluator",
+        "execute_task",
+        "execute_tool",
+        "fetch_response",
+        "guardrail",
+        "invoke_agent",
+        "invoke_workflow",
+        "prompt",
+        "retrieval",
+        "retriever",
+        "task",
+        "tool",
+        "vectordb",
+        "workflow",
+    }
+)
+"""What stands around or beside calls of models. Usage on it repeats theirs (``fetch_response``: an earlier call's)."""
+
+CALL_LOCAL = frozenset({"execute_tool", "tool", "ai.toolcall", "invoke_agent", "agent"})
+"""A call under one of these is a call of its own, and not what the call above it reports."""
+
+FIRST_TOKEN_EVENTS = frozenset(
+    {
+        "gen_ai.first_token",
+        "first token stream event",
+        "ai.stream.firstchunk",
+        "gen_ai.content.completion.chunk",
+        "llm.content.completion.chunk",
+    }
+)
+"""Events (in lower case) that mark that output began; the earliest holds."""
+
+CACHE_INSIDE = frozenset({"opentelemetry.instrumentation.anthropic", "opentelemetry.util.genai.handler", "pydantic-ai"})
+"""Emitters (scope names) whose input holds Anthropic's cache reads and writes, as the convention wants."""
+
+CACHE_BESIDE = frozenset({"openlit"})
+"""Emitters (first part of the scope name) that hand on Anthropic's own input count, which leaves the cache out."""
+
+PROVIDERS: dict[str, str] = {
+    "amazon-bedrock": "aws.bedrock",
+    "anthropic.messages": "anthropic",
+    "aws": "aws.bedrock",
+    "aws_bedrock": "aws.bedrock",
+    "az.ai.inference": "azure.ai.inference",
+    "az.ai.openai": "azure.ai.openai",
+    "azure": "azure.ai.openai",
+    "azure_openai": "azure.ai.openai",
+    "bedrock": "aws.bedrock",
+    "cohere_chat": "cohere",
+    "fireworks_ai": "fireworks",
+    "gemini": "gcp.gemini",
+    "google": "gcp.gen_ai",
+    "google.generative-ai": "gcp.gemini",
+    "google.vertex": "gcp.vertex_ai",
+    "mistral": "mistral_ai",
+    "mistralai": "mistral_ai",
+    "openai.chat": "openai",
+    "openai.completion": "openai",
+    "openai.embedding": "openai",
+    "openai.responses": "openai",
+    "vertexai": "gcp.vertex_ai",
+    "vertex_ai": "gcp.vertex_ai",
+    "watsonx": "ibm.watsonx.ai",
+    "xai": "x_ai",
+}
+"""Older and vendors' names of providers, in lower case -> the convention's."""
+
+_PRICE_PROVIDERS: dict[str, str] = {
+    "aws.bedrock": "aws",
+    "azure.ai.inference": "azure",
+    "azure.ai.openai": "azure",
+    "gcp.gemini": "google",
+    "gcp.gen_ai": "google",
+    "gcp.vertex_ai": "google",
+    "mistral_ai": "mistral",
+    "moonshot_ai": "moonshotai",
+    "together_ai": "together",
+    "x_ai": "x-ai",
+}
+
+_TAGS: dict[str, str] = {
+    "deployment.environment.name": "environment",
+    "deployment.environment": "environment",
+    "langfuse.environment": "environment",
+    "gen_ai.agent.name": "agent",
+    "gen_ai.workflow.name": "workflow",
+    "traceloop.workflow.name": "workflow",
+    **{
+        name: name
+        for name in (
+            "app",
+            "application",
+            "business_unit",
+            "cost_center",
+            "customer",
+            "customer_id",
+            "department",
+            "env",
+            "environment",
+            "feature",
+            "owner",
+            "product",
+            "project",
+            "service.namespace",
+            "team",
+            "tenant",
+            "tenant_id",
+            "use_case",
+            "workload",
+        )
+    },
+}
+_TAG_PREFIXES = (
+    "outlay.",
+    "langfuse.trace.metadata.",
+    "langfuse.observation.metadata.",
+    "traceloop.association.properties.",
+    "ai.telemetry.metadata.",
+)
+_CONTENT_TAGS = frozenset(
+    {"prompt", "input", "output", "messages", "completion", "question", "answer", "query", "user_id"}
+)
+_NO_RESOURCE_TAGS = (
+    "container.",
+    "host.",
+    "k8s.pod.",
+    "os.",
+    "process.",
+    "service.instance.",
+    "service.name",
+    "service.version",
+    "telemetry.",
+)
+_MOST_ROUTES = 20_000
+
+LONGEST_TAG = 256
+"""A longer text is no tag, whatever it is called."""
+
+_FACT_NAMES = frozenset(name for names in ALIASES.values() for name in names)
+_UNREAD_USAGE = ("gen_ai.usage.details.", "gen_ai.usage.token_type")
+
+Route = tuple[str, str]
+
+
+class _Routes(dict[str, "Route | None"]):
+    """Where an attribute goes, by its name; looked up once a name and kept, as a program has few names."""
+
+    def __missing__(self, key: str) -> Route | None:
+        found = _routed(key)
+        if len(self) < _MOST_ROUTES:
+            self[key] = found
+        return found
+
+
+def _routed(key: str) -> Route | None:
+    if key in USAGE_FACTS:
+        return USAGE, key
+    if key in _FACT_NAMES:
+        return FACT, key
+    if key in _TAGS:
+        return TAG, _TAGS[key]
+    if key.startswith("gen_ai.usage.") and key.endswith("_tokens") and not key.startswith(_UNREAD_USAGE):
+        return USAGE, key  # a count that this version does not know is remarked on
+    for prefix in _TAG_PREFIXES:
+        if key.startswith(prefix) and (name := key.removeprefix(prefix)) and name.lower() not in _CONTENT_TAGS:
+            return TAG, name
+    return None
+
+
+route = _Routes().__getitem__
+"""Attribute name of a span or a metric -> (USAGE, attribute), (FACT, attribute) or (TAG, tag); None is not read."""
+
+
+def resource_tag(key: str) -> str | None:
+    """The tag that a resource attribute becomes; None for what only tells one process from another."""
+    if key in _TAGS:
+        return _TAGS[key]
+    if key.startswith("outlay."):
+        return key.removeprefix("outlay.") or None
+    return None if key.startswith(_NO_RESOURCE_TAGS) else key
+
+
+def provider_name(name: str) -> str:
+    """The convention's name of a provider that an emitter names otherwise: ``AWS`` is ``aws.bedrock``."""
+    folded = name.strip().lower()
+    return PROVIDERS.get(folded, folded)
+
+
+def price_provider(name: str) -> str:
+    """The price list's id of a provider: ``aws.bedrock`` is ``aws``; a name it does not know comes back as it is."""
+    canonical = provider_name(name)
+    return _PRICE_PROVIDERS.get(canonical, canonical)

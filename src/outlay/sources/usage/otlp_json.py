@@ -1,0 +1,283 @@
+"""OTLP/JSON files: spans and metrics as the OpenTelemetry Collector's file exporter writes them, a request a line.
+
+The format is OpenTelemetry's protocol in its JSON encoding (opentelemetry.io/docs/specs/otlp, *JSON Protobuf
+Encoding*): lowerCamelCase names, ids in hex, 64-bit integers as text. The Python SDK's OTLP/JSON file exporters write
+the same. Calls of models in it become requests; all else is passed over.
+
+The trap: metrics and spans of one service tell the same tokens. Rows from metrics have a source of their own and the
+remark ``from-metrics``, so that they can be left out.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+from collections.abc import Iterator, Mapping
+from decimal import Decimal
+from typing import Any, Literal
+
+from outlay.ledger.tables.requests import REQUESTS
+from outlay.ledger.tables.table import FactTable
+from outlay.problems import Problem
+from outlay.sources.fact_file import FactFile, Json
+from outlay.sources.facts import Fact
+from outlay.sources.reader import Format
+from outlay.sources.usage.otel_attributes import FACT, FIRST_TOKEN_EVENTS, LONGEST_TAG, USAGE, route
+from outlay.sources.usage.otel_genai import GenAiSpans
+from outlay.sources.usage.otel_metrics import GenAiMetrics, is_read
+from outlay.sources.usage.otel_span import MetricPoint, Origin, Scalar, Span, origin
+
+__all__ = ["OtlpJson", "metric_points", "spans"]
+
+
+class OtlpJson:
+    """Reader of OTLP/JSON files."""
+
+    format = Format(
+        "otlp-json",
+        "OpenTelemetry (OTLP/JSON)",
+        "The Collector's file exporter on the traces pipeline, or an SDK's OTLP/JSON file exporter.",
+    )
+    table: FactTable = REQUESTS
+    restates: Literal["rows", "windows"] = "rows"
+
+    def recognises(self, file: FactFile) -> bool:
+        """Whether its first object is an OTLP export request."""
+        found = file.sample
+        if isinstance(found, list):
+            found = found[0] if found else None
+        if not isinstance(found, dict):
+            return False
+        if isinstance(found.get("resourceSpans"), list) or isinstance(found.get("resourceMetrics"), list):
+            return True
+        return isinstance(found.get("resourceLogs"), list) and '"resourceSpans"' in file.head
+
+    def facts(self, file: FactFile) -> Iterator[Fact | Problem]:
+        """Requests of the file's spans, then buckets of its metrics."""
+        calls, buckets = GenAiSpans(file.name), GenAiMetrics(file.name)
+        for found in file.objects():
+            if isinstance(found, Problem):
+                yield found
+                continue
+            line, request = found
+            flaws: list[str] = []
+            yield from calls.facts(spans(request, line, flaws))
+            yield from buckets.facts(metric_points(request, line, flaws))
+            for flaw in flaws:
+                yield file.problem(line, "unknown-layout", flaw)
+
+
+def spans(request: Mapping[str, Json], line: int | None = None, flaws: list[str] | None = None) -> Iterator[Span]:
+    """Spans of an ExportTraceServiceRequest; what in it is not as the protocol has it is told in ``flaws``."""
+    flaws = [] if flaws is None else flaws
+    for resource, scope, group in _groups(
+        request, "resourceSpans", ("scopeSpans", "instrumentationLibrarySpans"), flaws
+    ):
+        shared = _origin(resource, scope)
+        for span in _objects(group, "spans", flaws):
+            yield _span(span, shared, line, flaws)
+
+
+def metric_points(
+    request: Mapping[str, Json], line: int | None = None, flaws: list[str] | None = None
+) -> Iterator[MetricPoint]:
+    """Data points, of metrics that are read, in an ExportMetricsServiceRequest."""
+    flaws = [] if flaws is None else flaws
+    names = ("scopeMetrics", "instrumentationLibraryMetrics")
+    for resource, scope, group in _groups(request, "resourceMetrics", names, flaws):
+        shared = _origin(resource, scope)
+        for metric in _objects(group, "metrics", flaws):
+            name = metric.get("name")
+            if not isinstance(name, str) or not is_read(name):
+                continue
+            for kind, total in (
+                ("sum", ("asInt", "asDouble")),
+                ("histogram", ("sum",)),
+                ("exponentialHistogram", ("sum",)),
+            ):
+                data = metric.get(kind)
+                if isinstance(data, dict):
+                    cumulative = _enum(data.get("aggregationTemporality"), "AGGREGATION_TEMPORALITY_CUMULATIVE", 2)
+                    for point in _objects(data, "dataPoints", flaws):
+                        yield _point(name, point, total, shared, cumulative=cumulative, line=line)
+
+
+def _groups(
+    request: Mapping[str, Json], top: str, inner: tuple[str, ...], flaws: list[str]
+) -> Iterator[tuple[Mapping[str, Json], Mapping[str, Json], Mapping[str, Json]]]:
+    """Each group of spans or metrics with its resource and its scope."""
+    for one in _objects(request, top, flaws):
+        for name in inner:
+            for group in _objects(one, name, flaws):
+                scope = group.get("scope", group.get("instrumentationLibrary"))
+                yield _object(one.get("resource")), _object(scope), group
+
+
+def _objects(holder: Mapping[str, Json], name: str, flaws: list[str]) -> Iterator[Mapping[str, Json]]:
+    found = holder.get(name)
+    if found is None:
+        return
+    if not isinstance(found, list):
+        flaws.append(f"{name} is no list")
+        return
+    for one in found:
+        if isinstance(one, dict):
+            yield one
+        else:
+            flaws.append(f"an element of {name} is no object")
+
+
+def _object(found: Json) -> Mapping[str, Json]:
+    return found if isinstance(found, dict) else {}
+
+
+def _origin(resource: Mapping[str, Json], scope: Mapping[str, Json]) -> Origin:
+    named = {key: value for key, value in _attributes(resource.get("attributes")) if isinstance(value, str)}
+    name, version = scope.get("name"), scope.get("version")
+    return origin(named, name if isinstance(name, str) else "", version if isinstance(version, str) else "")
+
+
+def _attributes(found: Json) -> Iterator[tuple[str, Scalar]]:
+    """Keys and scalar values; lists and maps are left out, as nothing that is read is one."""
+    for one in found if isinstance(found, list) else ():
+        if isinstance(one, dict) and isinstance(key := one.get("key"), str):
+            value = _scalar(one.get("value"))
+            if value is not None:
+                yield key, value
+
+
+def _scalar(value: Json) -> Scalar | None:
+    if not isinstance(value, dict):
+        return None
+    for kind, found in value.items():
+        if kind == "intValue" and not isinstance(found, bool):
+            if isinstance(found, str):
+                text = found.strip()
+                return int(text) if text.lstrip("-").isdecimal() and len(text) <= 20 else found
+            return found if isinstance(found, (int, Decimal)) else None
+        if kind == "stringValue" and isinstance(found, str):
+            return found
+        if kind == "doubleValue" and isinstance(found, (int, Decimal, str)) and not isinstance(found, bool):
+            return found
+        if kind == "boolValue" and isinstance(found, bool):
+            return found
+    return None
+
+
+def _span(span: Mapping[str, Json], shared: Origin, line: int | None, flaws: list[str]) -> Span:
+    usage: dict[str, Scalar] = {}
+    facts: dict[str, Scalar] = {}
+    tags: dict[str, str] = {}
+    _sort(span.get("attributes"), usage, facts, tags)
+    status = _object(span.get("status"))
+    exception, first = None, 0
+    for event in _objects(span, "events", flaws):
+        name = event.get("name")
+        if name == "exception":
+            found = dict(_attributes(event.get("attributes"))).get("exception.type")
+            exception = found if isinstance(found, str) else exception
+        elif isinstance(name, str) and name.lower() in FIRST_TOKEN_EVENTS:
+            at = _nanos(event.get("timeUnixNano"))
+            first = at if at and (not first or at < first) else first
+    return Span(
+        _id(span.get("traceId"), 16),
+        _id(span.get("spanId"), 8),
+        _id(span.get("parentSpanId"), 8),
+        _nanos(span.get("startTimeUnixNano")),
+        _nanos(span.get("endTimeUnixNano")),
+        _enum(status.get("code"), "STATUS_CODE_ERROR", 2),
+        shared,
+        usage,
+        facts,
+        tags,
+        exception,
+        first,
+        line,
+    )
+
+
+def _sort(
+    attributes: Json, usage: dict[str, Scalar], facts: dict[str, Scalar], tags: dict[str, str]
+) -> tuple[str | None, str | None]:
+    """Puts each attribute where it is read; returns a metric's token type and modality."""
+    token_type = modality = None
+    for one in attributes if isinstance(attributes, list) else ():
+        key = one.get("key") if isinstance(one, dict) else None
+        if not isinstance(key, str):
+            continue
+        if key in ("gen_ai.token.type", "gen_ai.token.modality"):
+            value = _scalar(one.get("value"))
+            if isinstance(value, str):
+                token_type, modality = (value, modality) if key.endswith("type") else (token_type, value)
+            continue
+        if (where := route(key)) is None or (value := _scalar(one.get("value"))) is None:
+            continue
+        kind, name = where
+        if kind is USAGE:
+            usage[name] = value
+        elif kind is FACT:
+            facts[name] = value
+        elif isinstance(value, str) and 0 < len(value) <= LONGEST_TAG:
+            if key.startswith("outlay."):
+                tags[name] = value
+            else:
+                tags.setdefault(name, value)
+    return token_type, modality
+
+
+def _point(
+    name: str,
+    point: Mapping[str, Json],
+    totals: tuple[str, ...],
+    shared: Origin,
+    *,
+    cumulative: bool,
+    line: int | None,
+) -> MetricPoint:
+    facts: dict[str, Scalar] = {}
+    tags: dict[str, str] = {}
+    token_type, modality = _sort(point.get("attributes"), {}, facts, tags)
+    total = next((point[one] for one in totals if isinstance(point.get(one), (int, str, Decimal))), None)
+    count = point.get("count")
+    return MetricPoint(
+        name,
+        _nanos(point.get("startTimeUnixNano")),
+        _nanos(point.get("timeUnixNano")),
+        total,
+        count if isinstance(count, (int, str, Decimal)) else None,
+        cumulative,
+        shared,
+        facts,
+        tags,
+        token_type,
+        modality,
+        line,
+    )
+
+
+def _id(found: Json, size: int) -> str:
+    """An id in lower-case hex; base64, which plain protobuf-to-JSON converters write, is turned into it."""
+    if not isinstance(found, str) or not found:
+        return ""
+    if len(found) != 2 * size:
+        try:
+            decoded = base64.b64decode(found, validate=True)
+        except (binascii.Error, ValueError):
+            decoded = b""
+        found = decoded.hex() if len(decoded) == size else found[:64]
+    return "" if not found.strip("0") else found.lower()
+
+
+def _nanos(found: Json) -> int:
+    """Nanoseconds since 1970; 0 for none, -1 for what is no number."""
+    if found is None or found == "":
+        return 0
+    if isinstance(found, str) and found.isdecimal() and len(found) <= 20:
+        return int(found)
+    if isinstance(found, bool) or not isinstance(found, (int, Decimal)) or not -(10**20) < found < 10**20:
+        return -1
+    return int(found) if found == int(found) else -1
+
+
+def _enum(found: Any, name: str, number: int) -> bool:  # noqa: ANN401 - whatever a file holds
+    return found == name or (found == number and not isinstance(found, bool))
