@@ -19,6 +19,7 @@ __all__ = [
     "CACHE_INSIDE",
     "CALL_LOCAL",
     "EMBEDDINGS",
+    "ESTIMATES_STREAMS",
     "FACT",
     "FIRST_TOKEN_EVENTS",
     "LONGEST_TAG",
@@ -51,8 +52,20 @@ ALIASES: dict[str, tuple[str, ...]] = {
     "operation": ("gen_ai.operation.name", "ai.operationId", "openinference.span.kind", "llm.request.type"),
     "outer": ("traceloop.span.kind",),
     "provider": ("gen_ai.provider.name", "gen_ai.system", "llm.provider", "llm.system", "ai.model.provider"),
-    "request_model": ("gen_ai.request.model", "ai.model.id", "llm.request.model", "langfuse.observation.model.name"),
-    "response_model": ("gen_ai.response.model", "ai.response.model", "llm.response.model", "llm.model_name"),
+    "request_model": (
+        "gen_ai.request.model",
+        "ai.model.id",
+        "llm.request.model_name",
+        "llm.request.model",
+        "langfuse.observation.model.name",
+    ),
+    "response_model": (
+        "gen_ai.response.model",
+        "ai.response.model",
+        "llm.response.model_name",
+        "llm.model_name",
+        "embedding.model_name",
+    ),
     "error": ("error.type",),
     "first_token_seconds": (
         "gen_ai.response.time_to_first_chunk",
@@ -62,8 +75,18 @@ ALIASES: dict[str, tuple[str, ...]] = {
     ),
     "first_token_millis": ("ai.response.msToFirstChunk", "ai.stream.msToFirstChunk"),
     "cost": ("gen_ai.usage.cost", "operation.cost", "llm.cost.total"),
-    "service_tier": ("openai.response.service_tier", "gen_ai.openai.response.service_tier"),
+    "service_tier": (
+        "openai.response.service_tier",
+        "gen_ai.openai.response.service_tier",
+        "anthropic.response.service_tier",
+    ),
     "service_tier_asked": ("openai.request.service_tier", "gen_ai.openai.request.service_tier"),
+    "response_id": ("gen_ai.response.id", "ai.response.id"),
+    "stream": ("gen_ai.request.stream",),
+    "account": ("anthropic.organization.id",),
+    "project": ("anthropic.workspace.id",),
+    "compaction_input": ("anthropic.usage.compaction.input_tokens",),
+    "compaction_output": ("anthropic.usage.compaction.output_tokens",),
     "user": (
         "enduser.id",
         "user.id",
@@ -156,11 +179,21 @@ FIRST_TOKEN_EVENTS = frozenset(
 )
 """Events (in lower case) that mark that output began; the earliest holds."""
 
-CACHE_INSIDE = frozenset({"opentelemetry.instrumentation.anthropic", "opentelemetry.util.genai.handler", "pydantic-ai"})
+CACHE_INSIDE = frozenset(
+    {
+        "com.anthropic.sdk.python",
+        "openinference.instrumentation.anthropic",
+        "opentelemetry.instrumentation.anthropic",
+        "opentelemetry.instrumentation.genai.anthropic",
+    }
+)
 """Emitters (scope names) whose input holds Anthropic's cache reads and writes, as the convention wants."""
 
-CACHE_BESIDE = frozenset({"openlit"})
-"""Emitters (first part of the scope name) that hand on Anthropic's own input count, which leaves the cache out."""
+CACHE_BESIDE = frozenset({"openlit.instrumentation.anthropic", "openlit.instrumentation.bedrock"})
+"""Emitters (scope names) that hand on the provider's own input count, which leaves the cache out."""
+
+ESTIMATES_STREAMS = frozenset({"openlit.instrumentation.anthropic", "openlit.instrumentation.openai"})
+"""Emitters that count tokens themselves where a stream does not report usage."""
 
 PROVIDERS: dict[str, str] = {
     "amazon-bedrock": "aws.bedrock",

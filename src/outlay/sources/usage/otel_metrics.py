@@ -23,8 +23,8 @@ from outlay.prices.usage import normalise
 from outlay.problems import Problem
 from outlay.sources.facts import Fact, Value
 from outlay.sources.usage.otel_attributes import ALIASES, MODEL_OPERATIONS, OPERATIONS, provider_name
-from outlay.sources.usage.otel_genai import whole
 from outlay.sources.usage.otel_span import MetricPoint
+from outlay.sources.usage.otel_usage import whole
 from outlay.sources.usage.row import usage_values
 
 __all__ = ["METRICS_SOURCE", "GenAiMetrics", "is_read"]
@@ -75,6 +75,7 @@ class _Bucket:
     point: MetricPoint
     facts: dict[str, str]
     tags: dict[str, str]
+    start: int
     usage: dict[str, int] = field(default_factory=dict)
     calls: int | None = None
     histogram: dict[str, int] = field(default_factory=dict)
@@ -146,16 +147,15 @@ class GenAiMetrics:
                 remark = "cumulative-since-start"
         if not total and not calls:
             return None
-        bucket = buckets.setdefault((*shared, start, point.end), _Bucket(point, facts, tags))
+        bucket = buckets.setdefault((*shared, point.end), _Bucket(point, facts, tags, start))
+        bucket.start = min(bucket.start, start)  # an SDK dates each type from its own first record
         bucket.remarks |= {remark} if remark else set()
         _count(bucket, point, total, calls)
         return None
 
     def _bucket(self, key: Series, bucket: _Bucket) -> Iterator[Fact | Problem]:
         point = bucket.point
-        start, end = key[-2:]
-        assert isinstance(start, int)
-        assert isinstance(end, int)
+        start, end = bucket.start, point.end
         usage = bucket.usage or bucket.histogram  # the counters say more; the histogram says the same again
         try:
             found = normalise(bucket.facts.get("provider", ""), usage, flavor="opentelemetry")

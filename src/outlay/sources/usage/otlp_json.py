@@ -20,7 +20,7 @@ from outlay.ledger.tables.requests import REQUESTS
 from outlay.ledger.tables.table import FactTable
 from outlay.problems import Problem
 from outlay.sources.fact_file import FactFile, Json
-from outlay.sources.facts import Fact
+from outlay.sources.facts import Fact, amount
 from outlay.sources.reader import Format
 from outlay.sources.usage.otel_attributes import FACT, FIRST_TOKEN_EVENTS, LONGEST_TAG, USAGE, route
 from outlay.sources.usage.otel_genai import GenAiSpans
@@ -28,6 +28,8 @@ from outlay.sources.usage.otel_metrics import GenAiMetrics, is_read
 from outlay.sources.usage.otel_span import MetricPoint, Origin, Scalar, Span, origin
 
 __all__ = ["OtlpJson", "metric_points", "spans"]
+
+_MOST_NANOS = Decimal(10) ** 20
 
 
 class OtlpJson:
@@ -272,11 +274,10 @@ def _nanos(found: Json) -> int:
     """Nanoseconds since 1970; 0 for none, -1 for what is no number."""
     if found is None or found == "":
         return 0
-    if isinstance(found, str) and found.isdecimal() and len(found) <= 20:
-        return int(found)
-    if isinstance(found, bool) or not isinstance(found, (int, Decimal)) or abs(found) >= 10**20:
+    number = None if isinstance(found, bool) else amount(found)
+    if number is None or abs(number) >= _MOST_NANOS or number != int(number):
         return -1
-    return int(found) if found == int(found) else -1
+    return int(number)
 
 
 def _enum(found: Any, name: str, number: int) -> bool:  # noqa: ANN401 - whatever a file holds
