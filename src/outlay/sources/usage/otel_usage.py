@@ -7,6 +7,7 @@ input holds the cache is told by the emitter, else by arithmetic, else taken as 
 from __future__ import annotations
 
 from outlay.errors import UsageError
+from outlay.prices.tokens import context_text
 from outlay.prices.usage import normalise
 from outlay.prices.usage_shapes import ORDINARY
 from outlay.sources.facts import Value, amount
