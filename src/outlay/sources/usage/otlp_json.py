@@ -12,7 +12,9 @@ from __future__ import annotations
 
 import base64
 import binascii
+import re
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from decimal import Decimal
 from typing import Any, Literal
 
@@ -30,6 +32,8 @@ from outlay.sources.usage.otel_span import MetricPoint, Origin, Scalar, Span, or
 __all__ = ["OtlpJson", "metric_points", "spans"]
 
 _MOST_NANOS = Decimal(10) ** 20
+_LONG = 200_000
+_BEGINS = re.compile(r'\s*\{\s*"resource(Spans|Metrics)"\s*:\s*\[')
 
 
 class OtlpJson:
@@ -45,6 +49,8 @@ class OtlpJson:
 
     def recognises(self, file: FactFile) -> bool:
         """Whether its first object is an OTLP export request."""
+        if _longer_than_head(file):
+            return _BEGINS.match(file.head) is not None
         found = file.sample
         if isinstance(found, list):
             found = found[0] if found else None
@@ -57,7 +63,7 @@ class OtlpJson:
     def facts(self, file: FactFile) -> Iterator[Fact | Problem]:
         """Requests of the file's spans, then buckets of its metrics."""
         calls, buckets = GenAiSpans(file.name), GenAiMetrics(file.name)
-        for found in file.objects():
+        for found in (replace(file, kind="jsonl") if _longer_than_head(file) else file).objects():
             if isinstance(found, Problem):
                 yield found
                 continue
@@ -67,6 +73,11 @@ class OtlpJson:
             yield from buckets.facts(metric_points(request, line, flaws))
             for flaw in flaws:
                 yield file.problem(line, "unknown-layout", flaw)
+
+
+def _longer_than_head(file: FactFile) -> bool:
+    """Whether the first line does not end within the head: a batch of thousands of spans, alone or one of many."""
+    return file.kind == "json" and len(file.head) > _LONG and "\n" not in file.head and file.head.lstrip()[:1] == "{"
 
 
 def spans(request: Mapping[str, Json], line: int | None = None, flaws: list[str] | None = None) -> Iterator[Span]:
