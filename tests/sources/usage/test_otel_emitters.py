@@ -149,3 +149,9 @@ def test_protobuf_and_json_are_read_alike(emitter: str) -> None:
         found += GenAiMetrics("test").facts(otlp_protobuf.metric_points(metrics.read_bytes()))
     keyed = [(one.identity, one.values, one.tags) for one in found if isinstance(one, Fact)]
     assert keyed == [(one.identity, one.values, one.tags) for one in capture(emitter)]
+
+
+def test_the_sdks_own_file_exporter_is_read_alike() -> None:
+    assert sorted(
+        (one.identity, sorted(map(str, one.values.items()))) for one in capture("genai.file-exporter")
+    ) == sorted((one.identity, sorted(map(str, one.values.items()))) for one in calls("genai"))

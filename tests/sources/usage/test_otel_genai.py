@@ -153,9 +153,8 @@ def test_cache_writes_by_time_to_live_where_the_sdk_tells_them() -> None:
 
 
 def test_a_compaction_is_a_row_of_its_own() -> None:
-    said: dict[str, Any] = {
-        f"anthropic.usage.compaction.{side}_tokens": count for side, count in (("input", 55_196), ("output", 125))
-    }
+    names = {"input": 55_196, "output": 125}
+    said: dict[str, Any] = {f"anthropic.usage.compaction.{side}_tokens": count for side, count in names.items()}
     call, compaction = rows(traces(chat(**said)))
     assert call.values["gen_ai_usage_input_tokens"] == 100
     assert compaction.identity == f"{call.identity}#compaction-1"
@@ -301,7 +300,12 @@ def test_spans_that_can_be_no_row(more: dict[str, Any], code: str) -> None:
 
 
 def test_users_and_tags() -> None:
-    said = {"enduser.id": "ada", "outlay.team": "search", "team": "other", "langfuse.trace.metadata.use_case": "faq"}
+    said: dict[str, Any] = {
+        "enduser.id": "ada",
+        "outlay.team": "search",
+        "team": "other",
+        "langfuse.trace.metadata.use_case": "faq",
+    }
     said |= {"traceloop.association.properties.tenant": "acme", "use_case_of_a_lifetime": "no tag", "app": "x" * 300}
     content = {
         "gen_ai.input.messages": "SECRET",
