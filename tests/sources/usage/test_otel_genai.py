@@ -15,8 +15,9 @@ from outlay.prices.genai import resolve
 from outlay.prices.usage import normalise
 from outlay.problems import Problem
 from outlay.sources.facts import Fact
-from outlay.sources.usage.otel_attributes import USAGE_FACTS, price_provider, provider_name, route
+from outlay.sources.usage.otel_attributes import USAGE_FACTS, route
 from outlay.sources.usage.otel_genai import GenAiSpans
+from outlay.sources.usage.otel_providers import price_provider, provider_name
 from outlay.sources.usage.otel_span import Origin, Span
 from outlay.sources.usage.row import usage_values
 from tests.sources.usage.otel_building import START, TRACE, chat, read, rows, span, texts, traces
@@ -272,8 +273,10 @@ def test_failures() -> None:
     assert (status.values["x_Succeeded"], status.values["error_type"]) == (0, "_OTHER")
     assert one(error__type="429").values["error_type"] == "429"
     event = {"name": "exception", "attributes": [{"key": "exception.type", "value": {"stringValue": "Timeout"}}]}
-    (raised,) = rows(traces({**chat(), "events": [event]}))
+    (raised,) = rows(traces({**chat(), "events": [event], "status": {"code": 2}}))
     assert (raised.values["x_Succeeded"], raised.values["error_type"]) == (0, "Timeout")
+    (handled,) = rows(traces({**chat(), "events": [event]}))
+    assert (handled.values["x_Succeeded"], handled.values.get("error_type")) == (1, None)
 
 
 def test_first_token_by_event() -> None:

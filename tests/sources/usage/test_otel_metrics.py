@@ -113,6 +113,16 @@ def test_a_process_that_begins_again_begins_at_nothing() -> None:
     assert found[1].values["start_time"] == datetime(2026, 9, 21, 14, 21, 20)
 
 
+def test_a_counter_that_falls_began_again() -> None:
+    found = buckets(
+        histogram(point(100, 5, 0, 9, gen_ai__token__type="input"), cumulative=True),
+        histogram(point(120, 6, 0, 2, gen_ai__token__type="input"), cumulative=True),
+    )
+    assert [fact.values["gen_ai_usage_input_tokens"] for fact in found] == [100, 120]
+    assert found[1].values["x_Requests"] == 2
+    assert found[1].values["x_Remarks"] == "counter-reset;from-metrics"
+
+
 def test_delta_points_told_again_have_the_same_identity() -> None:
     one = histogram(point(100, 1, 0, 1, gen_ai__token__type="input"))
     assert len({fact.identity for fact in buckets(one, one)}) == 1

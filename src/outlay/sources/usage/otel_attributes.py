@@ -26,12 +26,9 @@ __all__ = [
     "MODEL_OPERATIONS",
     "OPERATIONS",
     "OUTER_OPERATIONS",
-    "PROVIDERS",
     "TAG",
     "USAGE",
     "USAGE_FACTS",
-    "price_provider",
-    "provider_name",
     "resource_tag",
     "route",
 ]
@@ -72,6 +69,7 @@ ALIASES: dict[str, tuple[str, ...]] = {
         "gen_ai.server.time_to_first_token",
         "gen_ai.client.operation.time_to_first_chunk",
         "gen_ai.response.time_to_first_token",
+        "gen_ai.latency.time_to_first_token",
     ),
     "first_token_millis": ("ai.response.msToFirstChunk", "ai.stream.msToFirstChunk"),
     "cost": ("gen_ai.usage.cost", "operation.cost", "llm.cost.total"),
@@ -195,48 +193,6 @@ CACHE_BESIDE = frozenset({"openlit.instrumentation.anthropic", "openlit.instrume
 ESTIMATES_STREAMS = frozenset({"openlit.instrumentation.anthropic", "openlit.instrumentation.openai"})
 """Emitters that count tokens themselves where a stream does not report usage."""
 
-PROVIDERS: dict[str, str] = {
-    "amazon-bedrock": "aws.bedrock",
-    "anthropic.messages": "anthropic",
-    "aws": "aws.bedrock",
-    "aws_bedrock": "aws.bedrock",
-    "az.ai.inference": "azure.ai.inference",
-    "az.ai.openai": "azure.ai.openai",
-    "azure": "azure.ai.openai",
-    "azure_openai": "azure.ai.openai",
-    "bedrock": "aws.bedrock",
-    "cohere_chat": "cohere",
-    "fireworks_ai": "fireworks",
-    "gemini": "gcp.gemini",
-    "google": "gcp.gen_ai",
-    "google.generative-ai": "gcp.gemini",
-    "google.vertex": "gcp.vertex_ai",
-    "mistral": "mistral_ai",
-    "mistralai": "mistral_ai",
-    "openai.chat": "openai",
-    "openai.completion": "openai",
-    "openai.embedding": "openai",
-    "openai.responses": "openai",
-    "vertexai": "gcp.vertex_ai",
-    "vertex_ai": "gcp.vertex_ai",
-    "watsonx": "ibm.watsonx.ai",
-    "xai": "x_ai",
-}
-"""Older and vendors' names of providers, in lower case -> the convention's."""
-
-_PRICE_PROVIDERS: dict[str, str] = {
-    "aws.bedrock": "aws",
-    "azure.ai.inference": "azure",
-    "azure.ai.openai": "azure",
-    "gcp.gemini": "google",
-    "gcp.gen_ai": "google",
-    "gcp.vertex_ai": "google",
-    "mistral_ai": "mistral",
-    "moonshot_ai": "moonshotai",
-    "together_ai": "together",
-    "x_ai": "x-ai",
-}
-
 _TAGS: dict[str, str] = {
     "deployment.environment.name": "environment",
     "deployment.environment": "environment",
@@ -305,6 +261,8 @@ class _Routes(dict[str, "Route | None"]):
     """Where an attribute goes, by its name; looked up once a name and kept, as a program has few names."""
 
     def __missing__(self, key: str) -> Route | None:
+        if len(key) > LONGEST_TAG:
+            return None
         found = _routed(key)
         if len(self) < _MOST_ROUTES:
             self[key] = found
@@ -337,15 +295,3 @@ def resource_tag(key: str) -> str | None:
     if key.startswith("outlay."):
         return key.removeprefix("outlay.") or None
     return None if key.startswith(_NO_RESOURCE_TAGS) else key
-
-
-def provider_name(name: str) -> str:
-    """The convention's name of a provider that an emitter names otherwise: ``AWS`` is ``aws.bedrock``."""
-    folded = name.strip().lower()
-    return PROVIDERS.get(folded, folded)
-
-
-def price_provider(name: str) -> str:
-    """The price list's id of a provider: ``aws.bedrock`` is ``aws``; a name it does not know comes back as it is."""
-    canonical = provider_name(name)
-    return _PRICE_PROVIDERS.get(canonical, canonical)

@@ -21,8 +21,6 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from datetime import datetime, timedelta
 from decimal import Decimal
-from itertools import islice
-from typing import Any
 
 from outlay.errors import UsageError
 from outlay.problems import Problem
@@ -34,9 +32,9 @@ from outlay.sources.usage.otel_attributes import (
     MODEL_OPERATIONS,
     OPERATIONS,
     OUTER_OPERATIONS,
-    provider_name,
 )
-from outlay.sources.usage.otel_span import Span, number, text
+from outlay.sources.usage.otel_providers import provider_name
+from outlay.sources.usage.otel_span import Span, forget_oldest, number, text
 from outlay.sources.usage.otel_usage import compaction, put_cost, put_usage
 
 __all__ = ["SPANS_SOURCE", "GenAiSpans"]
@@ -46,7 +44,6 @@ SPANS_SOURCE = "otlp"
 
 _EPOCH = datetime(1970, 1, 1)
 _LAST = 253_402_300_800 * 10**9
-_MOST_REMEMBERED = 500_000
 _KINDS = ((True, True), (True, False), (False, True), (False, False))
 _MICRO = Decimal("0.000001")
 
@@ -89,8 +86,8 @@ class GenAiSpans:
         for span, operation in calls:
             if (span.trace, span.id) not in told_twice:
                 yield from self._requests(span, operation)
-        _forget(self._around)
-        _forget(self._answers)
+        forget_oldest(self._around)
+        forget_oldest(self._answers)
 
     def _look_around(self, batch: list[tuple[Span, str | None]]) -> None:
         """Marks the spans around calls, as far up as is known."""
@@ -159,13 +156,6 @@ class GenAiSpans:
             yield Fact(f"{span.trace}/{span.id}#compaction-1", span.line, inner, tags, SPANS_SOURCE)
 
 
-def _forget(told: dict[Any, Any]) -> None:
-    """Drops the oldest half of what grew too long."""
-    if len(told) > _MOST_REMEMBERED:
-        for key in list(islice(told, _MOST_REMEMBERED // 2)):
-            del told[key]
-
-
 def _flaw(span: Span) -> tuple[str, str] | None:
     """Why a span can be no row: the problem's code and message."""
     if not span.trace or not span.id:
@@ -179,17 +169,18 @@ def _flaw(span: Span) -> tuple[str, str] | None:
 
 def _call(span: Span, operation: str) -> dict[str, Value]:
     """The columns of a call beside its usage."""
-    error = text(span.facts, "error") or span.exception
+    error = text(span.facts, "error")
+    failed = span.failed or error is not None
     values: dict[str, Value] = {
         "start_time": _EPOCH + timedelta(microseconds=span.start // 1000),
         "x_Kind": "call",
         "x_Requests": 1,
-        "x_Succeeded": 0 if span.failed or error else 1,
+        "x_Succeeded": 0 if failed else 1,
         "x_TraceId": span.trace,
         "x_SpanId": span.id,
     }
-    if span.failed or error:
-        values["error_type"] = error or "_OTHER"
+    if failed:
+        values["error_type"] = error or span.exception or "_OTHER"  # the convention's word for an error without a name
     if span.end:
         values["end_time"] = _EPOCH + timedelta(microseconds=span.end // 1000)
         values["x_DurationSeconds"] = Decimal((span.end - span.start) // 1000).scaleb(-6)

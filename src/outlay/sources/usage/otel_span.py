@@ -8,11 +8,15 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from decimal import Decimal
+from itertools import islice
+from typing import Any
 
 from outlay.sources.facts import amount
 from outlay.sources.usage.otel_attributes import ALIASES, resource_tag
 
-__all__ = ["MetricPoint", "Origin", "Scalar", "Span", "number", "origin", "text"]
+__all__ = ["MetricPoint", "Origin", "Scalar", "Span", "forget_oldest", "number", "origin", "text"]
+
+_MOST_REMEMBERED = 300_000
 
 Scalar = str | int | Decimal | bool
 
@@ -96,3 +100,10 @@ def number(facts: dict[str, Scalar], what: str) -> Decimal | None:
         if (found := amount(facts.get(name))) is not None:
             return found
     return None
+
+
+def forget_oldest(remembered: dict[Any, Any]) -> None:
+    """Drops the older half of what a receiver remembers, where that has grown too long."""
+    if len(remembered) > _MOST_REMEMBERED:
+        for key in list(islice(remembered, _MOST_REMEMBERED // 2)):
+            del remembered[key]

@@ -6,6 +6,8 @@ input holds the cache is told by the emitter, else by arithmetic, else taken as 
 
 from __future__ import annotations
 
+from decimal import Decimal
+
 from outlay.errors import UsageError
 from outlay.prices.tokens import context_text
 from outlay.prices.usage import normalise
@@ -30,6 +32,7 @@ USAGE_COLUMNS = {
 """Which total is which column; null where an emitter does not tell it."""
 
 _MOST_COST = 10**9
+_LEAST_COST = Decimal("1e-18")
 _MOST_COUNT = 10**15
 _PLAIN = frozenset({*USAGE_COLUMNS, "cache_write_5m", "cache_write_1h", "total"})
 _OF_THE_CALL = frozenset({"x_Succeeded", "error_type", "x_DurationSeconds", "x_FirstTokenSeconds"})
@@ -38,7 +41,9 @@ _OF_THE_CALL = frozenset({"x_Succeeded", "error_type", "x_DurationSeconds", "x_F
 def put_cost(span: Span, values: dict[str, Value], remarks: set[str]) -> None:
     """What the emitter reckoned the call to cost, from a price list of its own; its 0 means that it had no price."""
     cost = number(span.facts, "cost")
-    if cost is not None and 0 < cost < _MOST_COST:
+    if cost is None or not 0 < cost < _MOST_COST:
+        return
+    if cost := cost.quantize(_LEAST_COST):  # a double's last digits are noise, and no column holds them
         values["x_ReportedCost"] = cost
         values["x_ReportedCurrency"] = "USD"
         remarks.add("cost-by-emitter")

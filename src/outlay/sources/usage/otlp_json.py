@@ -156,7 +156,7 @@ def _attributes(found: Json) -> Iterator[tuple[str, Scalar]]:
         if isinstance(one, dict) and isinstance(key := one.get("key"), str):
             value = _scalar(one.get("value"))
             if value is not None:
-                yield key, value
+                yield _clean(key), value
 
 
 def _scalar(value: Json) -> Scalar | None:
@@ -169,7 +169,7 @@ def _scalar(value: Json) -> Scalar | None:
                 return int(text) if text.lstrip("-").isdecimal() and len(text) <= 20 else found
             return found if isinstance(found, (int, Decimal)) else None
         if kind == "stringValue" and isinstance(found, str):
-            return found
+            return _clean(found)
         if kind == "doubleValue" and isinstance(found, (int, Decimal, str)) and not isinstance(found, bool):
             return found
         if kind == "boolValue" and isinstance(found, bool):
@@ -223,7 +223,7 @@ def _sort(
             if isinstance(value, str):
                 token_type, modality = (value, modality) if key.endswith("type") else (token_type, value)
             continue
-        if (where := route(key)) is None or (value := _scalar(one.get("value"))) is None:
+        if (where := route(_clean(key))) is None or (value := _scalar(one.get("value"))) is None:
             continue
         kind, name = where
         if kind is USAGE:
@@ -278,7 +278,7 @@ def _id(found: Json, size: int) -> str:
         except (binascii.Error, ValueError):
             decoded = b""
         found = decoded.hex() if len(decoded) == size else found[:64]
-    return "" if not found.strip("0") else found.lower()
+    return "" if not found.strip("0") else _clean(found).lower()
 
 
 def _nanos(found: Json) -> int:
@@ -289,6 +289,11 @@ def _nanos(found: Json) -> int:
     if number is None or abs(number) >= _MOST_NANOS or number != int(number):
         return -1
     return int(number)
+
+
+def _clean(text: str) -> str:
+    """A text that can be stored: JSON may spell halves of characters, which are no text."""
+    return text if text.isascii() else text.encode("utf-8", "replace").decode("utf-8")
 
 
 def _enum(found: Any, name: str, number: int) -> bool:  # noqa: ANN401 - whatever a file holds
