@@ -18,7 +18,7 @@ from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Fie
 from outlay import __version__
 from outlay.errors import ConfigError, nearest
 
-__all__ = ["NOT_YET", "OverspendSettings", "Settings", "TagSettings", "TeamSettings", "load_settings"]
+__all__ = ["NOT_YET", "OverspendSettings", "PriceSettings", "Settings", "TagSettings", "TeamSettings", "load_settings"]
 
 NOT_YET = ("budgets", "quotas", "gateway")
 """Sections of the practice that a later version reads. Ignoring a budget in silence would be worse than refusing it."""
@@ -69,6 +69,12 @@ class TeamSettings(_Frozen):
     finance: str | None = None
 
 
+class PriceSettings(_Frozen):
+    """``[prices]``: the user's own prices, laid over list prices."""
+
+    tokens: tuple[Path, ...] = Field((), description="token price files, the last one wins; relative to this file")
+
+
 class OverspendSettings(_Frozen):
     """``[overspend]``: what the detectors take as given."""
 
@@ -93,6 +99,7 @@ class Settings(_Frozen):
     )
     tags: TagSettings = Field(default_factory=TagSettings)
     teams: tuple[TeamSettings, ...] = ()
+    prices: PriceSettings = Field(default_factory=PriceSettings)
     overspend: OverspendSettings = Field(default_factory=OverspendSettings)
 
 
@@ -108,9 +115,11 @@ def load_settings(path: Path | None = None) -> Settings:
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise ConfigError(f"is not valid TOML: {error}.", where=str(chosen)) from None
     try:
-        return Settings.model_validate(content)
+        settings = Settings.model_validate(content)
     except ValidationError as error:
         raise ConfigError(_explain(error, content), where=str(chosen)) from None
+    tokens = tuple(chosen.parent / path for path in settings.prices.tokens)
+    return settings.model_copy(update={"prices": PriceSettings(tokens=tokens)}) if tokens else settings
 
 
 def _explain(error: ValidationError, content: dict[str, Any]) -> str:

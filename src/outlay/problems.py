@@ -96,10 +96,34 @@ CATALOGUE: dict[str, ProblemKind] = _kinds(
         "The file must hold one JSON object a line; a half-written last line means the export was cut off.",
     ),
     ProblemKind(
+        "unfit-value",
+        True,
+        "a record with a value that its column can't hold: text for a number, a number out of range",
+        "Correct the record, or export again.",
+    ),
+    ProblemKind(
+        "missing-value",
+        True,
+        "a record without something that every row of its table must have",
+        "docs/reference/tables.md says what every row needs; export it too.",
+    ),
+    ProblemKind(
         "unusable-price",
         True,
         "a line of a token price file that can't be used; the other lines hold",
         "Correct the line; docs/reference/prices.md has the columns and the meters.",
+    ),
+    ProblemKind(
+        "not-usage",
+        True,
+        "a record of a usage report that tells no usage that is known",
+        "Export the usage report again, as the API answers; costs and other reports are formats of their own.",
+    ),
+    ProblemKind(
+        "overlapping-groups",
+        True,
+        "a bucket grouped so that its rows overlap, and add up to more than was used",
+        "Export the report again without that group; keep the grouped one for looking at.",
     ),
     ProblemKind(
         "missing-identity",
@@ -118,6 +142,36 @@ CATALOGUE: dict[str, ProblemKind] = _kinds(
         True,
         "a span with token usage whose operation is not known, so that it may repeat the usage of calls within it",
         "Name the operation of model calls as OpenTelemetry does (chat, embeddings …), or report the name.",
+    ),
+    ProblemKind(
+        "scrape-without-time",
+        True,
+        "a scrape of telemetry that does not say when it was made; its samples are left out",
+        "Write a comment with the time before each scrape, # scraped 2026-10-01T00:00:00Z, or export with timestamps.",
+    ),
+    ProblemKind(
+        "unidentified-gpu",
+        True,
+        "telemetry that does not say of which GPU it is",
+        "Keep the labels that name the card: UUID, or the host and the index.",
+    ),
+    ProblemKind(
+        "seen-once",
+        False,
+        "a GPU with samples of one moment only, which say nothing of any time; it has no hours",
+        "Load scrapes of a longer time in one file.",
+    ),
+    ProblemKind(
+        "unusable-record",
+        True,
+        "a record of facts that lacks what its row needs, or says what can't be",
+        "The message names the field: correct it at the source, or export again with that field.",
+    ),
+    ProblemKind(
+        "repeated-record",
+        True,
+        "a record with the key of an earlier one of the same file; the first is kept",
+        "Leave out the repetition, or add the column that tells the two apart.",
     ),
     ProblemKind(
         "degenerate-effective-cost",
@@ -169,11 +223,41 @@ CATALOGUE: dict[str, ProblemKind] = _kinds(
         "If one is an earlier delivery of the other, leave it out: give the newest files by name.",
     ),
     ProblemKind(
+        "attempts-missing",
+        False,
+        "runs whose attempts are not in the file; their GPU hours are not counted",
+        "Export more often than the system forgets: finished pods go with their job or after its time to live.",
+    ),
+    ProblemKind(
         "unknown-gpu-instance",
         False,
         "a GPU instance type that the instance map does not know; its GPU hours are not counted",
         "Export SkuPriceDetails with GpuCount, which wins over the map, or report the type: the map is "
         "prices/data/gpu_instances.csv.",
+    ),
+    ProblemKind(
+        "more-pages",
+        False,
+        "the report goes on in another page that is not in this file",
+        "Fetch all pages: ask again with page set to next_page until has_more is false, and append each answer.",
+    ),
+    ProblemKind(
+        "bucket-twice",
+        False,
+        "a stretch of time is told by more than one bucket of a report in a file; the last one is used",
+        "Nothing to do if the later answer is the more complete one; else load the file with the answer you want.",
+    ),
+    ProblemKind(
+        "top-groups-only",
+        False,
+        "a bucket has as many groups as the API tells at most; what more there were is missing",
+        "Group by fewer keys, or export without groups and load that instead.",
+    ),
+    ProblemKind(
+        "not-a-commitment",
+        False,
+        "capacity that is held but can be given back at any time is no commitment and is left out",
+        "Nothing to do: what it costs is in the bill.",
     ),
 )
 

@@ -15,7 +15,7 @@ from outlay.config import Settings
 from outlay.errors import LedgerError, UnreadableError
 from outlay.ledger.engine.duckdb import session
 from outlay.ledger.store import Ledger
-from outlay.sources.bills import find_bills
+from outlay.sources.find import find_bills
 from outlay.sources.header import distinct
 from outlay.sources.in_place import open_in_place
 from outlay.sources.loading import load

@@ -11,7 +11,7 @@ import pytest
 from outlay.config import Settings
 from outlay.errors import ReconciliationError
 from outlay.ledger.store import Ledger
-from outlay.sources import loading
+from outlay.sources.bill_loading import load_bills
 from outlay.sources.bills import Found
 from outlay.sources.focus import FocusReader
 from outlay.sources.loading import load
@@ -44,17 +44,16 @@ FAULTS = {
 
 
 @pytest.mark.parametrize("fault", FAULTS)
-def test_a_wrong_reader_commits_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, fault: str) -> None:
+def test_a_wrong_reader_commits_nothing(tmp_path: Path, fault: str) -> None:
     ledger = tmp_path / "ledger"
     load(Ledger(ledger), [write_csv(tmp_path / "before.csv", [row(BillingAccountId="first")])], Settings())
     before = Ledger(ledger).table().version()
     bill = write_csv(tmp_path / "bill.csv", [row(BilledCost="1.2500", EffectiveCost="1.0000")])
     measure, sql = FAULTS[fault]
     found = [Found(open_raw(bill), WrongReader(measure, sql))]
-    monkeypatch.setattr(loading, "find_bills", lambda *_, **__: (found, []))
 
     with pytest.raises(ReconciliationError, match=rf"2026-10 in USD: the file says 1 rows .*{measure}") as raised:
-        load(Ledger(ledger), [bill], Settings())
+        load_bills(Ledger(ledger), found, Settings())
 
     assert raised.value.where == str(bill)
     assert totals(ledger) == (1, Decimal("1.25"))
@@ -62,9 +61,8 @@ def test_a_wrong_reader_commits_nothing(tmp_path: Path, monkeypatch: pytest.Monk
     assert len(list(Ledger(ledger).costs_path.rglob("*.parquet"))) == 1
 
 
-def test_a_right_reader_passes_the_same_way(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_right_reader_passes_the_same_way(tmp_path: Path) -> None:
     bill = write_csv(tmp_path / "bill.csv", [row()])
     found = [Found(open_raw(bill), WrongReader("BilledCost", "{}"))]
-    monkeypatch.setattr(loading, "find_bills", lambda *_, **__: (found, []))
 
-    assert load(Ledger(tmp_path / "ledger"), [bill], Settings()).changed
+    assert load_bills(Ledger(tmp_path / "ledger"), found, Settings()).changed

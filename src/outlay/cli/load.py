@@ -1,9 +1,10 @@
-"""``outlay load``: bills into the ledger."""
+"""``outlay load``: bills and facts into the ledger."""
 
 from __future__ import annotations
 
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from decimal import Decimal
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -15,7 +16,7 @@ from outlay.money import add_exactly, plain, rounded
 if TYPE_CHECKING:
     from rich.table import Table
 
-    from outlay.sources.load_report import FileReport, LoadReport
+    from outlay.sources.load_report import FileReport, LoadReport, TableLoad
 
 _MAX_FILES = 12
 _MAX_PROBLEMS = 20
@@ -29,15 +30,16 @@ _MAX_PROBLEMS = 20
     metavar="FORMAT",
     help="Format id (see `outlay sources`); detected from the content unless given.",
 )
-@click.option("--source", metavar="NAME", help="Whose bill this is; each row's billing account unless given.")
-@click.option("--again", is_flag=True, help="Load content that a later load has replaced: it takes its months back.")
+@click.option("--source", metavar="NAME", help="Whose these are; each row's account unless given.")
+@click.option("--again", is_flag=True, help="Load content that a later load has replaced: it takes its place back.")
 @common_options
 def command(paths: tuple[Path, ...], format_id: str | None, source: str | None, again: bool, common: Common) -> None:
-    """Load bills into the ledger, in one atomic commit.
+    """Load bills, usage, telemetry, runs and records into the ledger, one atomic commit a table.
 
     Files of one command belong together. Loading the same content again changes nothing; a restated billing month
-    replaces what the ledger held of that source and month. Rows that can't be used are kept out of the ledger, go to
-    quarantine and are listed; the exit status is 3 then.
+    replaces what the ledger held of that source and month, and so does usage, window by window, or row by row where a
+    row has an identity. Rows that can't be used are kept out of the ledger, go to quarantine and are listed; the exit
+    status is 3 then.
     """
     from outlay.sources.loading import load
 
@@ -66,30 +68,40 @@ def _document(report: LoadReport) -> dict[str, Any]:
         "version": report.version,
         "rows_replaced": report.rows_replaced,
         "notes": list(report.notes),
-        "loads": [
+        "tables": [
             {
-                "path": f.path,
-                "format": f.format,
-                "version": f.version,
-                "table": "costs",
-                "source": f.sources[0] if len(f.sources) == 1 else None,
-                "sources": list(f.sources),
-                "rows_read": f.rows_read,
-                "rows_loaded": f.rows_loaded if report.changed else 0,
-                "rows_rejected": f.rows_rejected,
-                "rows_replaced": report.rows_replaced if len(report.files) == 1 else None,
-                "billing_periods": list(f.billing_periods),
-                "totals": {
-                    c: {m: None if v is None else plain(v) for m, v in sums.items()} for c, sums in f.totals.items()
-                },
-                "problems": [
-                    {"code": p.code, "message": p.message, "hint": p.hint, "count": p.count, "first_line": p.first_line}
-                    for p in f.problems
-                ],
-                "seconds": f.seconds,
+                "table": t.table,
+                "load_id": t.load_id,
+                "changed": t.changed,
+                "version": t.version,
+                "rows_replaced": t.rows_replaced,
             }
-            for f in report.files
+            for t in report.tables
         ],
+        "loads": [_file_document(f, table) for table in report.tables for f in table.files],
+    }
+
+
+def _file_document(f: FileReport, table: TableLoad) -> dict[str, Any]:
+    return {
+        "path": f.path,
+        "format": f.format,
+        "version": f.version,
+        "table": f.table,
+        "source": f.sources[0] if len(f.sources) == 1 else None,
+        "sources": list(f.sources),
+        "rows_read": f.rows_read,
+        "rows_loaded": f.rows_loaded if table.changed else 0,
+        "rows_rejected": f.rows_rejected,
+        "rows_replaced": table.rows_replaced if len(table.files) == 1 else None,
+        "billing_periods": list(f.billing_periods),
+        "totals": {c: {m: None if v is None else plain(v) for m, v in sums.items()} for c, sums in f.totals.items()},
+        "quantities": {name: plain(value) for name, value in f.quantities.items()},
+        "problems": [
+            {"code": p.code, "message": p.message, "hint": p.hint, "count": p.count, "first_line": p.first_line}
+            for p in f.problems
+        ],
+        "seconds": f.seconds,
     }
 
 
@@ -99,8 +111,13 @@ def _show(report: LoadReport) -> None:
     from outlay.report.wording import count
 
     console = Console()
-    console.print(_table(report))
-    console.print(f"\nRead as {', '.join(sorted({f.version for f in report.files}))}.", markup=False)
+    bills = [f for f in report.files if f.table == "costs"]
+    facts = [f for f in report.files if f.table != "costs"]
+    if bills:
+        console.print(_table(bills))
+    for line in _facts_lines(facts):
+        console.print(line, markup=False, highlight=False, soft_wrap=True)
+    console.print(f"\nRead as {', '.join(sorted({f.version for f in report.files}))}.", markup=False, soft_wrap=True)
     shown = 0
     for f in report.files:
         for p in f.problems:
@@ -118,22 +135,49 @@ def _show(report: LoadReport) -> None:
         console.print(f"{count(shown - _MAX_PROBLEMS, 'more problem')} (--json has them all).")
     for note in report.notes:
         console.print(f"note: {note}", markup=False, soft_wrap=True)
-    if report.changed:
-        console.print(f"Totals of files and ledger are equal to the last digit. Ledger version {report.version}.")
-    else:
-        console.print(f"This content is in the ledger already; nothing changed (version {report.version}).")
+    for table in report.tables:
+        name = "Ledger" if table.table == "costs" else f"Table {table.table}"
+        if table.changed:
+            console.print(f"Totals of files and ledger are equal to the last digit. {name} version {table.version}.")
+        elif table.table == "costs":
+            console.print(f"This content is in the ledger already; nothing changed (version {table.version}).")
+        else:
+            console.print(f"This content is in {table.table} already; nothing changed (version {table.version}).")
 
 
-def _table(report: LoadReport) -> Table:
+def _facts_lines(files: Sequence[FileReport]) -> Iterator[str]:
+    """Two lines a file of facts: whose it is, and what of it is in which table, with the sums that were reconciled."""
+    from outlay.report.wording import count, listed
+
+    for f in files:
+        yield f"{Path(f.path).name}  ({listed(sorted(f.sources), 3) or 'no source'})"
+        sums = [f"{_column(name)} {_readable(value)}" for name, value in f.quantities.items() if value]
+        kept_out = f", {f.rows_rejected:,} kept out" if f.rows_rejected else ""
+        said = f"  {count(f.rows_loaded, 'row')} of {f.table}, {_months([f])}{kept_out}"
+        yield f"{said}: {', '.join(sums)}" if sums else said
+
+
+def _column(name: str) -> str:
+    """A column's name in words: ``gen_ai_usage_input_tokens`` is ``input tokens``."""
+    bare = name.removeprefix("gen_ai_usage_").removeprefix("x_").removeprefix("ContractCommitment")
+    spaced = "".join(f" {c.lower()}" if c.isupper() else c for c in bare).strip()
+    return spaced.replace("_", " ")
+
+
+def _readable(value: Decimal) -> str:
+    return f"{value:,.0f}" if value == value.to_integral_value() else f"{value:,.2f}"
+
+
+def _table(bills: Sequence[FileReport]) -> Table:
     """A line a file, or a line a source where there are many files: a year of bills is sixty."""
     from rich.table import Table
     from rich.text import Text
 
     from outlay.report.wording import count, listed
 
-    by_file = len(report.files) <= _MAX_FILES
-    groups = [[f] for f in report.files] if by_file else _by_source(report.files)
-    rejected = any(f.rows_rejected for f in report.files)
+    by_file = len(bills) <= _MAX_FILES
+    groups = [[f] for f in bills] if by_file else _by_source(bills)
+    rejected = any(f.rows_rejected for f in bills)
     table = Table(box=None, pad_edge=False)
     table.add_column("file and its source" if by_file else "source", overflow="fold")
     table.add_column("months")

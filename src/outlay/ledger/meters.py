@@ -16,6 +16,8 @@ because a few models (Perplexity's deep research) price it apart.
 
 from __future__ import annotations
 
+from functools import cache
+
 __all__ = ["FEE_METERS", "INPUT_METERS", "METERS", "MODALITIES", "OUTPUT_METERS", "TOKEN_METERS", "modal"]
 
 MODALITIES = ("audio", "image", "video")
@@ -24,6 +26,7 @@ MODALITIES = ("audio", "image", "video")
 _INPUT_KINDS = ("input", "cache_read", "cache_write", "cache_write_5m", "cache_write_1h", "tool_input")
 
 
+@cache
 def modal(kind: str, modality: str | None) -> str:
     """The meter of ``kind`` in a modality; None is text."""
     return f"{kind}_{modality}" if modality else kind

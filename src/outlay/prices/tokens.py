@@ -14,7 +14,7 @@ priced at the full rate. Here it is marked.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from decimal import Context, Decimal
@@ -115,14 +115,18 @@ def context_text(context: Mapping[str, str]) -> str:
 
 
 class TokenPrices:
-    """List prices with contracts laid over them; of several contracts the last one given wins."""
+    """List prices with contracts laid over them; of several contracts the last one given wins.
 
-    def __init__(self, contracts: Iterable[Contract] = ()) -> None:
+    ``version`` names the lists that any price here may be from.
+    """
+
+    def __init__(self, contracts: Sequence[Contract] = ()) -> None:
         self._contract: dict[tuple[str, str, str], list[tuple[int, PriceRow]]] = {}
         for rank, contract in enumerate(contracts):
             for row in contract.rows:
                 self._contract.setdefault((row.provider, row.model, row.meter), []).append((rank, row))
         self._list: dict[tuple[str, str], dict[str, list[PriceRow]]] = {}
+        self.version = "; ".join([genai.version(), *(contract.version for contract in contracts)])
 
     def price(
         self, usage: Usage, provider: str, model: str, at: datetime, context: Mapping[str, str] | None = None

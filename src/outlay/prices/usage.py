@@ -40,6 +40,12 @@ from outlay.prices.usage_shapes import (
 __all__ = ["InnerCall", "Quantity", "Remark", "Usage", "normalise"]
 
 _UNCACHED = ("input", *(modal("input", modality) for modality in MODALITIES))
+_KNOWN = {
+    shape.name: {step for paths in shape.paths.values() for path in paths for step in path if isinstance(step, str)}
+    for shape in SHAPES
+}
+"""The keys that a shape reads, at any depth."""
+_BY_NAME = {shape.name: shape for shape in SHAPES}
 _COUNT_ENDS = ("tokens", "count", "requests", "calls", "searches", "units", "seconds", "pages", "executions")
 
 Quantity = int | Decimal
@@ -104,7 +110,8 @@ def normalise(provider: str, raw: Mapping[str, Any], *, flavor: str | None = Non
     input_tokens = _input(counts, shape, meters, remarks)
     output_tokens = _output(counts, outside, input_tokens, meters, remarks)
     meters.update({fact: value for fact, value in facts.items() if fact in FEE_METERS})
-    meters.setdefault("requests", 1)
+    if not shape.adds_up:
+        meters.setdefault("requests", 1)
     _check(counts, meters, input_tokens + output_tokens, remarks)
     remarks += [Remark("unread-count", f"{where} is not known and was not read.") for where in _unread(usage, shape)]
     return Usage(
@@ -145,12 +152,11 @@ def _unwrapped(raw: Mapping[str, Any]) -> tuple[Mapping[str, Any], dict[str, str
 
 
 def _shape(usage: Mapping[str, Any], flavor: str | None) -> Shape:
-    by_name = {shape.name: shape for shape in SHAPES}
     if flavor is not None and flavor != "default":
         name = FLAVORS.get(flavor, flavor)
-        if name not in by_name:
-            raise UsageError(f"unknown usage flavor '{flavor}'.", hint=nearest(flavor, [*FLAVORS, *by_name]))
-        return by_name[name]
+        if name not in _BY_NAME:
+            raise UsageError(f"unknown usage flavor '{flavor}'.", hint=nearest(flavor, [*FLAVORS, *_BY_NAME]))
+        return _BY_NAME[name]
     for shape in SHAPES:
         if any(_marked(usage, mark) for mark in shape.marks):
             return shape
@@ -170,37 +176,43 @@ def _marked(usage: Mapping[str, Any], mark: str) -> bool:
 
 def _fact(usage: Mapping[str, Any], shape: Shape, fact: str, remarks: list[Remark]) -> Quantity | None:
     """The number under any of a fact's aliases. They are one number, so the largest is taken, and never the sum."""
-    said = {
-        _spelled(path): _count(value, _spelled(path), fact)
-        for path in shape.paths[fact]
-        if (value := _look(usage, path)) is not None
-    }
-    if len({value for value in said.values() if value}) > 1:
-        listed = ", ".join(f"{where} {value}" for where, value in said.items())
+    said = [
+        (path, _count(value, path, fact)) for path in shape.paths[fact] if (value := _look(usage, path)) is not None
+    ]
+    if len(said) <= 1:
+        return said[0][1] if said else None
+    if len({value for _, value in said if value}) > 1:
+        listed = ", ".join(f"{_spelled(path)} {value}" for path, value in said)
         remarks.append(Remark("aliases-differ", f"two names of one count disagree: {listed}; the larger is used."))
-    return max(said.values(), default=None)
+    return max(value for _, value in said)
 
 
 def _look(value: object, path: Path) -> object:
+    if len(path) == 1 and isinstance(value, dict):  # a shorter way to what follows
+        return value.get(path[0])
     for depth, step in enumerate(path):
         if isinstance(step, Where):
             if not isinstance(value, Sequence) or isinstance(value, str):
                 return None
             fitting = [item for item in value if isinstance(item, Mapping) and item.get(step.key) in step.values]
             found = [one for item in fitting if (one := _look(item, path[depth + 1 :])) is not None]
-            return sum(_count(one, _spelled(path), "") for one in found) if found else None
+            return sum(_count(one, path, "") for one in found) if found else None
         value = value.get(step) if isinstance(value, Mapping) else None
     return value
 
 
-def _count(value: object, where: str, fact: str) -> Quantity:
+def _count(value: object, path: Path, fact: str) -> Quantity:
+    if type(value) is int and value >= 0:  # nearly always
+        return value
     timed = fact.endswith("_seconds")
     if timed and isinstance(value, float) and math.isfinite(value):
         value = Decimal(str(value))
     if not isinstance(value, (int, Decimal)) or isinstance(value, bool) or (isinstance(value, Decimal) and not timed):
-        raise UsageError(f"{value!r} is not a whole number.", where=where, hint="Counts are integers, such as 1200.")
+        raise UsageError(
+            f"{value!r} is not a whole number.", where=_spelled(path), hint="Counts are integers, such as 1200."
+        )
     if value < 0:
-        raise UsageError(f"{value} is negative.", where=where, hint="A call uses zero tokens or more.")
+        raise UsageError(f"{value} is negative.", where=_spelled(path), hint="A call uses zero tokens or more.")
     return value
 
 
@@ -309,7 +321,7 @@ def _check(counts: Mapping[str, int], meters: Mapping[str, Quantity], total: int
 
 def _unread(usage: Mapping[str, Any], shape: Shape, inside: str = "") -> Iterator[str]:
     """Nonzero whole numbers under names that the shape does not know: a new count must not vanish unseen."""
-    known = {step for paths in shape.paths.values() for path in paths for step in path if isinstance(step, str)}
+    known = _KNOWN[shape.name]
     for key, value in usage.items():
         if key in NOT_COUNTS or (key in known and not isinstance(value, Mapping)):
             continue

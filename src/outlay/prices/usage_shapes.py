@@ -52,6 +52,8 @@ class Shape:
     cache_outside_input: bool = False
     reasoning_outside_output: bool = False
     modality_outside_cache: bool = False
+    adds_up: bool = False
+    """Whether it counts many calls, so that their number is unknown where it is not told, and not 1."""
 
 
 def _paths(**facts: str) -> dict[str, tuple[Path, ...]]:
@@ -195,6 +197,25 @@ SHAPES: tuple[Shape, ...] = (
             requests="num_model_requests",
         ),
         modality_outside_cache=True,
+        adds_up=True,
+    ),
+    Shape(
+        "anthropic.usage_report",
+        ("uncached_input_tokens",),
+        {
+            **_paths(
+                input="uncached_input_tokens",
+                output="output_tokens",
+                total="total_tokens",
+                cache_read="cache_read_input_tokens",
+                cache_write_5m="cache_creation.ephemeral_5m_input_tokens",
+                cache_write_1h="cache_creation.ephemeral_1h_input_tokens",
+                requests="requests",
+            ),
+            **_TOOLS,
+        },
+        cache_outside_input=True,
+        adds_up=True,
     ),
     Shape(
         "openai.chat",  # also Azure OpenAI, DeepSeek, Mistral, Groq, OpenRouter, xAI and most others
@@ -206,7 +227,10 @@ SHAPES: tuple[Shape, ...] = (
                 total="total_tokens",
                 cache_read="prompt_tokens_details.cached_tokens|num_cached_tokens|cached_tokens"
                 "|prompt_cache_hit_tokens|cached_prompt_text_tokens|cache_read_input_tokens",
-                cache_write="prompt_tokens_details.cache_write_tokens|cache_creation_input_tokens",
+                cache_write="prompt_tokens_details.cache_write_tokens|cache_creation_input_tokens"
+                "|prompt_tokens_details.cache_creation_tokens",  # LiteLLM's; the next two as well
+                cache_write_5m="prompt_tokens_details.cache_creation_token_details.ephemeral_5m_input_tokens",
+                cache_write_1h="prompt_tokens_details.cache_creation_token_details.ephemeral_1h_input_tokens",
                 cache_miss="prompt_cache_miss_tokens",
                 reasoning="completion_tokens_details.reasoning_tokens|reasoning_tokens",
                 input_audio="prompt_tokens_details.audio_tokens",

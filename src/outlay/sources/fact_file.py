@@ -16,6 +16,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from decimal import Decimal
 from functools import cached_property
+from itertools import islice
 from pathlib import Path
 from typing import IO, Any, Literal, TypeVar
 
@@ -65,13 +66,11 @@ class FactFile:
             except UnreadableError:
                 return None
         if self.kind == "jsonl":
-            for line in self.head.splitlines()[:100]:
-                try:
-                    found = parse_json(line)
-                except ValueError:
-                    continue
-                if isinstance(found, dict):
-                    return found
+            try:
+                found = (_maybe(line) for _, line in islice(self.lines(), 100))
+                return next((one for one in found if isinstance(one, dict)), None)
+            except UnreadableError:
+                return None
         return None
 
     def document(self) -> Json:
@@ -179,7 +178,9 @@ def open_facts(path: Path) -> FactFile:
     if first == "[":
         return FactFile(path, "json", head, compressed)
     if first == "{":
-        return FactFile(path, "jsonl" if _is_lines(head) else "json", head, compressed)
+        whole = FactFile(path, "json", head, compressed)
+        lines = _is_lines(head) if "\n" in head else _has_lines(whole)
+        return FactFile(path, "jsonl", head, compressed) if lines else whole
     first_line = head.lstrip().splitlines()[0]
     delimiter = max((",", ";", "\t", "|"), key=first_line.count)
     kind: FileKind = "csv" if first_line.count(delimiter) and not first_line.startswith("#") else "text"
@@ -194,6 +195,22 @@ def _is_lines(head: str) -> bool:
     except ValueError:  # an object over many lines; or a broken first line with whole ones after it
         return len(lines) > 1 and lines[1].lstrip().startswith("{") and not lines[0].rstrip().endswith(("{", "[", ","))
     return len(lines) > 1
+
+
+def _has_lines(file: FactFile) -> bool:
+    """Whether a file whose first line is longer than its head goes on with another object in the next line."""
+    try:
+        first, second = (line.strip() for _, line in islice(file.lines(), 2))
+    except (UnreadableError, ValueError):  # too long for a line, or the only one
+        return False
+    return first.endswith("}") and second.startswith("{")
+
+
+def _maybe(text: str) -> Json:
+    try:
+        return parse_json(text)
+    except ValueError:
+        return None
 
 
 def parse_json(text: str) -> Json:

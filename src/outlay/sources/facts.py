@@ -34,6 +34,7 @@ class Fact:
     ``identity`` names the thing within its source: the same thing told again (a span sent twice, a run that ended
     meanwhile) has the same identity and replaces what was known. ``source`` is the account or system it belongs to
     where the record says so; the format's id otherwise. ``line`` is the number that the file's own iterator gave.
+    ``kind`` is the :class:`Window`'s where a format has several.
     """
 
     identity: str
@@ -41,19 +42,22 @@ class Fact:
     values: Mapping[str, Value]
     tags: Mapping[str, str] = field(default_factory=lambda: _NONE)
     source: str | None = None
+    kind: str = ""
 
 
 @dataclass(frozen=True, slots=True)
 class Window:
     """A stretch of time that a report speaks for, whole: half-open, naive UTC.
 
-    What its source's earlier reports of the same format said of any time in it is replaced. Yield one for each
-    bucket, those without results too.
+    What its source's earlier reports of the same format and kind said of any time in it is replaced. Yield one for
+    each bucket, those without results too. ``kind`` is what of the window it speaks for where a format has several
+    reports (completions, embeddings), which must not replace one another.
     """
 
     start: datetime
     end: datetime
     source: str | None = None
+    kind: str = ""
 
 
 @runtime_checkable
@@ -100,7 +104,10 @@ def moment(value: Any) -> datetime | None:  # noqa: ANN401 - whatever a file hol
             found = datetime.fromisoformat(f"{head}.{digits[:6]}{tail[len(digits) :]}")
         except ValueError:
             return None
-    return found.astimezone(UTC).replace(tzinfo=None) if found.tzinfo else found
+    try:
+        return found.astimezone(UTC).replace(tzinfo=None) if found.tzinfo else found
+    except OverflowError:  # the first or last hours of the calendar, in another zone
+        return None
 
 
 def epoch(value: Any, *, per_second: int = 1) -> datetime | None:  # noqa: ANN401 - whatever a file holds
@@ -114,9 +121,9 @@ def epoch(value: Any, *, per_second: int = 1) -> datetime | None:  # noqa: ANN40
         return None
     if isinstance(value, Decimal) and not value.is_finite():
         return None
-    micros = int(value * 1_000_000 // per_second)
-    if not 0 <= micros < 253_402_300_800_000_000:  # the year 10000
+    if not 0 <= value < 253_402_300_800 * per_second:  # the year 10000
         return None
+    micros = int(value * 1_000_000 // per_second)
     seconds, rest = divmod(micros, 1_000_000)
     return datetime.fromtimestamp(seconds, UTC).replace(tzinfo=None, microsecond=rest)
 

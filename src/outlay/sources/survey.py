@@ -7,7 +7,6 @@ and months (what the load will replace), the tag keys in use, and what is remark
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
@@ -28,7 +27,7 @@ from outlay.sources.typed import Bill, bad_tags_text, typed_sql
 if TYPE_CHECKING:
     import duckdb
 
-__all__ = ["WORKLOAD_TAG", "MonthTotals", "Survey", "source_slug", "spellings", "survey"]
+__all__ = ["WORKLOAD_TAG", "MonthTotals", "Survey", "spellings", "survey"]
 
 WORKLOAD_TAG = "workload"
 _OTHER_KEYS = (
@@ -333,14 +332,6 @@ def spellings(settings: TagSettings, keys: Sequence[str]) -> tuple[list[TagSpell
 
 def _fold(text: str) -> str:
     return "".join(character for character in text.lower() if character.isalnum())
-
-
-def source_slug(account: str | None) -> str:
-    """The source name of a billing account: its last path component, in characters that any file system takes."""
-    if account is None:
-        return "no-account"
-    last = account.rstrip("/").rsplit("/", 1)[-1]
-    return re.sub(r"[^a-z0-9._-]+", "-", last.lower()).strip("-.") or "no-account"
 
 
 def sums_by_month(months: Sequence[MonthTotals]) -> dict[tuple[str, str], tuple[int, dict[str, Decimal]]]:

@@ -15,6 +15,7 @@ ALERTS = FactTable(
     name="alerts",
     meaning="budget alerts and their clocks",
     time=("crossed_at",),
+    moves=True,
     own=(
         Column("x_AlertId", "VARCHAR", False, meaning="the alert"),
         Column("x_Budget", "VARCHAR", False, meaning="the budget"),

@@ -20,6 +20,7 @@ GPU_USAGE = FactTable(
     name="gpu_usage",
     meaning="GPU hours by card, hour and holder: busy, idle, not seen, nobody's",
     time=("start_time",),
+    measures=("x_AllocatedHours", "x_BusyHours", "x_IdleHours", "x_NoTelemetryHours", "x_UnallocatedHours"),
     own=(
         Column("start_time", "TIMESTAMP", False, meaning="start of the hour (or of the interval, where it is shorter)"),
         Column("end_time", "TIMESTAMP", False, meaning="its end, exclusive"),
@@ -44,5 +45,6 @@ GPU_USAGE = FactTable(
         Column("x_MemoryUsedGibHours", _HOURS, meaning="memory in use x time, in GiB hours; null where not seen"),
         Column("x_EnergyKwh", _HOURS, meaning="energy in kWh; null where not seen"),
         Column("x_Samples", "BIGINT", meaning="samples that the row rests on"),
+        Column("x_Remarks", "VARCHAR", meaning="what to know of the row: time-sliced, holder not told; parted by '; '"),
     ),
 )

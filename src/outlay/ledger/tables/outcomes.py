@@ -15,6 +15,7 @@ OUTCOMES = FactTable(
     name="outcomes",
     meaning="business outcomes by use case and day",
     time=("date",),
+    measures=("x_Value",),
     own=(
         Column("date", "DATE", False, meaning="the day"),
         Column("x_UseCase", "VARCHAR", False, meaning="the use case, as the tag use_case names it"),

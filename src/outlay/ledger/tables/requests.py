@@ -35,6 +35,15 @@ REQUESTS = FactTable(
     name="requests",
     meaning="calls of models, and providers' buckets of calls",
     time=("start_time",),
+    measures=(
+        "x_Requests",
+        "gen_ai_usage_input_tokens",
+        "gen_ai_usage_cache_read_input_tokens",
+        "gen_ai_usage_cache_write_input_tokens",
+        "gen_ai_usage_output_tokens",
+        "x_ReportedCost",
+    ),
+    filled=("x_PriceStatus", "x_Cost", "x_CostCurrency", "x_CostEstimated", "x_PriceVersion"),
     own=(
         Column("start_time", "TIMESTAMP", False, meaning="when the call or the bucket began, UTC"),
         Column("end_time", "TIMESTAMP", meaning="when it ended; exclusive for a bucket"),

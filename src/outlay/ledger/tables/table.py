@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-__all__ = ["PROVENANCE", "Column", "FactTable", "Level", "tag_column"]
+__all__ = ["FACT_PARTITION", "PROVENANCE", "Column", "FactTable", "Level", "tag_column"]
 
 Level = Literal["Mandatory", "Conditional", "Recommended", "Own"]
 
@@ -34,6 +34,7 @@ class Column:
 PROVENANCE: tuple[Column, ...] = (
     Column("x_RowId", "VARCHAR", False, meaning="identity within the source: the same thing told again has the same"),
     Column("x_Format", "VARCHAR", False, meaning="format id of the reader"),
+    Column("x_Report", "VARCHAR", meaning="which of the format's reports, where it has several"),
     Column("x_SourceFile", "VARCHAR", False, meaning="name of the file, or the receiver, that the row came from"),
     Column("x_SourceRow", "BIGINT", meaning="line, record or element of that file, from 1"),
     Column("x_LoadId", "VARCHAR", False, meaning="digest of the content of the load"),
@@ -42,19 +43,26 @@ PROVENANCE: tuple[Column, ...] = (
 )
 """The columns that the loader fills for every fact; the last two are the partition."""
 
+FACT_PARTITION = ("x_Source", "x_Month")
+
 
 @dataclass(frozen=True, slots=True)
 class FactTable:
     """One table of facts.
 
     ``own`` are the columns that readers fill; ``time`` names the ones that say in which month a row lies, the first
-    that is set. All carry ``Tags`` and a flat column for each configured allocation tag.
+    that is set. All carry ``Tags`` and a flat column for each configured allocation tag. ``measures`` are the columns
+    that every load is reconciled by, ``filled`` those that the loader fills (prices). ``moves``: a thing told again may
+    lie in another month (a run that was pending).
     """
 
     name: str
     meaning: str
     own: tuple[Column, ...]
     time: tuple[str, ...]
+    measures: tuple[str, ...] = ()
+    moves: bool = False
+    filled: tuple[str, ...] = ()
 
     def columns(self, tags: Sequence[str]) -> tuple[Column, ...]:
         """All columns for the configured allocation ``tags``, the partition columns last."""

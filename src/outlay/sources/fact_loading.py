@@ -1,0 +1,318 @@
+"""Loading facts into the ledger: read, check, price, reconcile, commit - all or nothing, table by table.
+
+The files of one command that belong to one table are one load and one commit. The steps:
+
+1. every file is read by its reader into one Parquet file of typed rows beside the table; what can't be used goes to
+   quarantine;
+2. of things told several times in the same files the last telling holds;
+3. requests are priced as of their time; each row keeps the version of its price;
+4. what was written is read back and must equal what was read: rows, and the sums of the table's measures;
+5. one Delta commit brings the rows in and takes out what they tell again (:mod:`outlay.ledger.facts`).
+
+The same content with the same settings and prices again changes nothing.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import shutil
+import tempfile
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from decimal import Decimal
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from outlay.config import Settings
+from outlay.errors import ReconciliationError
+from outlay.ledger.delta import DeltaFolder, NewFile, Scope
+from outlay.ledger.engine.duckdb import identifier, literal, session
+from outlay.ledger.facts import Arrivals, merge, write_arrivals
+from outlay.ledger.store import Ledger
+from outlay.ledger.tables.requests import REQUESTS
+from outlay.ledger.tables.table import FactTable
+from outlay.money import plain
+from outlay.prices.request_costs import priced_sql
+from outlay.prices.tokens import TokenPrices
+from outlay.problems import Problem, summarise
+from outlay.sources.digest import file_digest
+from outlay.sources.fact_rows import SEQUENCE, RowWriter, coalesced
+from outlay.sources.facts import Window
+from outlay.sources.find import FoundFacts
+from outlay.sources.load_report import FileReport, TableLoad, report_from_json, report_to_json
+from outlay.sources.quarantine import Rejected, write_quarantine
+
+if TYPE_CHECKING:
+    import duckdb
+
+__all__ = ["load_facts"]
+
+_READING = 1
+"""Part of a load's identity: raise it when a release reads the same file differently."""
+Progress = Callable[[str], None]
+_WindowKey = tuple[str, str, str]
+
+
+@dataclass(slots=True)
+class _Part:
+    """A file on its way through the steps."""
+
+    found: FoundFacts
+    rows: int = 0
+    sources: set[str] = field(default_factory=set)
+    months: set[str] = field(default_factory=set)
+    problems: list[Problem] = field(default_factory=list)
+    rejected: list[Rejected] = field(default_factory=list)
+    quantities: dict[str, Decimal] = field(default_factory=dict)
+    seconds: float = 0.0
+
+
+@dataclass(slots=True)
+class _Load:
+    """A load of one table on its way through the steps; ``rows`` is the file of typed rows."""
+
+    connection: duckdb.DuckDBPyConnection
+    folder: DeltaFolder
+    table: FactTable
+    load_id: str
+    rows: Path
+    writer: RowWriter
+    windows: dict[_WindowKey, list[tuple[datetime, datetime]]] = field(default_factory=dict)
+    written: list[NewFile] = field(default_factory=list)
+
+
+def load_facts(
+    ledger: Ledger,
+    table: FactTable,
+    found: Sequence[FoundFacts],
+    settings: Settings,
+    prices: TokenPrices,
+    *,
+    source: str | None = None,
+    again: bool = False,
+    progress: Progress = lambda _: None,
+) -> TableLoad:
+    """Load files of one table in one commit. Raises an :class:`outlay.errors.OutlayError` with nothing changed."""
+    folder = ledger.facts(table)
+    found, digests, copies = _without_copies(found)
+    load_id = _load_id(found, digests, settings, prices if table is REQUESTS else None, source)
+    if not again and (known := _known(folder, table, load_id)) is not None:
+        return known
+    tags = settings.tags
+    folder.create(table.columns(tags.required))
+    folder.ensure_columns(table.columns(tags.required))
+    staging = Path(tempfile.mkdtemp(prefix=".staging-", dir=folder.path))
+    rows = staging / "rows.parquet"
+    written: list[NewFile] = []
+    try:
+        with session() as connection:
+            writer = RowWriter(rows, table, tags, load_id, source)
+            this = _Load(connection, folder, table, load_id, rows, writer, written=written)
+            parts = [_read(one, this, progress) for one in found]
+            writer.close()
+            progress("writing")
+            doubled = _distinct(this)
+            relation = "rows_to_load"
+            if table is REQUESTS:
+                relation = f"({priced_sql(connection, relation, SEQUENCE, prices)})"
+            names = ", ".join(identifier(column.name) for column in table.columns(tags.required))
+            if writer.rows:
+                written += write_arrivals(connection, folder, f"(SELECT {names} FROM {relation})", load_id)
+            progress("reconciling")
+            _reconcile(this)
+            arrivals = _arrivals(this)
+            reports = tuple(_report(part, table) for part in parts)
+            write_quarantine(ledger.path, load_id, [one for part in parts for one in part.rejected])
+            progress("committing")
+            said = {
+                "load_id": load_id,
+                "table": table.name,
+                "replaced": [],
+                "files": [report_to_json(report) for report in reports],
+            }
+            merged = merge(connection, folder, arrivals, said, again=again)
+        if merged is None:  # another process loaded the same content while this one read it
+            _remove(folder, written)
+            return TableLoad(table.name, load_id, False, folder.table().version(), reports, 0, tuple(copies))
+    except BaseException:
+        _remove(folder, written)
+        raise
+    finally:
+        shutil.rmtree(staging, ignore_errors=True)
+    notes = (*copies, *_notes(table, merged.rows_replaced, doubled))
+    return TableLoad(table.name, load_id, True, merged.version, reports, merged.rows_replaced, notes)
+
+
+def _remove(folder: DeltaFolder, files: Sequence[NewFile]) -> None:
+    for file in files:
+        (folder.path / file.path).unlink(missing_ok=True)
+
+
+def _without_copies(found: Sequence[FoundFacts]) -> tuple[list[FoundFacts], list[str], list[str]]:
+    """Each content once, with its digest, and a note for each copy."""
+    kept: dict[str, FoundFacts] = {}
+    notes = []
+    for one in found:
+        digest = file_digest(one.file.path)
+        if digest in kept:
+            notes.append(f"{one.file.path}: has the same content as {kept[digest].file.path}; counted once")
+        else:
+            kept[digest] = one
+    return list(kept.values()), list(kept), notes
+
+
+def _notes(table: FactTable, replaced: int, doubled: int) -> tuple[str, ...]:
+    notes = []
+    if doubled:
+        notes.append(f"{doubled:,} rows of {table.name} were told again within these files; the last telling holds.")
+    if replaced:
+        notes.append(f"{replaced:,} rows of {table.name} were told before and are replaced.")
+    return tuple(notes)
+
+
+def _known(folder: DeltaFolder, table: FactTable, load_id: str) -> TableLoad | None:
+    """The earlier load of the same content, if there was one."""
+    if not folder.exists():
+        return None
+    history = folder.history()
+    for record in history:
+        if record.facts.get("load_id") == load_id:
+            files = tuple(report_from_json(one) for one in record.facts["files"])
+            return TableLoad(table.name, load_id, False, history[0].version, files, 0)
+    return None
+
+
+def _load_id(
+    found: Sequence[FoundFacts],
+    digests: Sequence[str],
+    settings: Settings,
+    prices: TokenPrices | None,
+    source: str | None,
+) -> str:
+    said = json.dumps(
+        [
+            _READING,
+            sorted([one.reader.format.id, digest] for one, digest in zip(found, digests, strict=True)),
+            settings.tags.model_dump(mode="json"),
+            source,
+            prices.version if prices is not None else None,
+        ],
+        sort_keys=True,
+    )
+    return hashlib.sha256(said.encode()).hexdigest()[:32]
+
+
+def _read(found: FoundFacts, load: _Load, progress: Progress) -> _Part:
+    started = time.monotonic()
+    part, writer = _Part(found), load.writer
+    name, format_id = found.file.name, found.reader.format.id
+    progress(f"reading {name}")
+    before, had = dict(writer.sums), writer.months
+    writer.months = set()
+    for one in found.reader.facts(found.file):
+        if isinstance(one, Window):
+            key = (writer.source_of(one, format_id), format_id, one.kind)
+            load.windows.setdefault(key, []).append((one.start, one.end))
+            continue
+        problem = one if isinstance(one, Problem) else writer.add(one, format_id, name)
+        if problem is None:
+            part.rows += 1
+        else:
+            part.problems.append(problem)
+            if problem.rejects:
+                part.rejected.append(Rejected(name, problem.line or 0, problem.code, problem.message))
+    part.sources = {source for source, _ in writer.months}
+    part.months = {month for _, month in writer.months}
+    part.quantities = {m: writer.sums[m] - before[m] for m in writer.sums}
+    writer.months |= had
+    part.seconds = time.monotonic() - started
+    return part
+
+
+def _distinct(load: _Load) -> int:
+    """View ``rows_to_load``: the last telling of each thing. Returns how many rows were told again."""
+    relation = f"read_parquet({literal(str(load.rows))})"
+    counted, distinct = load.connection.execute(
+        f'SELECT count(*), count(DISTINCT ("x_Source", "x_RowId")) FROM {relation}'
+    ).fetchall()[0]
+    kept = f"SELECT * FROM {relation}"
+    if counted != distinct:
+        kept += f' QUALIFY row_number() OVER (PARTITION BY "x_Source", "x_RowId" ORDER BY {SEQUENCE} DESC) = 1'
+    load.connection.execute(f"CREATE OR REPLACE TEMP VIEW rows_to_load AS {kept}")
+    return int(counted - distinct)
+
+
+def _reconcile(load: _Load) -> None:
+    """What was read, summed as it came, against the typed file; and that, each thing once, against what was written."""
+    table = load.table
+    sums = "".join(f", coalesce(sum({identifier(name)}), 0)" for name in table.measures)
+
+    def said(relation: str) -> list[Any]:
+        return list(load.connection.execute(f"SELECT count(*){sums} FROM {relation}").fetchall()[0])
+
+    typed = said(f"read_parquet({literal(str(load.rows))})")
+    kept = said("rows_to_load")
+    paths = [str(load.folder.path / file.path) for file in load.written]
+    stored = said(load.folder.scan(paths)) if paths else kept
+    read = [load.writer.rows, *load.writer.sums.values()]
+    for one, other, what in ((read, typed, "typed"), (kept, stored, "stored")):
+        if one != other:
+            raise ReconciliationError(
+                f"{table.name}: read {_spelled(table, one)}; {what} {_spelled(table, other)}.",
+                where=str(load.folder.path),
+                hint="Nothing was loaded. Please report this with the first lines of the file: a reader is wrong.",
+            )
+
+
+def _spelled(table: FactTable, values: Sequence[Any]) -> str:
+    pairs = zip(table.measures, values[1:], strict=True)
+    return ", ".join([f"{values[0]:,} rows", *(f"{name} {plain(Decimal(value))}" for name, value in pairs)])
+
+
+def _arrivals(load: _Load) -> Arrivals:
+    import pyarrow as pa
+
+    stretches = [(*key, *stretch) for key, found in load.windows.items() for stretch in coalesced(found)]
+    names = ("source", "format", "report", "since", "until")
+    types = [pa.string(), pa.string(), pa.string(), pa.timestamp("us"), pa.timestamp("us")]
+    columns = list(zip(*stretches, strict=True)) or [()] * len(names)
+    arrays = [pa.array(column, kind) for column, kind in zip(columns, types, strict=True)]
+    connection = load.connection
+    connection.register("windows_arrow", pa.table(dict(zip(names, arrays, strict=True))))
+    connection.execute("CREATE OR REPLACE TEMP TABLE windows AS SELECT * FROM windows_arrow")
+    connection.execute(
+        'CREATE OR REPLACE TEMP TABLE identities AS SELECT DISTINCT "x_Source", "x_RowId" FROM rows_to_load'
+    )
+    scopes = {Scope(source, month) for source, month in load.writer.months}
+    for source, _, _, since, until in stretches:
+        scopes |= {Scope(source, month) for month in _months(since, until)}
+    sources = frozenset(scope.source for scope in scopes)
+    return Arrivals(load.table, load.load_id, load.written, "identities", "windows", frozenset(scopes), sources)
+
+
+def _months(since: datetime, until: datetime) -> list[str]:
+    """Months in which a row that overlaps the stretch may begin: a bucket is at most a month long."""
+    first, last = since.year * 12 + since.month - 2, until.year * 12 + until.month - 1
+    return [f"{number // 12:04}-{number % 12 + 1:02}" for number in range(max(first, 0), last + 1)]
+
+
+def _report(part: _Part, table: FactTable) -> FileReport:
+    rejected = sum(problem.rejects for problem in part.problems)
+    return FileReport(
+        path=str(part.found.file.path),
+        format=part.found.reader.format.id,
+        version=part.found.reader.format.title,
+        sources=tuple(sorted(part.sources)),
+        rows_read=part.rows + rejected,
+        rows_loaded=part.rows,
+        rows_rejected=rejected,
+        billing_periods=tuple(sorted(part.months)),
+        totals={},
+        problems=tuple(summarise(part.problems)),
+        seconds=round(part.seconds, 3),
+        table=table.name,
+        quantities=part.quantities,
+    )

@@ -1,0 +1,222 @@
+"""From a reader's facts to rows of a table: types, tags, months, and a Parquet file of them to work from.
+
+A value that its column can't hold is never bent to fit: the record becomes a :class:`Problem`, and the others go on.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from datetime import date, datetime
+from decimal import ROUND_HALF_UP, Decimal
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from outlay.config import TagSettings
+from outlay.ledger.delta import arrow_schema
+from outlay.ledger.tables.table import FactTable, tag_column
+from outlay.problems import Problem
+from outlay.sources.facts import Fact, Window
+from outlay.sources.source_name import source_slug
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+__all__ = ["SEQUENCE", "RowWriter", "flat_tags"]
+
+SEQUENCE = "__sequence"
+"""Column of the written file: the order in which rows came, over all files of the load."""
+
+_BATCH_ROWS = 20_000
+_INT64 = 1 << 63
+
+
+class Unfit(ValueError):
+    """A value that its column can't hold; the message says why."""
+
+
+class RowWriter:
+    """Writes the facts of a load into one Parquet file, batch by batch, and sums the measures as they come."""
+
+    def __init__(self, path: Path, table: FactTable, tags: TagSettings, load_id: str, source: str | None) -> None:
+        import pyarrow as pa
+        import pyarrow.parquet as pq
+
+        self._table = table
+        self._flat = flat_tags(tags)
+        self._tag_names = [tag_column(tag) for tag in tags.required]
+        self._load_id = load_id
+        self._source = source
+        columns = [column for column in table.columns(tags.required) if column.name not in table.filled]
+        self._schema = arrow_schema(columns).append(pa.field(SEQUENCE, pa.int64()))
+        self._fit = {column.name: _fit(column.sql_type) for column in table.own if column.name not in table.filled}
+        self._required = [column.name for column in table.own if not column.nullable]
+        self._allowed = {column.name: frozenset(column.allowed) for column in table.own if column.allowed}
+        self._columns: dict[str, list[Any]] = {name: [] for name in self._schema.names}
+        self._writer = pq.ParquetWriter(path, self._schema, compression="lz4")
+        self.rows = 0
+        self.sums: dict[str, Decimal] = dict.fromkeys(table.measures, Decimal(0))
+        self.months: set[tuple[str, str]] = set()
+
+    def source_of(self, fact: Fact | Window, format_id: str) -> str:
+        """Whose a row or window is: the name given at load, what the record says, or the format."""
+        return self._source or (source_slug(fact.source) if fact.source else format_id)
+
+    def add(self, fact: Fact, format_id: str, file: str) -> Problem | None:
+        """Take a row in; the problem that keeps it out, if there is one."""
+        try:
+            values = {name: self._value(name, value) for name, value in fact.values.items() if value is not None}
+            moment = self._moment(values)
+        except Unfit as unfit:
+            return Problem(file, fact.line, "unfit-value", str(unfit))
+        if moment is None:
+            return Problem(file, fact.line, "missing-time", f"{self._table.time[0]} is missing")
+        missing = [name for name in self._required if name not in values]
+        if missing:
+            return Problem(file, fact.line, "missing-value", f"{missing[0]} is missing")
+        source, month = self.source_of(fact, format_id), f"{moment:%Y-%m}"
+        row: dict[str, Any] = {
+            **values,
+            "Tags": list(fact.tags.items()) or None,
+            **dict(zip(self._tag_names, self._flat(fact.tags), strict=True)),
+            "x_RowId": fact.identity,
+            "x_Format": format_id,
+            "x_Report": fact.kind or None,
+            "x_SourceFile": file,
+            "x_SourceRow": fact.line,
+            "x_LoadId": self._load_id,
+            "x_Source": source,
+            "x_Month": month,
+            SEQUENCE: self.rows,
+        }
+        for name, column in self._columns.items():
+            column.append(row.get(name))
+        for name in self.sums:
+            if (value := values.get(name)) is not None:
+                self.sums[name] += value
+        self.months.add((source, month))
+        self.rows += 1
+        if self.rows % _BATCH_ROWS == 0:
+            self._flush()
+        return None
+
+    def close(self) -> None:
+        """Write what is left and finish the file."""
+        self._flush()
+        self._writer.close()
+
+    def _flush(self) -> None:
+        self._writer.write_batch(_batch(self._columns, self._schema))
+        for column in self._columns.values():
+            column.clear()
+
+    def _value(self, name: str, value: Any) -> Any:  # noqa: ANN401 - of any column's type
+        if name not in self._fit:
+            raise KeyError(f"the table {self._table.name} has no column '{name}' for readers to fill")
+        found = self._fit[name](value, name)
+        if name in self._allowed and found not in self._allowed[name]:
+            raise Unfit(f"{name} is {value!r}, not one of {', '.join(sorted(self._allowed[name]))}")
+        return found
+
+    def _moment(self, values: Mapping[str, Any]) -> datetime | date | None:
+        return next((values[name] for name in self._table.time if name in values), None)
+
+
+def _batch(columns: Mapping[str, list[Any]], schema: pa.Schema) -> pa.RecordBatch:
+    import pyarrow as pa
+
+    return pa.record_batch([pa.array(columns[field.name], field.type) for field in schema], schema=schema)
+
+
+def _fit(sql_type: str) -> Callable[[Any, str], Any]:
+    if sql_type.startswith("DECIMAL"):
+        precision, scale = (int(n) for n in sql_type.removeprefix("DECIMAL(").removesuffix(")").split(","))
+        return _decimal(precision, scale)
+    return {"VARCHAR": _text, "BIGINT": _whole, "BOOLEAN": _truth, "TIMESTAMP": _time, "DATE": _day}[sql_type]
+
+
+def _decimal(precision: int, scale: int) -> Callable[[Any, str], Decimal]:
+    unit, limit = Decimal(1).scaleb(-scale), Decimal(10) ** (precision - scale)
+
+    def fit(value: Any, name: str) -> Decimal:  # noqa: ANN401
+        if isinstance(value, bool) or not isinstance(value, (int, Decimal)):
+            raise Unfit(f"{name} is {value!r}, not a number")
+        number = Decimal(value)
+        if not number.is_finite() or abs(number) >= limit:
+            raise Unfit(f"{name} is {value}, which is not below {limit}")
+        exponent = number.as_tuple().exponent
+        assert isinstance(exponent, int)  # it is finite
+        return number if -exponent <= scale else number.quantize(unit, ROUND_HALF_UP)
+
+    return fit
+
+
+def _whole(value: Any, name: str) -> int:  # noqa: ANN401
+    if isinstance(value, bool) or not isinstance(value, (int, Decimal)) or value != int(value):
+        raise Unfit(f"{name} is {value!r}, not a whole number")
+    if not -_INT64 <= value < _INT64:
+        raise Unfit(f"{name} is {value}, which no column holds")
+    return int(value)
+
+
+def _text(value: Any, name: str) -> str:  # noqa: ANN401
+    if not isinstance(value, str):
+        raise Unfit(f"{name} is {value!r}, not text")
+    try:
+        value.encode()
+    except UnicodeEncodeError:
+        raise Unfit(f"{name} holds half of a character") from None
+    return value
+
+
+def _truth(value: Any, name: str) -> bool:  # noqa: ANN401
+    if not isinstance(value, bool):
+        raise Unfit(f"{name} is {value!r}, neither true nor false")
+    return value
+
+
+def _time(value: Any, name: str) -> datetime:  # noqa: ANN401
+    if not isinstance(value, datetime) or value.tzinfo is not None:
+        raise Unfit(f"{name} is {value!r}, not a time in UTC")
+    return value
+
+
+def _day(value: Any, name: str) -> date:  # noqa: ANN401
+    if not isinstance(value, date):
+        raise Unfit(f"{name} is {value!r}, not a date")
+    return value.date() if isinstance(value, datetime) else value
+
+
+def flat_tags(settings: TagSettings) -> Callable[[Mapping[str, str]], Sequence[str | None]]:
+    """What each configured allocation tag is in a row's tags, whatever their spelling: case, separators, aliases."""
+    spelt: list[list[str]] = [
+        list(dict.fromkeys(_fold(name) for name in (tag, *settings.aliases.get(tag, ())))) for tag in settings.required
+    ]
+    folded: dict[str, str] = {}
+
+    def fold(key: str) -> str:
+        if key not in folded:
+            folded[key] = _fold(key)
+        return folded[key]
+
+    def flat(tags: Mapping[str, str]) -> Sequence[str | None]:
+        if not tags:
+            return [None] * len(spelt)
+        known = {fold(key): value for key, value in reversed(list(tags.items()))}
+        return [next((known[name] for name in names if known.get(name)), None) for names in spelt]
+
+    return flat
+
+
+def _fold(text: str) -> str:
+    return "".join(character for character in text.lower() if character.isalnum())
+
+
+def coalesced(windows: Iterable[tuple[datetime, datetime]]) -> list[tuple[datetime, datetime]]:
+    """Windows that touch or overlap as one: a report's thousand hours are one stretch."""
+    joined: list[tuple[datetime, datetime]] = []
+    for start, end in sorted(windows):
+        if joined and start <= joined[-1][1]:
+            joined[-1] = (joined[-1][0], max(end, joined[-1][1]))
+        else:
+            joined.append((start, end))
+    return joined

@@ -1,0 +1,134 @@
+"""The Prometheus text format, and OpenMetrics: a line a reading, ``name{label="value",…} number [time]``.
+
+An exporter's own page has no times: it says what is now. So a file of scrapes must say when each was made, in one of
+three ways: a time at the end of each line (milliseconds in the Prometheus format, seconds in OpenMetrics, which are
+told apart by their size); or a comment with an ISO 8601 time before each scrape, ``# scraped 2026-10-01T00:00:00Z``.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from datetime import datetime
+from decimal import Decimal, InvalidOperation
+
+from outlay.problems import Problem
+from outlay.sources.fact_file import FactFile
+from outlay.sources.facts import epoch, moment
+from outlay.sources.telemetry.labels import LabelledSeries
+from outlay.sources.telemetry.samples import METRICS, micros, whole
+
+__all__ = ["has_series", "read_exposition"]
+
+_LABEL = re.compile(r'([A-Za-z_]\w*)\s*=\s*"((?:[^"\\]|\\.)*)"')
+_ESCAPE = re.compile(r"\\(.)")
+_MARK = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d(?::\d\d(?:[.,]\d+)?)?(?:Z|[+-]\d\d:?\d\d)?")
+_FORMAL = ("# HELP", "# TYPE", "# UNIT", "# EOF")
+_MILLISECONDS_FROM = 10**11  # as seconds, the year 5138; as milliseconds, 1973
+_MOST_REMEMBERED = 100_000
+
+
+def has_series(text: str, prefix: str) -> bool:
+    """Whether ``text`` has a line of a metric whose name starts with ``prefix``."""
+    return re.search(rf"^{re.escape(prefix)}\w+\{{", text, re.MULTILINE) is not None
+
+
+def read_exposition(file: FactFile) -> Iterator[LabelledSeries | Problem]:
+    """The series of the metrics that are read, once the file is read through; problems on the way."""
+    return _Exposition(file).read()
+
+
+class _Exposition:
+    """Where the reading of a file stands."""
+
+    def __init__(self, file: FactFile) -> None:
+        self.file = file
+        self.series: dict[str, LabelledSeries] = {}
+        self.seen_in: dict[str, int] = {}
+        self.mark: int | None = None
+        self.marks = 0
+        self.complained = False
+        self.values: dict[tuple[str, str], int | None] = {}
+
+    def read(self) -> Iterator[LabelledSeries | Problem]:
+        for number, line in self.file.lines():
+            brace = line.find("{")
+            if line.startswith("#"):
+                self._comment(line)
+            elif brace > 0 and line[:brace].strip() in METRICS:
+                problem = self._reading(number, line, brace)
+                if problem is not None:
+                    yield problem
+        yield from self.series.values()
+
+    def _comment(self, line: str) -> None:
+        if line.startswith(_FORMAL):
+            return
+        found = _MARK.search(line)
+        at = moment(found[0].replace(",", ".")) if found else None
+        if at is not None:
+            self.mark = micros(at)
+            self.marks += 1
+            self.complained = False
+
+    def _reading(self, number: int, line: str, brace: int) -> Problem | None:
+        close = line.rfind("}")
+        head, tail = line[: close + 1], line[close + 1 :].split()
+        if close < brace or not 1 <= len(tail) <= 2:
+            return self.file.problem(number, "unparsable-amount", "the line is no reading: name{labels} number [time]")
+        metric = line[:brace].strip()
+        value = self._value(metric, tail[0])
+        if value is None:
+            return self.file.problem(number, "unparsable-amount", f"{metric}: a value that is no number")
+        at = self.mark
+        if len(tail) == 2:
+            at = _time(tail[1])
+            if at is None:
+                return self.file.problem(number, "unparsable-time", f"{metric}: a time that is none")
+        elif at is None or self.seen_in.get(head) == self.marks:
+            # The same series twice after one mark: a second scrape began without saying when.
+            if self.complained:
+                return None
+            self.complained = True
+            return self.file.problem(number, "scrape-without-time", "a scrape that does not say when it was made")
+        else:
+            self.seen_in[head] = self.marks
+        series = self.series.get(head)
+        if series is None:
+            series = self.series[head] = LabelledSeries(metric, _labels(line[brace + 1 : close]), number)
+        series.times.append(at)
+        series.values.append(value)
+        return None
+
+    def _value(self, metric: str, text: str) -> int | None:
+        """The reading as a whole number, ABSENT for NaN; None for what is no number at all."""
+        key = (metric, text)
+        if key in self.values:
+            return self.values[key]
+        try:
+            number: Decimal | None = Decimal(text)
+        except InvalidOperation:
+            number = None
+        found = None if number is None or "_" in text else whole(METRICS[metric], number)
+        if len(self.values) >= _MOST_REMEMBERED:
+            self.values.clear()
+        self.values[key] = found
+        return found
+
+
+def _time(text: str) -> int | None:
+    try:
+        number = Decimal(text)
+        milliseconds = abs(number) >= _MILLISECONDS_FROM
+    except InvalidOperation:
+        return None
+    at: datetime | None = epoch(number, per_second=1000 if milliseconds else 1)
+    return None if at is None else micros(at)
+
+
+def _labels(text: str) -> dict[str, str]:
+    return {name: _unescaped(value) for name, value in _LABEL.findall(text)}
+
+
+def _unescaped(text: str) -> str:
+    return _ESCAPE.sub(lambda found: "\n" if found[1] == "n" else found[1], text) if "\\" in text else text

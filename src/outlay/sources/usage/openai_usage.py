@@ -1,0 +1,276 @@
+"""OpenAI's usage reports: ``GET /v1/organization/usage/{completions, embeddings, ...}``.
+
+Each endpoint is a report of its own: what an organisation used in each minute, hour or day, by the group keys that were
+asked for. In FinOps terms it is the consumption behind the invoice, by project, key, user and model, a day or so before
+the costs report has it; it knows no money and no single call. A file is one page, an array of pages, or JSON lines of
+pages or of buckets, of one report or several. The reports do not overlap in what they count, except requests: the calls
+of models in the web search report are those of the completions report, so they are no requests here.
+
+Input tokens include cached and cache-write tokens. Since 2026 text, audio and image input exclude cached tokens.
+
+The traps: without ``group_by=model`` there is no model, and nothing can be priced. A report that was filtered (one
+project's) looks like one that was not, and replaces it. A bucket without results does not say of which report it is, so
+a page of such buckets says nothing at all.
+
+Source: OpenAI's API description (MIT), https://platform.openai.com/docs/api-reference/usage, and its Python SDK.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+from datetime import datetime
+from typing import Literal
+
+from outlay.errors import UsageError
+from outlay.ledger.tables.requests import REQUESTS, meter_column
+from outlay.ledger.tables.table import FactTable
+from outlay.prices.usage import normalise
+from outlay.problems import Problem
+from outlay.sources.fact_file import FactFile, Json
+from outlay.sources.facts import Fact, Value, Window, epoch
+from outlay.sources.reader import Format
+from outlay.sources.usage.buckets import Bucket, GoesOn, Place, Survey
+from outlay.sources.usage.counts import Identities, Unusable, attributes, text, too_large, whole
+from outlay.sources.usage.row import usage_values
+
+__all__ = ["OpenAIUsageReader"]
+
+_RESULT = re.compile(r'"organization\.(usage\.\w+|costs)\.result"')
+_KIND = re.compile(r"organization\.usage\.(\w+)\.result")
+
+_TOKENS = (
+    "input_tokens",
+    "input_cached_tokens",
+    "input_cache_write_tokens",
+    "input_uncached_tokens",
+    "input_text_tokens",
+    "input_audio_tokens",
+    "input_image_tokens",
+    "input_cached_text_tokens",
+    "input_cached_audio_tokens",
+    "input_cached_image_tokens",
+    "output_tokens",
+    "output_text_tokens",
+    "output_audio_tokens",
+    "output_image_tokens",
+)
+_TOTALS = {
+    "gen_ai_usage_input_tokens": "input_tokens",
+    "gen_ai_usage_output_tokens": "output_tokens",
+    "gen_ai_usage_cache_read_input_tokens": "input_cached_tokens",
+    "gen_ai_usage_cache_write_input_tokens": "input_cache_write_tokens",
+    "gen_ai_usage_reasoning_output_tokens": "",  # no report tells
+}
+_SUMS = {
+    "input_uncached_tokens": ("input_text_tokens", "input_audio_tokens", "input_image_tokens"),
+    "input_cached_tokens": ("input_cached_text_tokens", "input_cached_audio_tokens", "input_cached_image_tokens"),
+    "output_tokens": ("output_text_tokens", "output_audio_tokens", "output_image_tokens"),
+}
+_FEES = {
+    "audio_speeches": ("characters", "input_characters"),
+    "audio_transcriptions": ("seconds", "audio_seconds"),
+    "code_interpreter_sessions": ("num_sessions", "code_executions"),
+    "file_searches": ("num_requests", "storage_searches"),
+    "web_searches": ("num_requests", "web_searches"),
+}
+"""What is counted by something other than tokens: report -> its count and the meter."""
+
+_OTHERS_CALLS = ("web_searches",)
+"""Reports whose ``num_model_requests`` are the calls of another report."""
+
+_COLUMNS = {"project_id": "x_Project", "user_id": "x_User", "api_key_id": "x_ApiKey"}
+_READ = frozenset({"object", "model", "batch", "service_tier", *_COLUMNS, *_TOKENS})
+_OPERATIONS = {"embeddings": "embeddings"}
+
+
+class OpenAIUsageReader:
+    """Reads every report of the usage API, unknown ones by their tokens."""
+
+    format = Format(
+        "openai-usage",
+        "OpenAI usage API (organization/usage reports)",
+        "The JSON of GET /v1/organization/usage/..., all pages, with group_by=model and, for completions, batch and "
+        "service_tier.",
+    )
+    table: FactTable = REQUESTS
+    restates: Literal["rows", "windows"] = "windows"
+
+    def recognises(self, file: FactFile) -> bool:
+        """Pages or buckets of OpenAI's making whose first result is usage; costs have the same pages."""
+        if file.kind not in ("json", "jsonl") or '"bucket"' not in file.head:
+            return False
+        result = _RESULT.search(file.head)
+        if result is not None and result[1] == "costs":
+            return False
+        sample = file.sample
+        first = next((one for one in sample if isinstance(one, dict)), None) if isinstance(sample, list) else sample
+        if not isinstance(first, dict):
+            return False
+        buckets = first.get("data") if first.get("object") == "page" else [first]
+        return isinstance(buckets, list) and any(
+            isinstance(one, dict) and one.get("object") == "bucket" and "start_time" in one and "end_time" in one
+            for one in buckets
+        )
+
+    def facts(self, file: FactFile) -> Iterator[Fact | Window | Problem]:
+        """A window for each bucket, a fact for each result in it; of buckets told twice the last."""
+        told = list(_places(file))
+        survey = Survey(
+            (one for one in told if isinstance(one, Place)), (one for one in told if isinstance(one, GoesOn))
+        )
+        del told
+        for bucket in _buckets(file):
+            if isinstance(bucket, Problem):
+                yield bucket
+            elif isinstance(bucket, Bucket) and survey.speaks(bucket.place):
+                yield from _facts(file, bucket)
+        yield from survey.notices(file)
+
+
+def _places(file: FactFile) -> Iterator[Place | GoesOn]:
+    for one in _buckets(file):
+        if isinstance(one, Bucket):
+            yield one.place
+        elif isinstance(one, GoesOn):
+            yield one
+
+
+def _buckets(file: FactFile) -> Iterator[Bucket | GoesOn | Problem]:
+    telling = 0
+    for one in file.objects():
+        if isinstance(one, Problem):
+            yield one
+            continue
+        line, page = one
+        raw_buckets = [page] if page.get("object") == "bucket" else page.get("data")
+        if not isinstance(raw_buckets, list):
+            yield file.problem(line, "not-usage", "neither a page nor a bucket of a usage report")
+            continue
+        page_kind = next((kind for raw in raw_buckets for kind in _kinds(raw)), None)
+        ends: list[tuple[str, datetime]] = []
+        for raw in raw_buckets:
+            telling += 1
+            kind = next(_kinds(raw), page_kind) or ""
+            try:
+                start, end = _period(raw)
+                results = _results(raw)
+                if not isinstance(results, list):
+                    raise Unusable("not-usage", "a bucket without a list of results")
+                if results and not kind:
+                    raise Unusable("not-usage", "a bucket whose results are of no usage report")
+            except Unusable as problem:
+                yield file.problem(line, problem.code, str(problem))
+                continue
+            ends.append((kind, end))
+            yield Bucket(Place((kind, ""), start, end, telling), line, results, page)
+        if page.get("has_more") is True and ends:
+            yield GoesOn((ends[-1][0], ""), ends[-1][1])
+
+
+def _results(raw: Mapping[str, Json]) -> Json:
+    """The results of a bucket; the API's description called them ``result`` at first."""
+    return raw["results"] if "results" in raw else raw.get("result")
+
+
+def _kinds(raw: Json) -> Iterator[str]:
+    results = _results(raw) if isinstance(raw, dict) else None
+    for result in results if isinstance(results, list) else ():
+        said = result.get("object") if isinstance(result, dict) else None
+        found = _KIND.fullmatch(said) if isinstance(said, str) else None
+        if found:
+            yield found[1]
+
+
+def _period(raw: Json) -> tuple[datetime, datetime]:
+    if not isinstance(raw, dict):
+        raise Unusable("not-usage", "a bucket that is no JSON object")
+    if raw.get("start_time") is None or raw.get("end_time") is None:
+        raise Unusable("missing-time", "a bucket without start_time or end_time")
+    start, end = epoch(raw["start_time"]), epoch(raw["end_time"])
+    if start is None or end is None:
+        raise Unusable("unparsable-time", "start_time or end_time is not a number of seconds since 1970")
+    if end <= start:
+        raise Unusable("period-reversed", "end_time is not after start_time")
+    return start, end
+
+
+def _facts(file: FactFile, bucket: Bucket) -> Iterator[Fact | Window | Problem]:
+    place = bucket.place
+    kind = place.scope[0]
+    yield Window(place.start, place.end, None, kind)
+    identities = Identities(kind, place.start.isoformat())
+    for result in bucket.results:
+        try:
+            if not isinstance(result, dict) or result.get("object") != f"organization.usage.{kind}.result":
+                raise Unusable("not-usage", f"a result that is none of the {kind} report")
+            values = _values(kind, result)
+            if (name := too_large(values)) is not None:
+                raise Unusable("unparsable-amount", f"{name} is more than 64 bits hold")
+        except Unusable as problem:
+            yield file.problem(bucket.line, problem.code, str(problem))
+            continue
+        values |= {"start_time": place.start, "end_time": place.end}
+        groups = {key: value for key, value in result.items() if key != "object"}
+        tags = {"report": kind, **attributes(result, _taken(kind))}
+        yield Fact(identities.of(groups), bucket.line, values, tags, None, kind)
+
+
+def _taken(kind: str) -> frozenset[str]:
+    """The keys of a result that have a column."""
+    fee = _FEES.get(kind)
+    taken = _READ | {fee[0]} if fee else _READ
+    return taken if kind in _OTHERS_CALLS else taken | {"num_model_requests"}
+
+
+def _values(kind: str, result: Mapping[str, Json]) -> dict[str, Value]:
+    requests = whole(result, "num_model_requests")
+    model = text(result.get("model"))
+    values: dict[str, Value] = {
+        "x_Kind": "bucket",
+        "gen_ai_provider_name": "openai",
+        "gen_ai_operation_name": _OPERATIONS.get(kind),
+        "gen_ai_request_model": model,
+        "gen_ai_response_model": model,
+        **{column: text(result.get(key)) for key, column in _COLUMNS.items()},
+    }
+    if kind not in _OTHERS_CALLS:
+        values["x_Requests"] = requests
+    tokens = {name: count for name in _TOKENS if (count := whole(result, name)) is not None}
+    if "input_tokens" in tokens or "output_tokens" in tokens:
+        values |= _token_values(tokens, result, requests)
+    if fee := _FEES.get(kind):
+        count = whole(result, fee[0])
+        if count is None:
+            raise Unusable("missing-amount", f"a result of the {kind} report without {fee[0]}")
+        values[meter_column(fee[1])] = count or None
+        values[meter_column("requests")] = values.get("x_Requests") or None
+    elif not tokens and not any(isinstance(v, int) and not isinstance(v, bool) for v in result.values()):
+        raise Unusable("not-usage", f"a result of the {kind} report that counts nothing")
+    return values
+
+
+def _token_values(tokens: Mapping[str, int], result: Mapping[str, Json], requests: int | None) -> dict[str, Value]:
+    raw: dict[str, Json] = {**tokens, "service_tier": result.get("service_tier")}
+    if requests is not None:
+        raw["num_model_requests"] = requests
+    try:
+        usage = normalise("openai", raw, flavor="openai.usage_api")
+    except UsageError as error:
+        raise Unusable("unparsable-amount", str(error)) from None
+    values = usage_values(usage, context={"processing": "batch"} if result.get("batch") is True else None)
+    for column, name in _TOTALS.items():
+        if name not in tokens:
+            del values[column]
+    if not all(_adds_up(tokens, total, parts) for total, parts in _SUMS.items()):
+        said = values["x_Remarks"]
+        codes = {"modality-sum", *(said.split(";") if isinstance(said, str) else ())}
+        values["x_Remarks"] = ";".join(sorted(codes))
+    return values
+
+
+def _adds_up(tokens: Mapping[str, int], total: str, parts: tuple[str, ...]) -> bool:
+    """Whether the parts of a total make it up, where all are told."""
+    if total not in tokens or any(part not in tokens for part in parts):
+        return True
+    return sum(tokens[part] for part in parts) == tokens[total]
