@@ -13,7 +13,17 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from outlay.sources.telemetry.rollup import Row, Rules, grid, roll_up
-from outlay.sources.telemetry.samples import METRICS, NOBODY, Holder, Part, Sample, Telemetry, micros, whole
+from outlay.sources.telemetry.samples import (
+    METRICS,
+    NOBODY,
+    Holder,
+    Part,
+    Sample,
+    Telemetry,
+    micros,
+    whole,
+    whole_of_text,
+)
 
 TEN = datetime(2026, 10, 1, 10)
 CARD = Part("GPU-1", host="node-a", index=0, model="NVIDIA H100 80GB HBM3")
@@ -243,6 +253,8 @@ def test_a_silence_of_more_than_a_week_says_nothing_of_the_card() -> None:
     assert (
         sum(sum(row.hours) for row in rolled([*every(60, 1, "1", start=datetime(26, 10, 1)), *stretches])) == 2 * HOUR
     )
+    years_apart = [*every(60, 1, "1", start=datetime(26, 10, 1)), *every(60, 1, "1")]
+    assert rolled(years_apart) == []
     silent = [*every(60, 61, "1"), *every(60, 61, "1", start=at(60) + week)]
     assert sum(row.hours[2] for row in rolled(silent)) == 7 * 24 * HOUR - 3 * HOUR // 60
 
@@ -255,6 +267,15 @@ def test_a_card_seen_once_has_no_hours() -> None:
 def test_what_a_metric_cannot_have_is_no_reading(value: str) -> None:
     assert whole(METRICS[ENGINE], value) == (0 if value == "1e-400" else -1)
     assert whole(METRICS[ENGINE], "1.000001") == 10**9  # profiling counters come out a little over 1
+
+
+@given(st.decimals(allow_nan=True), st.sampled_from(sorted(METRICS)))
+def test_text_is_read_as_exactly_as_a_number(value: Decimal, metric: str) -> None:
+    for text in (
+        str(value),
+        format(value, "f") if value.is_finite() and abs(value.adjusted()) < 40 else "0.1234567890123",
+    ):
+        assert whole_of_text(METRICS[metric], text) == whole(METRICS[metric], Decimal(text))
 
 
 PARTS = [CARD, Part("GPU-1"), Part("GPU-2"), mig("1", "1g.10gb"), mig("2", "3g.40gb"), Part("GPU-2", "9")]

@@ -29,13 +29,13 @@ from outlay.ledger.tables.gpu_usage import GPU_USAGE
 from outlay.ledger.tables.table import FactTable
 from outlay.problems import Problem
 from outlay.sources.fact_file import FactFile, Json
-from outlay.sources.facts import Fact, Window, amount, epoch
+from outlay.sources.facts import Fact, Window, epoch
 from outlay.sources.reader import Format
 from outlay.sources.telemetry.labels import LabelledSeries, gather
 from outlay.sources.telemetry.requests import add_requests, pod_tags
 from outlay.sources.telemetry.rollup import Rules
 from outlay.sources.telemetry.rows import facts_of
-from outlay.sources.telemetry.samples import METRICS, REQUESTS, Metric, Telemetry, micros, whole
+from outlay.sources.telemetry.samples import METRICS, REQUESTS, Metric, Telemetry, micros, whole_of_text
 
 __all__ = ["QUERIES", "PrometheusReader", "fetch"]
 
@@ -47,7 +47,6 @@ QUERIES = (
 """What :func:`fetch` asks for: all DCGM series that are read, GPU requests, and the labels of pods."""
 
 _READ = {*METRICS, REQUESTS, "kube_pod_labels"}
-_NO_NUMBERS = ("NaN", "+Inf", "-Inf")
 _MOST_STEPS = 10_000  # Prometheus refuses more than 11,000 points a series
 
 
@@ -188,9 +187,10 @@ def _take(series: LabelledSeries, metric: Metric, values: Iterable[Json]) -> int
     refused = 0
     for pair in values:
         at = epoch(pair[0]) if isinstance(pair, list) and len(pair) == 2 and not isinstance(pair[0], str) else None
-        if at is None or not isinstance(pair[1], str) or (amount(pair[1]) is None and pair[1] not in _NO_NUMBERS):
+        value = whole_of_text(metric, pair[1]) if at is not None and isinstance(pair[1], str) else None
+        if at is None or value is None:
             refused += 1
             continue
         series.times.append(micros(at))
-        series.values.append(whole(metric, pair[1]))
+        series.values.append(value)
     return refused

@@ -135,7 +135,7 @@ class _Card:
         """The card's rows, hour by hour."""
         silence = max(2, self.rules.longest_silence_hours) * _HOUR
         for at, until in zip(self.times, [*self.times[1:], None], strict=True):
-            last = until is None or until - at > max(silence, self.gap)
+            last = until is None or until - at > silence
             stands_until = at + (self.rules.last_stands_seconds or 0) * 1_000_000 if last else until
             if stands_until is not None and at < stands_until:
                 self._take(at, stands_until)
