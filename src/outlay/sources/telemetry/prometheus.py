@@ -32,7 +32,7 @@ from outlay.sources.fact_file import FactFile, Json
 from outlay.sources.facts import Fact, Window, epoch
 from outlay.sources.reader import Format
 from outlay.sources.telemetry.labels import LabelledSeries, gather
-from outlay.sources.telemetry.requests import add_requests, pod_tags
+from outlay.sources.telemetry.requests import add_pod_labels, add_requests
 from outlay.sources.telemetry.rollup import Rules
 from outlay.sources.telemetry.rows import facts_of
 from outlay.sources.telemetry.samples import METRICS, REQUESTS, Metric, Telemetry, micros, whole_of_text
@@ -88,7 +88,8 @@ class PrometheusReader:
                 requests.append(one)
             else:
                 gpus.append(one)
-        telemetry = Telemetry(pod_tags(pods))
+        telemetry = Telemetry()
+        add_pod_labels(pods, telemetry)
         for lost in gather(gpus, telemetry):
             yield file.problem(lost.line, "missing-value", f"{lost.metric} without a UUID, or a host and an index")
         if not gpus:

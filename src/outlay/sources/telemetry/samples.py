@@ -138,7 +138,7 @@ class Series:
 class Telemetry:
     """All readings of a file, by card. ``tags`` of a holder are kept by ``(namespace, name)``."""
 
-    tags: dict[tuple[str | None, str | None], Mapping[str, str]] = field(default_factory=dict)
+    tags: dict[tuple[str | None, str | None], dict[str, str]] = field(default_factory=dict)
     _cards: dict[str, dict[tuple[Part, Holder | None, str], Series]] = field(default_factory=dict)
 
     def series(self, part: Part, holder: Holder | None, metric: str) -> Series:
@@ -159,6 +159,12 @@ class Telemetry:
         """Each card with its series, in the order of their names."""
         for card in sorted(self._cards):
             yield card, list(self._cards[card].values())
+
+    def tag(self, holder: Holder, labels: Mapping[str, str]) -> None:
+        """Labels of the pod that ``holder`` is. Of two values of a label the one that sorts last is kept."""
+        if labels:
+            known = self.tags.setdefault((holder.namespace, holder.name), {})
+            known.update((key, max(value, known.get(key, ""))) for key, value in labels.items())
 
     def tags_of(self, holder: Holder | None) -> Mapping[str, str]:
         """The labels of the pod that ``holder`` is, as far as they are known."""
