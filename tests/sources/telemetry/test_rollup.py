@@ -220,6 +220,27 @@ def test_a_profile_is_so_many_slices_of_its_card(profile: str, model: str, share
     assert sum(sum(row.hours) for row in rows) == HOUR
 
 
+def test_a_card_that_is_partitioned_anew_is_never_more_than_a_card() -> None:
+    """Seven small instances for half an hour, then one large one; a pod moves from the one to the other."""
+    samples = [
+        *(one for number in range(7) for one in every(60, 30, "1", part=mig(str(number), "1g.10gb"), holder=NOBODY)),
+        *every(60, 31, "0.5", part=mig("0", "7g.80gb"), start=at(30)),
+    ]
+    rows = rolled(samples)
+    assert len(rows) == 8
+    assert sum(row.hours[3] for row in rows) == 500_000_000
+    assert [row.hours for row in rows if row.key.holder == ALICE] == [(500_000_000, 0, 0, 0)]
+
+
+def test_a_time_sliced_instance_is_shared_within_its_slices() -> None:
+    part = mig("1", "3g.40gb")
+    rows = rolled([*every(60, 61, "1", part=part), *every(60, 61, "1", part=part, holder=BOB)])
+    by_holder = {row.key.holder: row for row in rows}
+    assert by_holder[ALICE].key.share == by_holder[BOB].key.share == Fraction(3, 14)
+    assert {by_holder[ALICE].hours[0], by_holder[BOB].hours[0]} <= {214_285_714, 214_285_715}
+    assert sum(sum(row.hours) for row in rows) == HOUR
+
+
 def test_an_instance_of_an_unknown_profile_has_no_known_share() -> None:
     (row,) = rolled(every(60, 61, "1", part=Part("GPU-1", "7")))
     assert row.hours == (0, 0, HOUR, 0)
