@@ -121,13 +121,17 @@ class _Card:
         self.card = whole_card(min(self.parts.values(), key=_fullest))
         self.metric = rules.metric or _metric_of(series)
         self.threshold = int(rules.idle_below * 1_000_000_000)
-        self.keys: list[Key] = []
+        self.numbers: dict[Key, int] = {}
         self.scrapes = self._scrapes(series)
         self.times = sorted(self.scrapes)
         self.gap = self._gap()
         self.known: dict[int, list[int]] = {}
         self.sums: dict[int, dict[RowKey, _Sum]] = {}
-        found = {told: shares([self.keys[key] for key in told], self.card) for told in set(map(_told, self._all()))}
+        keys = list(self.numbers)
+        found = {
+            told: shares([keys[key] for key in told], self.card)
+            for told in {_told(scrape) for scrape in self.scrapes.values()}
+        }
         self.whole = lcm(*(share.row.share.denominator * share.holders for one in found.values() for share in one))
         self.slots = {told: [self._slot(share) for share in one] for told, one in found.items()}
 
@@ -135,21 +139,17 @@ class _Card:
         """The card's rows, hour by hour."""
         silence = max(2, self.rules.longest_silence_hours) * _HOUR
         for at, until in zip(self.times, [*self.times[1:], None], strict=True):
-            last = until is None or until - at > max(silence, self.gap)
+            last = until is None or until - at > silence
             stands_until = at + (self.rules.last_stands_seconds or 0) * 1_000_000 if last else until
             if stands_until is not None and at < stands_until:
                 self._take(at, stands_until)
         for hour in sorted(self.sums):
             yield from self._rows_of(hour, *self.known[hour])
 
-    def _all(self) -> Iterator[_Scrape]:
-        return iter(self.scrapes.values())
-
     def _scrapes(self, series: Sequence[Series]) -> dict[int, _Scrape]:
         scrapes: dict[int, _Scrape] = {}
-        numbers: dict[Key, int] = {}
         for one in series:
-            key = numbers.setdefault(Key(self.parts[one.part], one.holder), len(numbers))
+            key = self.numbers.setdefault(Key(self.parts[one.part], one.holder), len(self.numbers))
             column = _COLUMN.get(METRICS[one.metric].kind, _ACTIVITY if one.metric == self.metric else None)
             for at, value in zip(one.times, one.values, strict=True):
                 scrape = scrapes.get(at)
@@ -160,7 +160,6 @@ class _Card:
                     reading = scrape[key] = [ABSENT, ABSENT, ABSENT, ABSENT]
                 if column is not None and value > reading[column]:  # told twice: the larger, in whatever order
                     reading[column] = value
-        self.keys = list(numbers)
         return scrapes
 
     def _gap(self) -> int:
@@ -172,7 +171,7 @@ class _Card:
     def _slot(self, share: Share) -> _Slot:
         return _Slot(
             row=share.row,
-            key=None if share.key is None else self.keys.index(share.key),
+            key=None if share.key is None else self.numbers[share.key],
             weight=int(share.row.share * self.whole),
             memory_weight=self.whole // share.holders,
             free=share.free,
