@@ -120,6 +120,7 @@ class Settings(_Frozen):
     tags: TagSettings = Field(default_factory=TagSettings)
     teams: tuple[TeamSettings, ...] = ()
     prices: PriceSettings = Field(default_factory=PriceSettings)
+    metrics: tuple[dict[str, Any], ...] = ()
     targets: tuple[TargetSettings, ...] = ()
     overspend: OverspendSettings = Field(default_factory=OverspendSettings)
 

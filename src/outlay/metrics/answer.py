@@ -20,7 +20,7 @@ from outlay.config import Settings
 from outlay.errors import UsageError
 from outlay.ledger.engine.duckdb import session
 from outlay.ledger.store import Ledger, LoadRecord
-from outlay.metrics.catalogue import Aggregate, Catalogue, Metric, Quotient, catalogue
+from outlay.metrics.catalogue import Aggregate, Catalogue, Metric, Quotient, catalogue_of
 from outlay.metrics.compiler import CURRENCY, Part, columns_of, compile_facts, compile_part, parts_of
 from outlay.metrics.notices import notices
 from outlay.metrics.query import GRAINS, Query
@@ -102,7 +102,7 @@ def answer(ledger: Ledger, query: Query, settings: Settings, *, as_of: str | Non
     Raises :class:`UsageError` for unknown names before anything is read, and :class:`outlay.errors.LedgerError`
     where there is none.
     """
-    query.check(catalogue(tuple(settings.tags.required)))
+    query.check(catalogue_of(settings))
     with session() as connection:
         return answer_in(connection, ledger, query, settings, as_of=as_of)
 
@@ -116,8 +116,7 @@ def answer_in(
     as_of: str | None = None,
 ) -> Result:
     """:func:`answer` in a session that several questions share."""
-    tags = tuple(settings.tags.required)
-    known = catalogue(tags)
+    known = catalogue_of(settings)
     query.check(known)
     metrics = tuple(known.metric(name) for name in query.metrics)
     notes: list[str] = []

@@ -25,7 +25,7 @@ from outlay.errors import ConfigError, UsageError, nearest
 from outlay.ledger.engine.duckdb import session
 from outlay.ledger.store import Ledger
 from outlay.metrics.answer import answer_in
-from outlay.metrics.catalogue import Metric, Quotient, catalogue
+from outlay.metrics.catalogue import Metric, Quotient, catalogue_of
 from outlay.metrics.compiler import CURRENCY
 from outlay.metrics.query import Filter, Query
 from outlay.metrics.relations import RELATIONS
@@ -132,7 +132,7 @@ def kpi_report(
     Raises :class:`UsageError` for a dimension that nothing has.
     """
     window = _Window(tuple(by), since, until, tuple(where))
-    known = catalogue(tuple(settings.tags.required))
+    known = catalogue_of(settings)
     for name in (*window.by, *(one.dimension for one in window.where)):
         known.dimension(name)
     _check_targets(settings)
@@ -168,7 +168,7 @@ class _Asked:
 def _kpis(asked: _Asked, definition: _Definition, window: _Window) -> list[Kpi]:
     """The KPI in each group that has it; one that says why where no group has."""
     settings = asked.settings
-    metric = catalogue(tuple(settings.tags.required)).metric(definition.metric)
+    metric = catalogue_of(settings).metric(definition.metric)
     try:
         result = asked.answer(definition.metric, window)
         limits = _limits(asked, definition, window)
@@ -221,7 +221,7 @@ def _none(definition: _Definition, metric: Metric | Quotient, settings: Settings
 
 
 def _missing(metric: Metric | Quotient, settings: Settings) -> str:
-    known = catalogue(tuple(settings.tags.required))
+    known = catalogue_of(settings)
     relations = dict.fromkeys(known.base(need).table for need in metric.needs)
     return " ".join(f"no {RELATIONS[name].rows}. {RELATIONS[name].bring_in}" for name in relations)
 
