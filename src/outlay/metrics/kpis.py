@@ -18,22 +18,19 @@ from datetime import datetime
 from decimal import Decimal
 from functools import cache
 from importlib import resources
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Any, Literal
 
 from outlay.config import Settings, TargetSettings
 from outlay.errors import ConfigError, UsageError, nearest
 from outlay.ledger.engine.duckdb import session
 from outlay.ledger.store import Ledger
-from outlay.metrics.answer import answer_in
+from outlay.metrics.answer import Asking
 from outlay.metrics.catalogue import Metric, Quotient, catalogue_of
 from outlay.metrics.compiler import CURRENCY
 from outlay.metrics.query import Filter, Query
 from outlay.metrics.relations import RELATIONS
 from outlay.metrics.result import Figure, Result, Row
 from outlay.money import plain
-
-if TYPE_CHECKING:
-    import duckdb
 
 __all__ = ["KPI_IDS", "Kpi", "KpiReport", "kpi_report"]
 
@@ -139,30 +136,43 @@ def kpi_report(
     notes: dict[str, None] = {}
     kpis: list[Kpi] = []
     beside: list[Kpi] = []
+    names = [name for name in _neighbours() if name in known.metrics]
     with session() as connection:
-        asked = _Asked(connection, ledger, settings, as_of, notes)
+        asked = _Asked(Asking(connection, ledger, settings, as_of=as_of), settings, notes)
+        asked.prepare([*(one.metric for one in _definitions()), *names], window)
         for one in _definitions():
             kpis += _kpis(asked, one, window)
-        for name in _neighbours():
-            if name in known.metrics:
-                metric = known.metric(name)
-                beside += _kpis(asked, _Definition(name, metric.name, name), window)
+        for name in names:
+            beside += _kpis(asked, _Definition(name, known.metric(name).name, name), window)
     return KpiReport(since, until, tuple(kpis), tuple(beside), tuple(notes))
 
 
 @dataclass(frozen=True, slots=True)
 class _Asked:
-    """The session that all figures are asked in."""
+    """The session that all figures are asked in, and what is to be said of them."""
 
-    connection: duckdb.DuckDBPyConnection
-    ledger: Ledger
+    asking: Asking
     settings: Settings
-    as_of: str | None
     notes: dict[str, None]
 
     def answer(self, metric: str, window: _Window, *more: str) -> Result:
-        query = Query((metric,), (*window.by, *more), window.since, window.until, window.where)
-        return answer_in(self.connection, self.ledger, query, self.settings, as_of=self.as_of)
+        return self.asking.answer(_query([metric], window, *more))
+
+    def prepare(self, metrics: Sequence[str], window: _Window) -> None:
+        """Read once what all metrics need that can be asked by the window's dimensions."""
+        fitting = []
+        for name in metrics:
+            try:
+                _query([name], window).check(self.asking.known)
+            except UsageError:
+                continue  # said where the metric is asked for
+            fitting.append(name)
+        if fitting:
+            self.asking.prepare(_query(fitting, window))
+
+
+def _query(metrics: Sequence[str], window: _Window, *more: str) -> Query:
+    return Query(tuple(metrics), (*window.by, *more), window.since, window.until, window.where)
 
 
 def _kpis(asked: _Asked, definition: _Definition, window: _Window) -> list[Kpi]:
