@@ -19,7 +19,7 @@ import json
 import shutil
 import tempfile
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from decimal import Decimal
@@ -93,13 +93,15 @@ def load_facts(
     prices: TokenPrices,
     *,
     source: str | None = None,
+    assumed: Mapping[str, str] | None = None,
     again: bool = False,
     progress: Progress = lambda _: None,
 ) -> TableLoad:
     """Load files of one table in one commit. Raises an :class:`outlay.errors.OutlayError` with nothing changed."""
     folder = ledger.facts(table)
     found, digests, copies = _without_copies(found)
-    load_id = _load_id(found, digests, settings, prices if table is REQUESTS else None, source)
+    told = [source, dict(assumed or {})]
+    load_id = _load_id(found, digests, settings, prices if table is REQUESTS else None, told)
     if not again and (known := _known(folder, table, load_id)) is not None:
         return known
     tags = settings.tags
@@ -110,7 +112,7 @@ def load_facts(
     written: list[NewFile] = []
     try:
         with session() as connection:
-            writer = RowWriter(rows, table, tags, load_id, source)
+            writer = RowWriter(rows, table, tags, load_id, source=source, assumed=assumed)
             this = _Load(connection, folder, table, load_id, rows, writer, written=written)
             parts = [_read(one, this, progress) for one in found]
             writer.close()
@@ -192,14 +194,14 @@ def _load_id(
     digests: Sequence[str],
     settings: Settings,
     prices: TokenPrices | None,
-    source: str | None,
+    told: Sequence[object],
 ) -> str:
     said = json.dumps(
         [
             _READING,
             sorted([one.reader.format.id, digest] for one, digest in zip(found, digests, strict=True)),
             settings.tags.model_dump(mode="json"),
-            source,
+            told,
             prices.version if prices is not None else None,
         ],
         sort_keys=True,

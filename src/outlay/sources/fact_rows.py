@@ -36,9 +36,21 @@ class Unfit(ValueError):
 
 
 class RowWriter:
-    """Writes the facts of a load into one Parquet file, batch by batch, and sums the measures as they come."""
+    """Writes the facts of a load into one Parquet file, batch by batch, and sums the measures as they come.
 
-    def __init__(self, path: Path, table: FactTable, tags: TagSettings, load_id: str, source: str | None) -> None:
+    ``assumed`` has values for columns that records may lack; a row that takes one is marked in ``x_Remarks``.
+    """
+
+    def __init__(
+        self,
+        path: Path,
+        table: FactTable,
+        tags: TagSettings,
+        load_id: str,
+        *,
+        source: str | None = None,
+        assumed: Mapping[str, str] | None = None,
+    ) -> None:
         import pyarrow as pa
         import pyarrow.parquet as pq
 
@@ -47,6 +59,7 @@ class RowWriter:
         self._tag_names = [tag_column(tag) for tag in tags.required]
         self._load_id = load_id
         self._source = source
+        self._assumed = dict(assumed or {})
         columns = [column for column in table.columns(tags.required) if column.name not in table.filled]
         self._schema = arrow_schema(columns).append(pa.field(SEQUENCE, pa.int64())).append(pa.field(FILE, pa.int32()))
         self._fit = {column.name: _fit(column.sql_type) for column in table.own if column.name not in table.filled}
@@ -72,6 +85,7 @@ class RowWriter:
             return Problem(file, fact.line, "unfit-value", str(unfit))
         if moment is None:
             return Problem(file, fact.line, "missing-time", f"{self._table.time[0]} is missing")
+        self._assume(values)
         missing = [name for name in self._required if name not in values]
         if missing:
             return Problem(file, fact.line, "missing-value", f"{missing[0]} is missing")
@@ -101,6 +115,14 @@ class RowWriter:
         if self.rows % _BATCH_ROWS == 0:
             self._flush()
         return None
+
+    def _assume(self, values: dict[str, Any]) -> None:
+        """Fill in what the user said to assume where the record does not tell it, and remark on it."""
+        for name, value in self._assumed.items():
+            if name not in values:
+                values[name] = value
+                said = values.get("x_Remarks")
+                values["x_Remarks"] = f"{said};assumed-{name}" if said else f"assumed-{name}"
 
     def close(self) -> None:
         """Write what is left and finish the file."""
