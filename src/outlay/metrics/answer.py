@@ -154,8 +154,8 @@ class Asking:
         asked = [_ask(self, query, part, notes) for part in parts_of(query, known)]
         dimensions = tuple(dict.fromkeys([*query.dimensions, *(n for one in asked for n in one.part.dimensions)]))
         figures = [(a.part, {g.key: _figures(a.part, known, g) for g in a.groups}) for a in asked]
-        now = _together(dimensions, figures)
-        rows = _rows(query, dimensions, known, now, _before(dimensions, asked), home=self.settings.currency)
+        now = _together(dimensions, known, figures)
+        rows = _rows(query, dimensions, known, now, _before(dimensions, known, asked), home=self.settings.currency)
         if not rows and not query.dimensions:
             rows = [_empty_row(dimensions, known, metrics)]
         kept = rows[: query.limit]
@@ -305,7 +305,7 @@ def _figures(part: Part, known: Catalogue, group: _Group | None) -> dict[str, Fi
 
 
 def _together(
-    dimensions: Sequence[str], parts: Sequence[tuple[Part, Mapping[_Key, _Figures]]]
+    dimensions: Sequence[str], known: Catalogue, parts: Sequence[tuple[Part, Mapping[_Key, _Figures]]]
 ) -> dict[_Key, dict[str, Figure]]:
     """The figures of all parts by the key over all dimensions; metrics of a part without such a group are absent.
 
@@ -320,6 +320,13 @@ def _together(
             place = part.dimensions.index(CURRENCY)
             rest = {key[:place] + key[place + 1 :] for key in told if key[place] is not None}
             told = {k: v for k, v in told.items() if k[place] is not None or k[:place] + k[place + 1 :] not in rest}
+        apart = {name for metric in part.metrics for name in known.base(metric).apart}
+        places = [part.dimensions.index(name) for name in apart]
+        empty = [
+            k for k, v in told.items() if all(k[p] is None for p in places) and all(f.is_nothing for f in v.values())
+        ]
+        if places and len(empty) < len(told):
+            told = {k: v for k, v in told.items() if k not in empty}
         given.append((part, told))
     keys: list[dict[str, str | None]] = []
     for place, (part, found) in enumerate(given):
@@ -360,7 +367,7 @@ def _before(dimensions: Sequence[str], asked: Sequence[_Asked]) -> Mapping[_Key,
         if one.before is None or isinstance(one.before, str):
             return one.before
         found.append((one.part, one.before))
-    return _together(dimensions, found)
+    return _together(dimensions, known, found)
 
 
 def _asked_figures(known: Catalogue, query: Query, figures: _Figures) -> dict[str, Figure]:

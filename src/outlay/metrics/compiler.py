@@ -249,10 +249,14 @@ def _aggregate(rows: Any, name: str, aggregate: Aggregate) -> dict[str, Any]:  #
 
 
 def _over(rows: Any, aggregate: Aggregate) -> Any:  # noqa: ANN401 - Ibis ships no types
-    """The column, or the sum of several: an empty one adds nothing where another is set."""
+    """The column; of several the first that is set, or their sum: an empty one adds nothing where another is set."""
+    import ibis
+
     columns = [rows[name] for name in aggregate.over]
     if len(columns) == 1:
         return columns[0]
+    if aggregate.first:
+        return ibis.coalesce(*columns)
     any_set = reduce(or_, [column.notnull() for column in columns])
     return any_set.ifelse(reduce(add, [column.fill_null(0) for column in columns]), None)
 

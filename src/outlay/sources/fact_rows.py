@@ -65,7 +65,7 @@ class RowWriter:
         self._fit = {column.name: _fit(column.sql_type) for column in table.own if column.name not in table.filled}
         self._required = [column.name for column in table.own if not column.nullable]
         self._allowed = {column.name: frozenset(column.allowed) for column in table.own if column.allowed}
-        self._columns: dict[str, list[Any]] = {name: [] for name in self._schema.names}
+        self._batch: list[dict[str, Any]] = []
         self._writer = pq.ParquetWriter(path, self._schema, compression="lz4")
         self.rows = 0
         self.file = 0
@@ -105,8 +105,7 @@ class RowWriter:
             SEQUENCE: self.rows,
             FILE: self.file,
         }
-        for name, column in self._columns.items():
-            column.append(row.get(name))
+        self._batch.append(row)
         for name in self.sums:
             if (value := values.get(name)) is not None:
                 self.sums[name] += value
@@ -130,9 +129,8 @@ class RowWriter:
         self._writer.close()
 
     def _flush(self) -> None:
-        self._writer.write_batch(_batch(self._columns, self._schema))
-        for column in self._columns.values():
-            column.clear()
+        self._writer.write_batch(_record_batch(self._batch, self._schema))
+        self._batch.clear()
 
     def _value(self, name: str, value: Any) -> Any:  # noqa: ANN401 - of any column's type
         if name not in self._fit:
@@ -146,10 +144,18 @@ class RowWriter:
         return next((values[name] for name in self._table.time if name in values), None)
 
 
-def _batch(columns: Mapping[str, list[Any]], schema: pa.Schema) -> pa.RecordBatch:
+def _record_batch(rows: Sequence[Mapping[str, Any]], schema: pa.Schema) -> pa.RecordBatch:
+    """Most columns of a wide table are empty in any one source: those are not asked for row by row."""
     import pyarrow as pa
 
-    return pa.record_batch([pa.array(columns[field.name], field.type) for field in schema], schema=schema)
+    used = {name for row in rows for name in row}
+    arrays = [
+        pa.array([row.get(field.name) for row in rows], field.type)
+        if field.name in used
+        else pa.nulls(len(rows), field.type)
+        for field in schema
+    ]
+    return pa.record_batch(arrays, schema=schema)
 
 
 def _fit(sql_type: str) -> Callable[[Any, str], Any]:
