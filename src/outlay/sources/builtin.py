@@ -28,6 +28,7 @@ from outlay.sources.runs.sagemaker import SageMakerReader
 from outlay.sources.runs.slurm import SlurmReader
 from outlay.sources.runs.wandb_runs import WandbReader
 from outlay.sources.telemetry.dcgm import DcgmReader
+from outlay.sources.telemetry.prometheus import PrometheusReader
 from outlay.sources.usage.anthropic_usage import AnthropicUsageReader
 from outlay.sources.usage.bedrock_log import BedrockLogReader
 from outlay.sources.usage.litellm_spend import LiteLLMSpendReader
@@ -53,6 +54,7 @@ def outlay_fact_readers() -> Sequence[FactReader]:
         LiteLLMSpendReader(),
         OtlpJson(),
         DcgmReader(),
+        PrometheusReader(),
         SlurmReader(),
         MlflowReader(),
         WandbReader(),
