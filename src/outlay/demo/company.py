@@ -17,6 +17,7 @@ from datetime import date
 from pathlib import Path
 
 from outlay.demo.catalogue import PROVIDERS
+from outlay.demo.facts.contract import CONTRACT_NAME, write_contract
 from outlay.demo.facts.folder import NAMES, write_facts
 from outlay.demo.lines import Calendar
 from outlay.demo.plan import make_plan
@@ -75,7 +76,8 @@ def generate(
     """Writes the company's bills under ``out``: about ``rows`` rows over ``months`` months, up to the day ``until``.
 
     ``out/synthetic`` holds every month once, as first issued; ``out/restated`` the corrected month beside it. With
-    ``facts``, ``out/facts`` holds the facts of these bills, and the truth what is planted in them, under ``facts``.
+    ``facts``, ``out/facts`` holds the facts of these bills, ``out/synthetic-token-prices.csv`` what the company pays
+    below the list, and the truth what is planted in the facts, under ``facts``.
     ``out`` is made if it is missing; an earlier company in it is replaced, and any other content is left alone.
     Raises :class:`outlay.errors.UsageError` for a number out of range, and for rows too few to hold the company.
     """
@@ -86,8 +88,8 @@ def generate(
     for folder in (issued_folder, corrected_folder):
         _clear(folder)
         folder.mkdir(parents=True, exist_ok=True)
-    for name in NAMES:
-        (facts_folder / name).unlink(missing_ok=True)
+    for old in (*(facts_folder / name for name in NAMES), out / CONTRACT_NAME):
+        old.unlink(missing_ok=True)
     restated_month = calendar.months[max(0, len(calendar.months) - 2)][0]
     sums: list[Sum] = []
     first_sums: list[Sum] = []
@@ -116,6 +118,7 @@ def generate(
     written: tuple[Path, ...] = ()
     if facts:
         written, truth["facts"] = write_facts(facts_folder, plan.lines, calendar, seed, rows)
+        write_contract(out, plan.lines)
     (out / "truth.json").write_text(json.dumps(truth, indent=1) + "\n", encoding="utf-8")
     readme = _README.format(rows=rows, seed=seed, until=until.isoformat(), months=months)
     (out / "README.txt").write_text(readme, encoding="utf-8")

@@ -1,4 +1,4 @@
-"""Who calls which model with which key, and how many tokens of each meter on each day: the bill's token lines, regrouped.
+"""Who calls which model with which key, and the tokens of each meter on each day: the bill's token lines, regrouped.
 
 A bill has a line a meter; usage reports and traces have a row a caller. Both come from the same lines here.
 """

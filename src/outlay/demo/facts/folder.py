@@ -34,8 +34,8 @@ def write_facts(
 ) -> tuple[tuple[Path, ...], dict[str, object]]:
     """Writes the facts that belong to the bill's ``lines`` into ``folder``, which is made if it is missing.
 
-    ``rows`` is the size of the bills; more rows mean more days of spans. Returns the files and, by format or table, what
-    was planted in them.
+    ``rows`` is the size of the bills; more rows mean more days of spans. Returns the files and what was planted in
+    them, by format.
     """
     folder.mkdir(parents=True, exist_ok=True)
     written = (

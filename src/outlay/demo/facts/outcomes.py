@@ -53,9 +53,7 @@ def write_outcomes(folder: Path, calendar: Calendar, seed: int) -> tuple[list[Pa
         "since": day_text(calendar.first_day),
         "until": day_text(calendar.last_day - 1),
         "rows": len(_MEASURES) * calendar.days,
-        "by_use_case": {
-            use_case: {label: str(value) for label, value in of.items()} for use_case, of in sums.items()
-        },
+        "by_use_case": {use_case: {label: str(value) for label, value in of.items()} for use_case, of in sums.items()},
     }
     return [path], {"outcomes": told}
 

@@ -32,7 +32,7 @@ BATCH_PRICED_FROM = date(2026, 10, 14)
 LATE_DAYS = 3
 """The last days, which the bill does not have yet, of one key."""
 
-_MOST_RESULTS = 200_000
+_MOST_RESULTS = 50_000
 _LATE_OF, _LATE_NAME = "query-rewriting", "query-rewriting-canary"
 _EMBEDDINGS = "text-embedding-3-large"
 _TOKENS_A_CALL = {"embeddings": 800, "completions": 5_000}
@@ -60,7 +60,7 @@ class _Report:
 def write_reports(
     folder: Path, lines: Sequence[Line], calendar: Calendar, seed: int
 ) -> tuple[list[Path], dict[str, object]]:
-    """Writes both reports; returns the files and what they hold. Of very many keys only the last days are told."""
+    """Writes both reports; returns the files and what they hold. Of very many keys only the last months are told."""
     openai = _report(lines, "openai", calendar)
     late = _late(openai, seed)
     openai = replace(openai, callers=[*openai.callers, late])
@@ -73,8 +73,8 @@ def write_reports(
 
 def _report(lines: Sequence[Line], service: str, calendar: Calendar) -> _Report:
     endpoints = {line.name.rpartition("/")[0] for line in lines if line.sku.service == service}
-    days = max(31, _MOST_RESULTS // max(1, len(endpoints)))
-    since = max(calendar.first_day, calendar.last_day - days)
+    earliest = calendar.last_day - _MOST_RESULTS // max(1, len(endpoints))
+    since = next((first for _, first, _ in calendar.months if first >= earliest), calendar.months[-1][1])
     return _Report(callers(lines, service, calendar, since, calendar.last_day), since, calendar.last_day)
 
 
@@ -156,9 +156,23 @@ def _openai_result(report: _Report, caller: Caller, day: int, kind: str) -> Mapp
 
 
 _NO_GROUP = (
-    "actor actor_type agent_id claude_tag_category claude_tag_user_id context_window deployment_id environment_id "
-    "inference_geo organization_id product rbac_group_id session_id slack_channel_id speed user_profile_id"
-).split()
+    "actor",
+    "actor_type",
+    "agent_id",
+    "claude_tag_category",
+    "claude_tag_user_id",
+    "context_window",
+    "deployment_id",
+    "environment_id",
+    "inference_geo",
+    "organization_id",
+    "product",
+    "rbac_group_id",
+    "session_id",
+    "slack_channel_id",
+    "speed",
+    "user_profile_id",
+)
 """Group keys of Anthropic's rows that the company did not ask for."""
 
 

@@ -97,7 +97,7 @@ def write_runs(folder: Path, lines: Sequence[Line], calendar: Calendar) -> tuple
     with paths[1].open("w", encoding="utf-8") as file:
         for run in sagemaker:
             file.write(json.dumps(_sagemaker_job(run), separators=(",", ":")) + "\n")
-    told = {"slurm": _told(slurm, calendar), "sagemaker-training": _told(sagemaker, calendar)}
+    told: dict[str, object] = {"slurm": _told(slurm, calendar), "sagemaker-training": _told(sagemaker, calendar)}
     return paths, told
 
 

@@ -1,11 +1,11 @@
 """GPU telemetry of the last two weeks, as a Prometheus that scrapes DCGM exporter answers a range query.
 
-The machines are the bill's: the host is the ``ResourceId``, a card is there for as long as the bill has the machine on.
-Training machines are not here (their time is in Slurm's accounting), nor those of managed services, which show no cards.
+The machines are the bill's: the host is the ``ResourceId``, a card is there while the bill has the machine on. Training
+machines are not here (their time is in Slurm's accounting), nor those of managed services, which show no cards.
 
-Planted: how much each team's cards work; a card that works for nobody (*idle*), and notebooks that work in office hours
-only; a card that is free by night (*unallocated*); a morning without the exporter on the machine that always serves (*no
-telemetry*, which is not idleness).
+Planted: how much each team's cards work; a card that works for nobody (*idle*), and notebooks that work in office
+hours only; a card that is free by night (*unallocated*); a morning without the exporter on the machine that always
+serves (*no telemetry*, which is not idleness).
 """
 
 from __future__ import annotations
@@ -129,9 +129,7 @@ def _stretches(line: Line, since: int, until: int) -> Iterator[tuple[int, int]]:
             yield start, end
 
 
-def _series(
-    line: Line, since: int, until: int, seed: int, planted: _Planted
-) -> Iterator[dict[str, object]]:
+def _series(line: Line, since: int, until: int, seed: int, planted: _Planted) -> Iterator[dict[str, object]]:
     """Of each card, a series for each of its holders. A machine that was off comes back with other cards."""
     gap_day = until - _GAP_DAY
     gap = range((gap_day * 24 + _GAP_HOURS[0]) * _STEPS, (gap_day * 24 + _GAP_HOURS[1]) * _STEPS)

@@ -38,7 +38,7 @@ _SCOPE = {"name": "outlay.demo", "version": "synthetic"}
 
 @dataclass(frozen=True, slots=True)
 class _Service:
-    """How a use case's calls are: tokens that one takes, milliseconds at the 95th percentile, failures in a thousand."""
+    """How a use case's calls are: tokens of one, milliseconds at the 95th percentile, failures in a thousand."""
 
     tokens_a_call: int
     p95_ms: int
@@ -46,10 +46,10 @@ class _Service:
     error: str
 
 
-_AZURE = {"agent-tools": _Service(50_000, 14_200, 12, "429")}
+_AZURE = {"agent-tools": _Service(80_000, 14_200, 12, "429")}
 _AZURE_OTHERS = _Service(40_000, 6_400, 0, "")
 _EMBEDDING = _Service(60_000, 3_900, 4, "timeout")
-_EMBEDDING_CALLS = 600
+_EMBEDDING_CALLS = 300
 _CHAT_CALLS, _CHAT_INPUT, _CHAT_OUTPUT = 400_000, 1_480, 310
 
 
@@ -97,7 +97,7 @@ def write_traces(
     with metrics.open("w", encoding="utf-8") as file:
         for _, first, last in calendar.months:
             file.write(_metrics({day: chat[day] for day in range(first, last)}))
-    told = {
+    told: dict[str, object] = {
         "otlp-spans": {
             "since": day_text(since),
             "until": day_text(calendar.last_day - 1),
