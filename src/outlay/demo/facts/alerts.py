@@ -66,7 +66,7 @@ def _alerts(spent: Mapping[str, Mapping[int, Decimal]], calendar: Calendar, seed
             days = spent.get(team, {})
             crossed = min(last - 1, first + 20 + mix(key_of(seed, team, "budget"), first) % 5)
             before = sum((days.get(day, Decimal(0)) for day in range(first, crossed)), Decimal(0))
-            amount = int((before / _THRESHOLD).to_integral_value(ROUND_FLOOR))
+            amount = max(1, int((before / _THRESHOLD).to_integral_value(ROUND_FLOOR)))
             final = month == months[-1][0] and team == _TEAMS[-1]
             yield _Alert(team, month, amount, crossed, None if final else _RESPONSES[number])
             number += 1
