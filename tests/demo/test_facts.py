@@ -129,14 +129,15 @@ def test_with_the_prices_of_the_contract_only_late_data_is_left(made: Company, t
     contract = made.folder / "synthetic-token-prices.csv"
     assert read_contract(contract).problems == ()
     opened = Ledger(tmp_path / "ledger")
-    files = [made.folder / "facts" / name for name in ("synthetic-openai-usage.jsonl", "synthetic-otlp-spans.jsonl.gz")]
+    files = [path for path in made.facts if "openai-usage" in path.name or "otlp" in path.name]
     load(opened, files, Settings(prices=PriceSettings(tokens=(contract,))))
     with session() as connection:
         opened.register_facts(connection, FACT_TABLES["requests"], Settings().tags.required)
         found = dict(connection.execute("SELECT x_Format, sum(x_Cost) FROM requests GROUP BY 1").fetchall())
     openai = _truth(made, "openai-usage")["reconciliation"]
     assert found["openai-usage"] == Decimal(openai["billed"]) + Decimal(openai["causes"]["late-data"])
-    assert found["otlp-json"] == Decimal(_truth(made, "otlp-spans")["reconciliation"]["billed"])
+    azure = [Decimal(_truth(made, part)["reconciliation"]["billed"]) for part in ("otlp-spans", "otlp-metrics")]
+    assert found["otlp-json"] == sum(azure)
 
 
 def test_tokens_of_a_key_and_day_are_those_of_the_bill(ledger: duckdb.DuckDBPyConnection) -> None:
@@ -182,43 +183,53 @@ def test_spans_hold_the_planted_failures_and_percentiles(made: Company, ledger: 
     assert served == Decimal(told["use_cases"]["index"]["p95_seconds"])
 
 
-def test_spans_of_azure_are_the_bill_at_list_prices(made: Company, ledger: duckdb.DuckDBPyConnection) -> None:
-    told = _truth(made, "otlp-spans")
-    spans = "requests WHERE x_Source = 'otlp' AND gen_ai_provider_name = 'azure.ai.openai'"
+@pytest.mark.parametrize(("part", "source"), [("otlp-spans", "otlp"), ("otlp-metrics", "otlp-metrics")])
+def test_usage_of_azure_is_the_bill_at_list_prices(
+    made: Company, ledger: duckdb.DuckDBPyConnection, part: str, source: str
+) -> None:
+    told = _truth(made, part)
+    mine = f"requests WHERE x_Source = '{source}' AND gen_ai_provider_name = 'azure.ai.openai'"
     (tokens,) = told["tokens_by_model"].values()
     found = _one(
         ledger,
         f"""SELECT sum(gen_ai_usage_input_tokens), sum(gen_ai_usage_cache_read_input_tokens),
-            sum(gen_ai_usage_output_tokens), sum(x_Cost) FROM {spans} AND x_PriceStatus = 'priced'""",
+            sum(gen_ai_usage_output_tokens), sum(x_Cost) FROM {mine} AND x_PriceStatus = 'priced'""",
     )
     same = told["reconciliation"]
     assert found == (tokens["input"], tokens["read"], tokens["output"], Decimal(same["usage_priced_at_list"]))
-    bill = f"{TOKEN_ROWS} AND ServiceName = 'Azure OpenAI' AND ChargePeriodStart >= '{told['since']}'"
+    days = f"x_ChargeDate BETWEEN '{told['since']}' AND '{told['until']}'"
+    bill = f"{TOKEN_ROWS} AND ServiceName = 'Azure OpenAI' AND {days}"
     assert _one(ledger, f"SELECT sum(ConsumedQuantity), sum(ListCost), sum(EffectiveCost) FROM {bill}") == (
         tokens["input"] + tokens["output"],
         Decimal(same["usage_priced_at_list"]),
         Decimal(same["billed"]),
     )
-    # 5% off the list.
-    assert Decimal(same["difference"]) * 20 == Decimal(same["usage_priced_at_list"])
+    assert Decimal(same["difference"]) * 20 == Decimal(same["usage_priced_at_list"])  # 5% off the list
 
 
-def test_metrics_count_the_self_hosted_model(made: Company, ledger: duckdb.DuckDBPyConnection) -> None:
+def test_metrics_count_calls_and_tokens(made: Company, ledger: duckdb.DuckDBPyConnection) -> None:
     told = _truth(made, "otlp-metrics")
-    found = _one(
-        ledger,
-        """SELECT sum(x_Requests), sum(gen_ai_usage_input_tokens), sum(gen_ai_usage_output_tokens),
-            any_value(x_Tag_use_case), any_value(x_PriceStatus), count(*)
-        FROM requests WHERE x_Source = 'otlp-metrics'""",
-    )
-    assert found == (told["requests"], told["input_tokens"], told["output_tokens"], told["use_case"], "unpriced", DAYS)
+    found = ledger.execute(
+        """SELECT x_Tag_use_case, any_value(gen_ai_response_model), sum(x_Requests)::BIGINT,
+            sum(gen_ai_usage_input_tokens)::BIGINT, coalesce(sum(gen_ai_usage_output_tokens), 0)::BIGINT,
+            coalesce(sum(gen_ai_usage_cache_read_input_tokens), 0)::BIGINT
+        FROM requests WHERE x_Source = 'otlp-metrics' GROUP BY 1"""
+    ).fetchall()
+    names = ("model", "requests", "input_tokens", "output_tokens", "read_tokens")
+    assert {row[0]: dict(zip(names, row[1:], strict=True)) for row in found} == told["use_cases"]
+    own = "requests WHERE gen_ai_provider_name = 'vllm'"
+    assert _one(ledger, f"SELECT count(x_Cost), any_value(x_PriceStatus) FROM {own}") == (0, "unpriced")
+    chat = "requests WHERE gen_ai_response_model = 'llama-3.3-70b'"
+    assert _sum(ledger, "count(DISTINCT start_time::DATE)", chat) == DAYS
 
 
 def test_no_usage_is_told_twice(ledger: duckdb.DuckDBPyConnection) -> None:
-    found = ledger.execute("""SELECT x_Source, array_agg(DISTINCT gen_ai_provider_name || ' ' || gen_ai_response_model)
-        FROM requests WHERE gen_ai_response_model IS NOT NULL GROUP BY 1""").fetchall()
-    told = [model for _, models in found for model in models]
-    assert len(told) == len(set(told)) == 7
+    sources = "count(DISTINCT x_Source)"
+    twice = f"""(SELECT 1 FROM requests GROUP BY start_time::DATE, gen_ai_provider_name, gen_ai_response_model
+        HAVING {sources} > 1)"""
+    assert _sum(ledger, "count(*)", twice) == 0
+    models = _sum(ledger, "count(DISTINCT gen_ai_response_model)", "requests")
+    assert models == 7
 
 
 def test_gpu_hours_are_as_planted(made: Company, ledger: duckdb.DuckDBPyConnection) -> None:

@@ -12,7 +12,10 @@ from decimal import Decimal
 from outlay.demo.facts.volumes import by_day
 from outlay.demo.lines import Calendar, Line
 
-__all__ = ["METERS", "Caller", "callers", "tokens_of"]
+__all__ = ["METERS", "Caller", "callers", "first_told_day", "tokens_of"]
+
+_MOST_ROWS = 50_000
+"""Callers x days of one provider that are told, at most, so that a large company's usage stays small."""
 
 METERS = ("uncached", "read", "write", "output")
 """What a token line counts, by the last part of its name."""
@@ -68,6 +71,13 @@ class Caller:
         )
 
 
+def first_told_day(lines: Sequence[Line], service: str, calendar: Calendar) -> int:
+    """From when usage of ``service`` is told: always, or of very many callers for the last months only."""
+    names = {line.name.rpartition("/")[0] for line in lines if line.sku.service == service and line.counts == "volume"}
+    earliest = calendar.last_day - _MOST_ROWS // max(1, len(names))
+    return next((first for _, first, _ in calendar.months if first >= earliest), calendar.months[-1][1])
+
+
 def callers(lines: Sequence[Line], service: str, calendar: Calendar, since: int, until: int) -> list[Caller]:
     """Everyone on ``lines`` who buys tokens of ``service``, with what they used in ``[since, until)``."""
     mine = [line for line in lines if line.sku.service == service and line.counts == "volume"]
@@ -82,13 +92,13 @@ def callers(lines: Sequence[Line], service: str, calendar: Calendar, since: int,
     return [Caller(name, meters, used[name]) for name, meters in grouped.items() if name in used]
 
 
-def tokens_of(found: Iterable[Caller]) -> dict[str, dict[str, int]]:
-    """Model -> meter -> tokens; ``input`` has uncached, read and written ones together."""
+def tokens_of(found: Iterable[Caller], days: range | None = None) -> dict[str, dict[str, int]]:
+    """Model -> meter -> tokens, of some ``days`` or of all; ``input`` has uncached, read and written ones together."""
     totals: dict[str, dict[str, int]] = {}
     for caller in found:
         into = totals.setdefault(caller.model, dict.fromkeys(("input", *METERS), 0))
-        for meters in caller.days.values():
-            for meter, tokens in meters.items():
+        for day, meters in caller.days.items():
+            for meter, tokens in meters.items() if days is None or day in days else ():
                 into[meter] += tokens
                 into["input"] += tokens if meter != "output" else 0
     return dict(sorted(totals.items()))

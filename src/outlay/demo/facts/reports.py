@@ -20,7 +20,7 @@ from pathlib import Path
 
 from outlay.demo.catalogue import PROVIDERS
 from outlay.demo.chance import key_of, mix
-from outlay.demo.facts.callers import Caller, callers, tokens_of
+from outlay.demo.facts.callers import Caller, callers, first_told_day, tokens_of
 from outlay.demo.lines import Calendar, Line, day_text
 from outlay.money import plain
 
@@ -32,7 +32,6 @@ BATCH_PRICED_FROM = date(2026, 10, 14)
 LATE_DAYS = 3
 """The last days, which the bill does not have yet, of one key."""
 
-_MOST_RESULTS = 50_000
 _LATE_OF, _LATE_NAME = "query-rewriting", "query-rewriting-canary"
 _EMBEDDINGS = "text-embedding-3-large"
 _TOKENS_A_CALL = {"embeddings": 800, "completions": 5_000}
@@ -72,9 +71,7 @@ def write_reports(
 
 
 def _report(lines: Sequence[Line], service: str, calendar: Calendar) -> _Report:
-    endpoints = {line.name.rpartition("/")[0] for line in lines if line.sku.service == service}
-    earliest = calendar.last_day - _MOST_RESULTS // max(1, len(endpoints))
-    since = next((first for _, first, _ in calendar.months if first >= earliest), calendar.months[-1][1])
+    since = first_told_day(lines, service, calendar)
     return _Report(callers(lines, service, calendar, since, calendar.last_day), since, calendar.last_day)
 
 
