@@ -14,13 +14,12 @@ import json
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from fractions import Fraction
+from decimal import Decimal
 from pathlib import Path
 
 from outlay.demo.chance import identity, key_of, mix
 from outlay.demo.lines import ALWAYS, Calendar, Line, day_text
 from outlay.money import plain
-from outlay.sources.runs.attempt import rounded_to
 
 __all__ = ["STEP_SECONDS", "write_telemetry"]
 
@@ -261,4 +260,4 @@ def _of(hours: _Hours) -> dict[str, str]:
 
 
 def _hours(steps: int, of: int = 1) -> str:
-    return plain(rounded_to(Fraction(steps, _STEPS * of), 18))
+    return plain(Decimal(steps) / (_STEPS * of))
