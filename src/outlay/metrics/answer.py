@@ -360,7 +360,9 @@ def _joined(
     return joined + [one for place, found in by_shared.items() if place not in matched for one in found]
 
 
-def _before(dimensions: Sequence[str], asked: Sequence[_Asked]) -> Mapping[_Key, _Figures] | str | None:
+def _before(
+    dimensions: Sequence[str], known: Catalogue, asked: Sequence[_Asked]
+) -> Mapping[_Key, _Figures] | str | None:
     """The previous window's figures, or why there are none, or None if not asked for."""
     found = []
     for one in asked:

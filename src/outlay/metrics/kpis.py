@@ -28,12 +28,15 @@ from outlay.metrics.answer import Asking
 from outlay.metrics.catalogue import Metric, Quotient, catalogue_of
 from outlay.metrics.compiler import CURRENCY
 from outlay.metrics.query import Filter, Query
+from outlay.metrics.reconciliation import billed_provider, price_provider
 from outlay.metrics.relations import RELATIONS
 from outlay.metrics.result import Figure, Result, Row
-from outlay.money import plain
+from outlay.money import plain, rounded
 
 __all__ = ["KPI_IDS", "Kpi", "KpiReport", "kpi_report"]
 
+_WHO = ("provider", "service")
+_BY_THE_CALL = Filter("ai_category", ("tokens", "provisioned_throughput"))
 Status = Literal["ok", "off", "no_target", "not_computable"]
 
 
@@ -142,6 +145,7 @@ def kpi_report(
         asked.prepare([*(one.metric for one in _definitions()), *names], window)
         for one in _definitions():
             kpis += _kpis(asked, one, window)
+        notes.update(dict.fromkeys(_uncovered(asked, window, kpis)))
         for name in names:
             beside += _kpis(asked, _Definition(name, known.metric(name).name, name), window)
     return KpiReport(since, until, tuple(kpis), tuple(beside), tuple(notes))
@@ -188,7 +192,8 @@ def _kpis(asked: _Asked, definition: _Definition, window: _Window) -> list[Kpi]:
     if not result.receipt.rows or not result.rows:
         return [_none(definition, metric, settings, _missing(metric, settings))]
     found = []
-    for row in result.rows:
+    home = [row for row in result.rows if row.dimensions.get(CURRENCY) in (None, settings.currency)]
+    for row in home or result.rows:
         figure = row.figures[definition.metric]
         group = {k: v for k, v in row.dimensions.items() if k in window.by or (k != CURRENCY or v is not None)}
         currency = row.dimensions.get(CURRENCY) or settings.currency
@@ -212,6 +217,35 @@ def _kpis(asked: _Asked, definition: _Definition, window: _Window) -> list[Kpi]:
         parts = _kpis(asked, replace(definition, by=None, target=None), replace(window, by=(*window.by, definition.by)))
         found[0] = replace(found[0], breakdown=tuple(parts))
     return found
+
+
+def _uncovered(asked: _Asked, window: _Window, kpis: Sequence[Kpi]) -> list[str]:
+    """A note where the bill has inference of providers whose requests are not in the ledger:
+
+    the quotient is too high.
+    """
+    if not any(one.id == "cost_per_inference" and one.value is not None for one in kpis):
+        return []
+    whole = replace(window, by=())
+    try:
+        billed = asked.answer("inference_cost", replace(whole, where=(*whole.where, _BY_THE_CALL)), *_WHO).rows
+        served = asked.answer("served_requests", whole, "provider").rows
+    except UsageError:  # a filter that one side does not tell
+        return []
+    there = {price_provider(row.dimensions["provider"] or "") for row in served}
+    missing: dict[str, Decimal] = {}
+    for row in billed:
+        name = billed_provider(row.dimensions["provider"] or "", row.dimensions["service"] or "")
+        value = row.figures["inference_cost"].value
+        if value and name not in there and row.dimensions.get(CURRENCY) == asked.settings.currency:
+            missing[name] = missing.get(name, Decimal(0)) + value
+    if not missing:
+        return []
+    listed = ", ".join(f"{name} {rounded(value, asked.settings.currency):,}" for name, value in sorted(missing.items()))
+    return [
+        f"The bill has inference whose requests are not in the ledger ({listed} {asked.settings.currency}): the cost "
+        "per inference is too high by it. Load those requests, or choose what both cover with --where."
+    ]
 
 
 def _limits(asked: _Asked, definition: _Definition, window: _Window) -> dict[tuple[str | None, ...], Decimal | None]:
@@ -258,7 +292,7 @@ def _judged(
     if definition.against is not None:
         if limit is None:
             return f"{definition.target}, which the bill does not say", "no_target"
-        return f"{definition.target}, {plain(limit)}", _within(figure, None, limit)
+        return f"{definition.target}, {limit:.6f}", _within(figure, None, limit)
     if definition.min is None and definition.max is None:
         return definition.target, "no_target"
     status = _within(figure, definition.min, definition.max)

@@ -29,11 +29,11 @@ from outlay.prices import genai
 if TYPE_CHECKING:
     import duckdb
 
-__all__ = ["Compared", "Reconciliation", "reconcile"]
+__all__ = ["Compared", "Reconciliation", "billed_provider", "price_provider", "reconcile"]
 
 _BILL_PROVIDERS = (
     ("bedrock", "aws"),
-    ("openai", "azure"),  # of Microsoft, see _bill_provider
+    ("openai", "azure"),  # of Microsoft, see billed_provider
     ("vertex", "google"),
     ("gemini", "google"),
 )
@@ -218,7 +218,7 @@ def _names(connection: duckdb.DuckDBPyConnection) -> None:
     ).fetchall()
     sides = {
         "bill_names": [
-            {"named": n, "service": s, "model_named": m, **_meant(_bill_provider(n, s), m)} for n, s, m in billed
+            {"named": n, "service": s, "model_named": m, **_meant(billed_provider(n, s), m)} for n, s, m in billed
         ],
         "usage_names": [{"named": n, "service": "", "model_named": m, **_meant(n, m)} for n, m in used],
     }
@@ -229,8 +229,8 @@ def _names(connection: duckdb.DuckDBPyConnection) -> None:
         connection.unregister("names_arrow")
 
 
-def _bill_provider(provider: str, service: str) -> str:
-    """The price list's name of who a bill's row is from."""
+def billed_provider(provider: str, service: str) -> str:
+    """The price list's id of who a bill's row is from, by its provider and service; the provider's name, else."""
     low = f"{provider} {service}".lower()
     if "microsoft" in low or "azure" in low:
         return "azure"
@@ -239,11 +239,16 @@ def _bill_provider(provider: str, service: str) -> str:
     return next((known for word, known in _BILL_PROVIDERS if word in low), provider.lower())
 
 
+def price_provider(name: str) -> str:
+    """The price list's id of a provider, by any of its names; its own name where the list does not know it."""
+    return genai.provider_id(name) or name.lower()
+
+
 def _meant(provider: str, model: str) -> Mapping[str, str]:
     found = genai.resolve(provider, model) if model else None
     if found is not None:
         return {"provider": found.provider, "model": found.model}
-    return {"provider": genai.provider_id(provider) or provider.lower(), "model": model.lower()}
+    return {"provider": price_provider(provider), "model": model.lower()}
 
 
 _Key = tuple[str, str | None, date | None]
