@@ -31,11 +31,13 @@ from outlay.metrics.query import Filter, Query
 from outlay.metrics.reconciliation import billed_provider, price_provider
 from outlay.metrics.relations import RELATIONS
 from outlay.metrics.result import Figure, Result, Row
-from outlay.money import plain, rounded
+from outlay.money import add_exactly, plain, rounded
 
 __all__ = ["KPI_IDS", "Kpi", "KpiReport", "kpi_report"]
 
 _WHO = ("provider", "service")
+_MANY = 100
+"""A hundredth of the requests is too many to leave unsaid."""
 _BY_THE_CALL = Filter("ai_category", ("tokens", "provisioned_throughput"))
 Status = Literal["ok", "off", "no_target", "not_computable"]
 
@@ -239,12 +241,28 @@ def _uncovered(asked: _Asked, window: _Window, kpis: Sequence[Kpi]) -> list[str]
         value = row.figures["inference_cost"].value
         if value and name not in there and row.dimensions.get(CURRENCY) == asked.settings.currency:
             missing[name] = missing.get(name, Decimal(0)) + value
+    notes = _untold(asked, window)
     if not missing:
-        return []
+        return notes
     listed = ", ".join(f"{name} {rounded(value, asked.settings.currency):,}" for name, value in sorted(missing.items()))
     return [
+        *notes,
         f"The bill has inference whose requests are not in the ledger ({listed} {asked.settings.currency}): the cost "
-        "per inference is too high by it. Load those requests, or choose what both cover with --where."
+        "per inference is too high by it. Load those requests, or choose what both cover with --where.",
+    ]
+
+
+def _untold(asked: _Asked, window: _Window) -> list[str]:
+    """A note where many requests do not tell what they are asked by: the groups' quotients are too high by theirs."""
+    rows = asked.answer("served_requests", window).rows if window.by else ()
+    values = [(row, row.figures["served_requests"].value or Decimal(0)) for row in rows]
+    whole = add_exactly(value for _, value in values)
+    untold = add_exactly(value for row, value in values if None in row.dimensions.values())
+    if untold * _MANY <= whole:
+        return []
+    return [
+        f"{untold:,.0f} of {whole:,.0f} requests do not tell {' and '.join(window.by)}: the cost per inference of a "
+        "group is too high where its requests are among them."
     ]
 
 
