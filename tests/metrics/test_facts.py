@@ -229,6 +229,26 @@ def test_a_run_without_such_a_gpu_on_the_bill_has_no_cost(tmp_path: Path) -> Non
     assert "3 rows should carry x_Cost" in one.why
 
 
+def test_jobs_of_two_clusters_with_the_same_id_are_two_runs(tmp_path: Path) -> None:
+    header = "JobID|JobName|Partition|Account|QOS|User|Cluster|State|ExitCode|Submit|Start|End|ElapsedRaw|NNodes|AllocTRES"
+    job = (
+        "4101|pretrain|h100|search|normal|alice|{}|COMPLETED|0:0|2026-10-03T15:59:00|2026-10-03T16:00:00|"
+        "2026-10-03T18:00:00|7200|1|gres/gpu:h100=8"
+    )
+    bill = row(**GPU_HOUR, BilledCost="8", EffectiveCost="8", PricingQuantity="1")
+    files = [write_csv(tmp_path / "bill.csv", [bill], list(bill))]
+    for cluster in ("east", "west"):
+        files.append(tmp_path / f"{cluster}.txt")
+        files[-1].write_text(f"{header}\n{job.format(cluster)}\n")
+    ledger = Ledger(tmp_path / "ledger")
+    load(ledger, files, Settings())
+    (one,) = asked(ledger, "runs").values()
+    assert one.figures["runs"].value == 2
+    (one,) = asked(ledger, "cost_per_training_run").values()
+    figure = one.figures["cost_per_training_run"]
+    assert (figure.numerator, figure.denominator, figure.value) == (32, 2, 16)
+
+
 def test_the_response_clock_runs_from_the_crossing_to_the_action(tmp_path: Path) -> None:
     head = "alert_id,budget,threshold,crossed_at,acted_at\n"
     late = "b,llm,80 %,2026-10-02T00:00:00Z,2026-10-05T00:00:00Z\n"
@@ -286,6 +306,12 @@ def test_the_receipt_can_be_run_by_hand(calls: Ledger) -> None:
     assert {team: cost for team, _, cost, *_ in given[0] if cost is not None} == {
         team: figures["usage_cost"].value for team, figures in by_team.items()
     }
+
+
+def test_a_receipt_counts_rows_and_loads_of_one_table_once(calls: Ledger) -> None:
+    receipt = answer(calls, Query(("p95_latency", "usage_cost")), Settings()).receipt
+    assert len(receipt.parts) == 2
+    assert (receipt.rows, len(receipt.loads)) == (22, 1)
 
 
 def test_a_metric_of_ones_own(calls: Ledger) -> None:
