@@ -230,7 +230,7 @@ def test_a_run_without_such_a_gpu_on_the_bill_has_no_cost(tmp_path: Path) -> Non
 
 
 def test_jobs_of_two_clusters_with_the_same_id_are_two_runs(tmp_path: Path) -> None:
-    header = "JobID|JobName|Partition|Account|QOS|User|Cluster|State|ExitCode|Submit|Start|End|ElapsedRaw|NNodes|AllocTRES"
+    header = "JobID|JobName|Partition|Account|QOS|User|Cluster|State|ExitCode|Submit|Start|End|ElapsedRaw|NNodes"
     job = (
         "4101|pretrain|h100|search|normal|alice|{}|COMPLETED|0:0|2026-10-03T15:59:00|2026-10-03T16:00:00|"
         "2026-10-03T18:00:00|7200|1|gres/gpu:h100=8"
@@ -239,7 +239,7 @@ def test_jobs_of_two_clusters_with_the_same_id_are_two_runs(tmp_path: Path) -> N
     files = [write_csv(tmp_path / "bill.csv", [bill], list(bill))]
     for cluster in ("east", "west"):
         files.append(tmp_path / f"{cluster}.txt")
-        files[-1].write_text(f"{header}\n{job.format(cluster)}\n")
+        files[-1].write_text(f"{header}|AllocTRES\n{job.format(cluster)}\n")
     ledger = Ledger(tmp_path / "ledger")
     load(ledger, files, Settings())
     (one,) = asked(ledger, "runs").values()
