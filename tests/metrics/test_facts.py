@@ -246,7 +246,7 @@ def test_jobs_of_two_clusters_with_the_same_id_are_two_runs(tmp_path: Path) -> N
     assert one.figures["runs"].value == 2
     (one,) = asked(ledger, "cost_per_training_run").values()
     figure = one.figures["cost_per_training_run"]
-    assert (figure.numerator, figure.denominator, figure.value) == (32, 2, 16)
+    assert [figure.numerator, figure.denominator, figure.value] == [32, 2, 16]
 
 
 def test_the_response_clock_runs_from_the_crossing_to_the_action(tmp_path: Path) -> None:

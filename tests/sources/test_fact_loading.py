@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 
 from outlay.config import PriceSettings, Settings, TagSettings
-from outlay.errors import ReconciliationError, UsageError
+from outlay.errors import LedgerError, ReconciliationError, UnreadableError, UsageError
 from outlay.ledger.engine.duckdb import session
 from outlay.ledger.store import FACT_TABLES, Ledger
 from outlay.ledger.tables.requests import REQUESTS
@@ -123,6 +123,41 @@ def test_of_two_reports_of_one_window_in_a_load_the_last_holds(tmp_path: Path) -
     sql = "SELECT gen_ai_response_model, gen_ai_usage_input_tokens FROM requests ORDER BY start_time"
     assert asked(ledger, "requests", sql) == [("gpt-5", 10), ("gpt-5-mini", 25)]
     assert any("1 rows of requests were told again within these files" in note for note in report.notes)
+
+
+def hours(path: Path, first: int, last: int, tokens: int = 1) -> Path:
+    """OpenAI's usage report by the hour, hours from 1 October on, the last one exclusive."""
+    said = json.loads(page(path, dict.fromkeys(range(first, last), tokens)).read_text())
+    for hour, bucket in zip(range(first, last), said["data"], strict=True):
+        bucket |= {"start_time": FIRST + hour * 3600, "end_time": FIRST + (hour + 1) * 3600}
+    path.write_text(json.dumps(said))
+    return path
+
+
+def test_hours_replace_a_day_when_they_tell_all_of_it_and_are_refused_when_they_do_not(tmp_path: Path) -> None:
+    ledger = tmp_path / "ledger"
+    total = "SELECT count(*), sum(gen_ai_usage_input_tokens) FROM requests"
+    load(Ledger(ledger), [page(tmp_path / "days.json", {0: 100, 1: 200})], Settings())
+    with pytest.raises(LedgerError, match=r"1 rows of openai-usage .* wider than what these files tell"):
+        load(Ledger(ledger), [hours(tmp_path / "late.json", 20, 24)], Settings())
+    assert asked(ledger, "requests", total) == [(2, 300)]
+
+    halves = [hours(tmp_path / "a.json", 0, 12, 3), hours(tmp_path / "b.json", 12, 24, 4)]
+    load(Ledger(ledger), halves, Settings())
+    assert asked(ledger, "requests", total) == [(25, 200 + 12 * 7)]
+    load(Ledger(ledger), [page(tmp_path / "again.json", {0: 90})], Settings())
+    assert asked(ledger, "requests", total) == [(2, 290)]
+
+
+def test_files_of_one_load_that_tell_a_part_of_a_day_are_refused_and_those_that_tell_all_of_it_are_not(
+    tmp_path: Path,
+) -> None:
+    day, late = page(tmp_path / "day.json", {0: 100}), hours(tmp_path / "late.json", 20, 24)
+    with pytest.raises(UnreadableError, match=r"day\.json: has a row of 2026-10-01 00:00:00 to 2026-10-02 00:00:00"):
+        load(Ledger(tmp_path / "ledger"), [day, late], Settings())
+    load(Ledger(tmp_path / "ledger"), [day, hours(tmp_path / "early.json", 0, 20), late], Settings())
+    rows = asked(tmp_path / "ledger", "requests", "SELECT count(*), sum(gen_ai_usage_input_tokens) FROM requests")
+    assert rows == [(24, 24)]
 
 
 def test_two_sources_of_one_format_are_apart_when_named(tmp_path: Path) -> None:

@@ -27,10 +27,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from outlay.config import Settings
-from outlay.errors import ReconciliationError
+from outlay.errors import ReconciliationError, UnreadableError
 from outlay.ledger.delta import DeltaFolder, NewFile, Scope
 from outlay.ledger.engine.duckdb import identifier, literal, session
-from outlay.ledger.facts import Arrivals, in_window, merge, write_arrivals
+from outlay.ledger.facts import Arrivals, in_window, merge, within, write_arrivals
 from outlay.ledger.store import Ledger
 from outlay.ledger.tables.requests import REQUESTS
 from outlay.ledger.tables.table import FactTable
@@ -238,18 +238,49 @@ def _read(found: FoundFacts, load: _Load, progress: Progress) -> _Part:
 
 
 def _windows(load: _Load) -> list[tuple[str, datetime, datetime]]:
-    """Table ``windows``: the stretches of time told whole, by file. Returns each stretch with its source."""
+    """Tables ``windows``, the stretches of time told whole, by file, and ``windows_told``, those of all files as one.
+
+    Returns each stretch with its source.
+    """
+    by_file = [(*key, *stretch) for key, found in load.windows.items() for stretch in coalesced(found)]
+    of_all: dict[tuple[str, str, str], list[tuple[datetime, datetime]]] = {}
+    for source, format_id, report, _, since, until in by_file:
+        of_all.setdefault((source, format_id, report), []).append((since, until))
+    told = [(*key, 0, *stretch) for key, found in of_all.items() for stretch in coalesced(found)]
+    _stretches(load, "windows", by_file)
+    _stretches(load, "windows_told", told)
+    return [(one[0], one[4], one[5]) for one in told]
+
+
+def _stretches(load: _Load, name: str, rows: Sequence[tuple[object, ...]]) -> None:
     import pyarrow as pa
 
-    stretches = [(*key, *stretch) for key, found in load.windows.items() for stretch in coalesced(found)]
     names = ("source", "format", "report", "file", "since", "until")
     types = [pa.string(), pa.string(), pa.string(), pa.int32(), pa.timestamp("us"), pa.timestamp("us")]
-    columns = list(zip(*stretches, strict=True)) or [()] * len(names)
+    columns = list(zip(*rows, strict=True)) or [()] * len(names)
     arrays = [pa.array(column, kind) for column, kind in zip(columns, types, strict=True)]
     load.connection.register("windows_arrow", pa.table(dict(zip(names, arrays, strict=True))))
-    load.connection.execute("CREATE OR REPLACE TEMP TABLE windows AS SELECT * FROM windows_arrow")
+    load.connection.execute(f"CREATE OR REPLACE TEMP TABLE {name} AS SELECT * FROM windows_arrow")
     load.connection.unregister("windows_arrow")
-    return [(one[0], one[4], one[5]) for one in stretches]
+
+
+def _refuse_torn(load: _Load, relation: str) -> None:
+    """Refuse a later file that tells a part of a row of an earlier one: the other part would be lost."""
+    later = f"AND w.file > o.{FILE}"
+    rows = load.connection.execute(
+        f'SELECT DISTINCT "x_Source", "x_Format", coalesce("x_Report", \'\'), {FILE}, "x_SourceFile", '
+        f"{load.table.time[0]}, coalesce(end_time, {load.table.time[0]}) FROM {relation} o "
+        f"WHERE {in_window(load.table, 'windows', extra=f'{later} AND NOT {within(load.table)}')} ORDER BY ALL"
+    ).fetchall()
+    for source, format_id, report, number, name, start, end in rows:
+        keys = [key for key in load.windows if key[:3] == (source, format_id, report) and key[3] > number]
+        told = coalesced(window for key in keys for window in load.windows[key])
+        if not any(since <= start and end <= until for since, until in told):
+            raise UnreadableError(
+                f"has a row of {start} to {end} UTC, of which a later file tells a part only: the rest would be lost.",
+                where=name,
+                hint="Give reports of the same bucket width, or of whole days for days. Nothing was changed.",
+            )
 
 
 def _distinct(load: _Load) -> int:
@@ -261,6 +292,7 @@ def _distinct(load: _Load) -> int:
     ).fetchall()[0]
     kept = f"SELECT * FROM {relation} o"
     if load.writer.file > 1 and load.windows:
+        _refuse_torn(load, relation)
         kept += f" WHERE NOT {in_window(load.table, 'windows', extra=f'AND w.file > o.{FILE}')}"
     if counted != distinct:
         kept += f' QUALIFY row_number() OVER (PARTITION BY "x_Source", "x_RowId" ORDER BY {SEQUENCE} DESC) = 1'
@@ -303,7 +335,7 @@ def _arrivals(load: _Load, stretches: Sequence[tuple[str, datetime, datetime]]) 
     for source, since, until in stretches:
         scopes |= {Scope(source, month) for month in _months(since, until)}
     sources = frozenset(scope.source for scope in scopes)
-    return Arrivals(load.table, load.load_id, load.written, "identities", "windows", frozenset(scopes), sources)
+    return Arrivals(load.table, load.load_id, load.written, "identities", "windows_told", frozenset(scopes), sources)
 
 
 def _months(since: datetime, until: datetime) -> list[str]:
