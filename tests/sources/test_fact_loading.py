@@ -103,6 +103,22 @@ def test_the_same_content_again_changes_nothing(tmp_path: Path) -> None:
     assert asked(ledger, "requests", "SELECT count(*) FROM requests") == [(1,)]
 
 
+def test_content_that_a_later_load_replaced_stays_so_and_says_so(tmp_path: Path) -> None:
+    ledger = Ledger(tmp_path / "ledger")
+    first, second = page(tmp_path / "a.json", {0: 10, 1: 20}), page(tmp_path / "b.json", {1: 25})
+    for file in (first, second):
+        load(ledger, [file], Settings())
+    report = load(ledger, [first], Settings())
+    assert not report.changed
+    assert report.notes == (
+        "This content was loaded before, as version 1 of requests, and a later load has replaced it in part or whole; "
+        "it stays replaced. To bring it back: --again.",
+    )
+    assert load(ledger, [second], Settings()).notes == ()
+    assert load(ledger, [first], Settings(), again=True).changed
+    assert asked(ledger.path, "requests", "SELECT sum(gen_ai_usage_input_tokens) FROM requests") == [(30,)]
+
+
 def test_what_the_files_tell_twice_is_there_once_as_told_last(tmp_path: Path) -> None:
     ledger = tmp_path / "ledger"
     first = outcomes(tmp_path / "a.csv", "2026-10-01,support,tickets,1,tickets,search")

@@ -178,15 +178,31 @@ def _notes(table: FactTable, replaced: int, doubled: int) -> tuple[str, ...]:
 
 
 def _known(folder: DeltaFolder, table: FactTable, load_id: str) -> TableLoad | None:
-    """The earlier load of the same content, if there was one."""
+    """The earlier load of the same content, if there was one, with a note where it does not stand any more."""
     if not folder.exists():
         return None
     history = folder.history()
     for record in history:
         if record.facts.get("load_id") == load_id:
             files = tuple(report_from_json(one) for one in record.facts["files"])
-            return TableLoad(table.name, load_id, False, history[0].version, files, 0)
+            notes = []
+            if _standing(folder, load_id) < record.facts["rows_added"]:
+                notes.append(
+                    f"This content was loaded before, as version {record.version} of {table.name}, and a later load "
+                    "has replaced it in part or whole; it stays replaced. To bring it back: --again."
+                )
+            return TableLoad(table.name, load_id, False, history[0].version, files, 0, tuple(notes))
     return None
+
+
+def _standing(folder: DeltaFolder, load_id: str) -> int:
+    """How many rows of a load the table still has."""
+    paths = [str(folder.path / file.path) for file in folder.live()]
+    if not paths:
+        return 0
+    with session() as connection:
+        counted = f'SELECT count(*) FROM {folder.scan(paths)} WHERE "x_LoadId" = {literal(load_id)}'
+        return int(connection.execute(counted).fetchall()[0][0])
 
 
 def _load_id(
