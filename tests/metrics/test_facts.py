@@ -32,13 +32,20 @@ GPU_HOUR = {
 
 
 def call(
-    number: int, *, team: str, seconds: int, tokens: int = 1_000, ok: bool = True, model: str = "gpt-4o-mini"
+    number: int,
+    *,
+    team: str,
+    seconds: int,
+    tokens: int = 1_000,
+    ok: bool = True,
+    model: str = "gpt-4o-mini",
+    provider: str = "openai",
 ) -> Any:
     """A GenAI span as the OpenTelemetry Collector's file exporter writes it."""
     begin = int((START + timedelta(minutes=number)).timestamp()) * 10**9
     attributes: dict[str, str | int] = {
         "gen_ai.operation.name": "chat",
-        "gen_ai.provider.name": "openai",
+        "gen_ai.provider.name": provider,
         "gen_ai.request.model": model,
         "gen_ai.response.model": model,
         "gen_ai.usage.input_tokens": tokens,
