@@ -150,8 +150,8 @@ def test_each_provider_is_compared_over_its_own_days(tmp_path: Path) -> None:
     lines = [billed(day, 1_000_000, 1_000_000 * INPUT) for day in range(2)]
     lines += [billed(day, 5, Decimal(1), "claude-sonnet-4-5") | other for day in range(5)]
     spans = tmp_path / "calls.jsonl"
-    who = {"team": "a", "model": "claude-sonnet-4-5", "provider": "anthropic"}
-    calls = [call(day * 1_440, seconds=1, **who) for day in range(35)]
+    model, minutes = "claude-sonnet-4-5", 1_440
+    calls = [call(day * minutes, team="a", seconds=1, model=model, provider="anthropic") for day in range(35)]
     spans.write_text("".join(json.dumps(one) + "\n" for one in calls))
     found = compared(tmp_path, lines, usage(tmp_path / "u.json", *[1_000_000] * 4), spans)
     assert (found.since, found.until) == (date(2026, 11, 1), date(2026, 11, 5))
