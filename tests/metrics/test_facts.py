@@ -260,10 +260,11 @@ def test_the_response_clock_runs_from_the_crossing_to_the_action(tmp_path: Path)
     head = "alert_id,budget,threshold,crossed_at,acted_at\n"
     late = "b,llm,80 %,2026-10-02T00:00:00Z,2026-10-05T00:00:00Z\n"
     full = "c,llm,1.0,2026-10-02T00:00:00Z,2026-10-02T01:00:00Z\n"
-    still = "d,llm,0.8,2026-10-20T00:00:00Z,\n"
+    still = "d,llm,0.8,2026-10-20T00:00:00Z,\ne,llm,80.4%,2026-10-02T00:00:00Z,2026-10-02T02:00:00Z\n"
     ledger = ledger_of(
         tmp_path, alerts=f"{head}a,llm,0.8,2026-10-01T00:00:00Z,2026-10-01T12:30:00Z\n{late}{full}{still}"
     )
+    assert {key[0] for key in asked(ledger, "alerts", "threshold")} == {"80%", "80.4%", "100%"}
 
     (one,) = kpi(ledger, "budget_alert_response_hours")
 

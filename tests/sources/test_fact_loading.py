@@ -326,6 +326,23 @@ def test_a_value_that_its_column_cannot_hold_is_a_problem_and_the_rest_goes_on(
     assert report.files[0].rows_loaded == 1
 
 
+def test_long_numbers_are_summed_and_rounded_to_their_column_and_absurd_ones_kept_out(tmp_path: Path) -> None:
+    ledger = tmp_path / "ledger"
+    long = "12345678901.1234567890123456789"
+    days = [f"2026-10-{day:02},support,revenue,{long},USD,a" for day in range(1, 20)]
+    load(Ledger(ledger), [outcomes(tmp_path / "o.csv", *days)], Settings())
+    each = Decimal("12345678901.123456789012345679")
+    assert asked(ledger, "outcomes", "SELECT DISTINCT x_Value FROM outcomes") == [(each,)]
+
+    log = {"request_id": "r", "startTime": "2026-10-01T00:00:00Z", "model": "gpt-4o-mini", "call_type": "acompletion"}
+    log |= {"endTime": "2026-10-01T00:00:01Z", "prompt_tokens": 5, "completion_tokens": 5, "total_tokens": 10}
+    log |= {"custom_llm_provider": "openai", "api_key": "k", "spend": "@", "user": "u", "metadata": {}}
+    file = tmp_path / "spend.jsonl"
+    file.write_text(json.dumps(log).replace('"@"', "1e999999999") + "\n")
+    (report,) = load(Ledger(ledger), [file], Settings()).files
+    assert (report.rows_loaded, [one.code for one in report.problems]) == (0, ["unparsable-amount"])
+
+
 def test_rows_that_get_lost_on_the_way_commit_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     ledger = tmp_path / "ledger"
     load(Ledger(ledger), [page(tmp_path / "a.json", {0: 10})], Settings())

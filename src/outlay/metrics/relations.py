@@ -93,7 +93,7 @@ FROM runs r LEFT JOIN chosen c ON c."x_InstanceType" IS NOT DISTINCT FROM r."x_I
 """
 _ALERT_CLOCKS = """
 SELECT *, CAST(date_diff('second', crossed_at, acted_at) / 3600.0 AS DECIMAL(18,9)) AS "x_ResponseHours",
-  CAST("x_Threshold" * 100 AS BIGINT)::VARCHAR || '%' AS "x_ThresholdText" FROM alerts
+  regexp_replace(CAST("x_Threshold" * 100 AS VARCHAR), '\\.?0+$', '') || '%' AS "x_ThresholdText" FROM alerts
 """
 _OUTCOME_DAYS = 'SELECT *, CAST("date" AS TIMESTAMP) AS "x_At" FROM outcomes'
 

@@ -34,7 +34,7 @@ from outlay.ledger.facts import Arrivals, in_window, merge, within, write_arriva
 from outlay.ledger.store import Ledger
 from outlay.ledger.tables.requests import REQUESTS
 from outlay.ledger.tables.table import FactTable
-from outlay.money import plain
+from outlay.money import add_exactly, plain
 from outlay.prices.request_costs import priced_sql
 from outlay.prices.tokens import TokenPrices
 from outlay.problems import Problem, summarise
@@ -246,7 +246,7 @@ def _read(found: FoundFacts, load: _Load, progress: Progress) -> _Part:
                 part.rejected.append(Rejected(name, problem.line or 0, problem.code, problem.message))
     part.sources = {source for source, _ in writer.months}
     part.months = {month for _, month in writer.months}
-    part.quantities = {m: writer.sums[m] - before[m] for m in writer.sums}
+    part.quantities = {m: add_exactly((writer.sums[m], before[m].copy_negate())) for m in writer.sums}
     writer.months |= had
     writer.file += 1
     part.seconds = time.monotonic() - started
