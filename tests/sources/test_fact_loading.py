@@ -334,9 +334,9 @@ def test_long_numbers_are_summed_and_rounded_to_their_column_and_absurd_ones_kep
     each = Decimal("12345678901.123456789012345679")
     assert asked(ledger, "outcomes", "SELECT DISTINCT x_Value FROM outcomes") == [(each,)]
 
-    log = {"request_id": "r", "startTime": "2026-10-01T00:00:00Z", "model": "gpt-4o-mini", "call_type": "acompletion"}
+    log: dict[str, Any] = {"request_id": "r", "startTime": "2026-10-01T00:00:00Z", "model": "gpt-4o-mini"}
     log |= {"endTime": "2026-10-01T00:00:01Z", "prompt_tokens": 5, "completion_tokens": 5, "total_tokens": 10}
-    log |= {"custom_llm_provider": "openai", "api_key": "k", "spend": "@", "user": "u", "metadata": {}}
+    log |= {"custom_llm_provider": "openai", "api_key": "k", "spend": "@", "metadata": {}, "call_type": "acompletion"}
     file = tmp_path / "spend.jsonl"
     file.write_text(json.dumps(log).replace('"@"', "1e999999999") + "\n")
     (report,) = load(Ledger(ledger), [file], Settings()).files
