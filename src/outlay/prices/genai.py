@@ -42,6 +42,8 @@ __all__ = [
     "Variant",
     "all_rows",
     "model_rows",
+    "models",
+    "provider_id",
     "resolve",
     "unknown",
     "variants",
@@ -135,6 +137,12 @@ def _provider(name: str) -> Provider | None:
         return None
 
 
+def provider_id(name: str) -> str | None:
+    """The list's own name of a provider."""
+    found = _provider(name)
+    return None if found is None else found.id
+
+
 @cache
 def resolve(provider: str, model: str) -> Resolved | None:
     """The model that a provider's reference means, by the package's own matching; None when it knows none.
@@ -209,6 +217,11 @@ def model_rows(owner: str, model: str) -> tuple[PriceRow, ...]:
                     )
                     found.setdefault((order, when, meter, threshold, time_from), []).append(row)
     return tuple(row for rows in found.values() for row in _joined(rows))
+
+
+def models() -> Iterator[tuple[str, str]]:
+    """Every model of the list: whose list it is, and its name."""
+    yield from _models()
 
 
 def all_rows() -> Iterator[PriceRow]:
