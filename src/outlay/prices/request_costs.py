@@ -15,8 +15,8 @@ from outlay.ledger.meters import METERS
 from outlay.ledger.tables.requests import meter_column
 from outlay.money import MONEY_SQL
 from outlay.prices.token_table import price_requests
-from outlay.prices.tokens import FREE_UNLESS_PRICED, TokenPrices
-from outlay.prices.usage import Usage
+from outlay.prices.tokens import FREE_UNLESS_PRICED, UNREAD, TokenPrices
+from outlay.prices.usage import Remark, Usage
 
 if TYPE_CHECKING:
     import duckdb
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 __all__ = ["priced_sql"]
 
 _ASKED = ("provider", "model", "context", "at", "input_tokens")
+_UNREAD = f"coalesce(contains(r.\"x_Remarks\", '{UNREAD}'), false)"
 _TIMED = tuple(meter for meter, unit in METERS.items() if unit == "second")
 _COUNTED = tuple(meter for meter, unit in METERS.items() if unit != "second")
 
@@ -44,7 +45,7 @@ def priced_sql(connection: duckdb.DuckDBPyConnection, relation: str, key: str, p
         CASE WHEN "x_Kind" = 'bucket' THEN 0 ELSE coalesce(gen_ai_usage_input_tokens, 0) END AS input_tokens
         {"".join(f", {identifier(meter_column(m))} AS {m}" for m in meters)} FROM {relation} r"""
     connection.execute(f"CREATE OR REPLACE TEMP VIEW requests_to_price AS {asked}")
-    statement = price_requests(connection, "requests_to_price", prices, meters)
+    statement = price_requests(connection, "requests_to_price", prices, meters, _UNREAD)
     connection.execute(
         "CREATE OR REPLACE TEMP TABLE sized_prices AS SELECT provider, model, context FROM price_cells "
         "GROUP BY ALL HAVING max(above) >= 0"
@@ -86,12 +87,24 @@ def _price_timed(connection: duckdb.DuckDBPyConnection, key: str, prices: TokenP
     every = ", ".join(identifier(meter_column(meter)) for meter in METERS)
     names = ", ".join(map(identifier, (key, *_ASKED)))
     rows = connection.execute(
-        f"SELECT {names}, coalesce(gen_ai_usage_output_tokens, 0), {every} FROM requests_to_price WHERE {_is_timed()}"
+        f"SELECT {names}, coalesce(gen_ai_usage_output_tokens, 0), coalesce(\"x_Kind\" = 'bucket', false), {_UNREAD}, "
+        f"{every} FROM requests_to_price r WHERE {_is_timed()}"
     ).fetchall()
     found = []
-    for number, provider, model, context, at, input_tokens, output_tokens, *quantities in rows:
+    for number, provider, model, context, at, input_tokens, output_tokens, bucket, unread, *quantities in rows:
         meters = {m: q for m, q in zip(METERS, quantities, strict=True) if q}
-        usage = Usage("row", input_tokens, output_tokens, 0, 0, 0, MappingProxyType(meters), MappingProxyType({}))
+        usage = Usage(
+            "row",
+            input_tokens,
+            output_tokens,
+            0,
+            0,
+            0,
+            MappingProxyType(meters),
+            MappingProxyType({}),
+            (Remark(UNREAD, "A count is not known and was not read."),) if unread else (),
+            bucket=bucket,
+        )
         asked = dict(pair.split("=", 1) for pair in context.split(";") if pair)
         priced = prices.price(usage, provider, model, at, asked)
         known = priced.cost is not None

@@ -2,8 +2,8 @@
 
 A row of ``requests`` keeps the version of its price (``x_PriceVersion``). The list of that version stands here from the
 load that first used it: what a figure rested on can be read and summed again when the list has long moved on. A row
-says what one unit of a meter costs, for whom and when, see :mod:`outlay.prices.price_row`; a version is written once and
-never changed.
+says what one unit of a meter costs, for whom and when, see :mod:`outlay.prices.price_row`; a version is written once
+and never changed.
 """
 
 from __future__ import annotations
@@ -20,6 +20,8 @@ PRICES: tuple[Column, ...] = (
     Column("model", "VARCHAR", False, meaning="its id of the model; * is every model of the provider"),
     Column("meter", "VARCHAR", False, meaning="what is charged, see docs/reference/prices.md"),
     Column("unit_price", MONEY_SQL, meaning="of one unit: a token, a search, a second"),
+    Column("multiplier", MONEY_SQL, meaning="of rows that multiply another price (an uplift, a discount)"),
+    Column("taken_from", "VARCHAR", meaning="the meter whose price stands in, where the list has none of its own"),
     Column("when", "VARCHAR", meaning="the price context that selects it: processing=batch; empty is the ordinary one"),
     Column("input_tokens_above", "BIGINT", meaning="it holds for calls of more input than this, all of their tokens"),
     Column("time_from", "VARCHAR", meaning="start of the part of the day, HH:MM:SS, UTC"),
