@@ -12,7 +12,9 @@ from __future__ import annotations
 
 import base64
 import binascii
+import re
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from decimal import Decimal
 from typing import Any, Literal
 
@@ -20,7 +22,7 @@ from outlay.ledger.tables.requests import REQUESTS
 from outlay.ledger.tables.table import FactTable
 from outlay.problems import Problem
 from outlay.sources.fact_file import FactFile, Json
-from outlay.sources.facts import Fact
+from outlay.sources.facts import Fact, amount
 from outlay.sources.reader import Format
 from outlay.sources.usage.otel_attributes import FACT, FIRST_TOKEN_EVENTS, LONGEST_TAG, USAGE, route
 from outlay.sources.usage.otel_genai import GenAiSpans
@@ -28,6 +30,10 @@ from outlay.sources.usage.otel_metrics import GenAiMetrics, is_read
 from outlay.sources.usage.otel_span import MetricPoint, Origin, Scalar, Span, origin
 
 __all__ = ["OtlpJson", "metric_points", "spans"]
+
+_MOST_NANOS = Decimal(10) ** 20
+_LONG = 200_000
+_BEGINS = re.compile(r'\s*\{\s*"resource(Spans|Metrics)"\s*:\s*\[')
 
 
 class OtlpJson:
@@ -43,6 +49,8 @@ class OtlpJson:
 
     def recognises(self, file: FactFile) -> bool:
         """Whether its first object is an OTLP export request."""
+        if _longer_than_head(file):
+            return _BEGINS.match(file.head) is not None
         found = file.sample
         if isinstance(found, list):
             found = found[0] if found else None
@@ -55,7 +63,7 @@ class OtlpJson:
     def facts(self, file: FactFile) -> Iterator[Fact | Problem]:
         """Requests of the file's spans, then buckets of its metrics."""
         calls, buckets = GenAiSpans(file.name), GenAiMetrics(file.name)
-        for found in file.objects():
+        for found in (replace(file, kind="jsonl") if _longer_than_head(file) else file).objects():
             if isinstance(found, Problem):
                 yield found
                 continue
@@ -65,6 +73,11 @@ class OtlpJson:
             yield from buckets.facts(metric_points(request, line, flaws))
             for flaw in flaws:
                 yield file.problem(line, "unknown-layout", flaw)
+
+
+def _longer_than_head(file: FactFile) -> bool:
+    """Whether the first line does not end within the head: a batch of thousands of spans, alone or one of many."""
+    return file.kind == "json" and len(file.head) > _LONG and "\n" not in file.head and file.head.lstrip()[:1] == "{"
 
 
 def spans(request: Mapping[str, Json], line: int | None = None, flaws: list[str] | None = None) -> Iterator[Span]:
@@ -143,7 +156,7 @@ def _attributes(found: Json) -> Iterator[tuple[str, Scalar]]:
         if isinstance(one, dict) and isinstance(key := one.get("key"), str):
             value = _scalar(one.get("value"))
             if value is not None:
-                yield key, value
+                yield _clean(key), value
 
 
 def _scalar(value: Json) -> Scalar | None:
@@ -156,7 +169,7 @@ def _scalar(value: Json) -> Scalar | None:
                 return int(text) if text.lstrip("-").isdecimal() and len(text) <= 20 else found
             return found if isinstance(found, (int, Decimal)) else None
         if kind == "stringValue" and isinstance(found, str):
-            return found
+            return _clean(found)
         if kind == "doubleValue" and isinstance(found, (int, Decimal, str)) and not isinstance(found, bool):
             return found
         if kind == "boolValue" and isinstance(found, bool):
@@ -210,7 +223,7 @@ def _sort(
             if isinstance(value, str):
                 token_type, modality = (value, modality) if key.endswith("type") else (token_type, value)
             continue
-        if (where := route(key)) is None or (value := _scalar(one.get("value"))) is None:
+        if (where := route(_clean(key))) is None or (value := _scalar(one.get("value"))) is None:
             continue
         kind, name = where
         if kind is USAGE:
@@ -265,18 +278,22 @@ def _id(found: Json, size: int) -> str:
         except (binascii.Error, ValueError):
             decoded = b""
         found = decoded.hex() if len(decoded) == size else found[:64]
-    return "" if not found.strip("0") else found.lower()
+    return "" if not found.strip("0") else _clean(found).lower()
 
 
 def _nanos(found: Json) -> int:
     """Nanoseconds since 1970; 0 for none, -1 for what is no number."""
     if found is None or found == "":
         return 0
-    if isinstance(found, str) and found.isdecimal() and len(found) <= 20:
-        return int(found)
-    if isinstance(found, bool) or not isinstance(found, (int, Decimal)) or not -(10**20) < found < 10**20:
+    number = None if isinstance(found, bool) else amount(found)
+    if number is None or abs(number) >= _MOST_NANOS or number != int(number):
         return -1
-    return int(found) if found == int(found) else -1
+    return int(number)
+
+
+def _clean(text: str) -> str:
+    """A text that can be stored: JSON may spell halves of characters, which are no text."""
+    return text if text.isascii() else text.encode("utf-8", "replace").decode("utf-8")
 
 
 def _enum(found: Any, name: str, number: int) -> bool:  # noqa: ANN401 - whatever a file holds
