@@ -223,6 +223,12 @@ CATALOGUE: dict[str, ProblemKind] = _kinds(
         "If one is an earlier delivery of the other, leave it out: give the newest files by name.",
     ),
     ProblemKind(
+        "usage-told-twice",
+        False,
+        "metrics of a service whose spans in the same file tell the same tokens; the metrics are not counted",
+        "Nothing to do. To count the metrics instead, export them to a file of their own and load only that.",
+    ),
+    ProblemKind(
         "attempts-missing",
         False,
         "runs whose attempts are not in the file; their GPU hours are not counted",

@@ -87,10 +87,15 @@ def buckets(*requests: dict[str, Any]) -> list[Fact]:
 
 
 def capture(emitter: str) -> list[Fact]:
-    """The rows of a captured file."""
+    """What the spans and the metrics of a captured file become."""
     file = open_facts(FIXTURES / f"{emitter}.jsonl")
     assert OtlpJson().recognises(file)
-    found = list(OtlpJson().facts(file))
+    calls, metrics = GenAiSpans(emitter), GenAiMetrics(emitter)
+    found: list[Fact | Problem] = []
+    for line in file.objects():
+        assert not isinstance(line, Problem)
+        found += calls.facts(spans(line[1], line[0]))
+        found += metrics.facts(metric_points(line[1], line[0]))
     assert not [one for one in found if isinstance(one, Problem)]
     return [one for one in found if isinstance(one, Fact)]
 

@@ -64,6 +64,18 @@ def test_an_outer_span_of_a_later_line_is_not_counted(tmp_path: Path) -> None:
     assert [found.line for found in READER.facts(file)] == [1]
 
 
+def test_metrics_of_a_service_whose_spans_are_in_the_file_are_left_out(tmp_path: Path) -> None:
+    *rows, notice = READER.facts(open_facts(FIXTURES / "genai.jsonl"))
+    assert {found.source for found in rows if isinstance(found, Fact)} == {"otlp"}
+    assert isinstance(notice, Problem)
+    assert (notice.code, notice.rejects) == ("usage-told-twice", False)
+    metrics = tmp_path / "metrics.jsonl"
+    metrics.write_text((FIXTURES / "genai.jsonl").read_text(encoding="utf-8").splitlines()[1] + "\n", encoding="utf-8")
+    alone = list(READER.facts(open_facts(metrics)))
+    assert len(alone) == 6
+    assert {found.source for found in alone if isinstance(found, Fact)} == {"otlp-metrics"}
+
+
 def test_logs_before_traces(tmp_path: Path) -> None:
     logs: dict[str, Any] = {"resourceLogs": [{"scopeLogs": []}]}
     assert READER.recognises(written(tmp_path / "x.jsonl", logs, traces(chat())))

@@ -4,8 +4,8 @@ The format is OpenTelemetry's protocol in its JSON encoding (opentelemetry.io/do
 Encoding*): lowerCamelCase names, ids in hex, 64-bit integers as text. The Python SDK's OTLP/JSON file exporters write
 the same. Calls of models in it become requests; all else is passed over.
 
-The trap: metrics and spans of one service tell the same tokens. Rows from metrics have a source of their own and the
-remark ``from-metrics``, so that they can be left out.
+The trap: metrics and spans of one service tell the same tokens. Where a file has both, its metrics are left out; where
+they came in two files, the rows from metrics can be told by a source of their own and the remark ``from-metrics``.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ from __future__ import annotations
 import base64
 import binascii
 import re
+from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from decimal import Decimal
@@ -22,7 +23,7 @@ from outlay.ledger.tables.requests import REQUESTS
 from outlay.ledger.tables.table import FactTable
 from outlay.problems import Problem
 from outlay.sources.fact_file import FactFile, Json
-from outlay.sources.facts import Fact, amount
+from outlay.sources.facts import Fact, Value, amount
 from outlay.sources.reader import Format
 from outlay.sources.usage.otel_attributes import FACT, FIRST_TOKEN_EVENTS, LONGEST_TAG, USAGE, route
 from outlay.sources.usage.otel_genai import GenAiSpans
@@ -33,6 +34,7 @@ __all__ = ["OtlpJson", "metric_points", "spans"]
 
 _MOST_NANOS = Decimal(10) ** 20
 _LONG = 200_000
+_MOST_HELD = 100_000
 _BEGINS = re.compile(r'\s*\{\s*"resource(Spans|Metrics)"\s*:\s*\[')
 
 
@@ -61,18 +63,46 @@ class OtlpJson:
         return isinstance(found.get("resourceLogs"), list) and '"resourceSpans"' in file.head
 
     def facts(self, file: FactFile) -> Iterator[Fact | Problem]:
-        """Requests of the file's spans, then buckets of its metrics."""
-        calls, buckets = GenAiSpans(file.name), GenAiMetrics(file.name)
+        """Requests of the file's spans, and buckets of the metrics of services without spans in it."""
+        calls, metrics = GenAiSpans(file.name), GenAiMetrics(file.name)
+        services: set[Value] = set()
+        held: list[Fact] = []
+        left_out: Counter[Value] = Counter()
         for found in (replace(file, kind="jsonl") if _longer_than_head(file) else file).objects():
             if isinstance(found, Problem):
                 yield found
                 continue
             line, request = found
             flaws: list[str] = []
-            yield from calls.facts(spans(request, line, flaws))
-            yield from buckets.facts(metric_points(request, line, flaws))
+            for row in calls.facts(spans(request, line, flaws)):
+                if isinstance(row, Fact):
+                    services.add(row.values.get("x_Service"))
+                yield row
+            for row in metrics.facts(metric_points(request, line, flaws)):
+                if isinstance(row, Fact):
+                    held.append(row)
+                else:
+                    yield row
             for flaw in flaws:
                 yield file.problem(line, "unknown-layout", flaw)
+            if len(held) > _MOST_HELD:
+                yield from _not_told(held, services, left_out)
+                held = []
+        yield from _not_told(held, services, left_out)
+        for service, count in left_out.items():
+            whose = f"of the service '{service}'" if service else "of a service without a name"
+            message = f"{count} buckets of metrics {whose} are left out: its spans in the file tell the same tokens"
+            yield file.problem(None, "usage-told-twice", message)
+
+
+def _not_told(held: list[Fact], services: set[Value], left_out: Counter[Value]) -> Iterator[Fact]:
+    """The buckets of services whose spans are not in the file; the others are counted in ``left_out``."""
+    for bucket in held:
+        service = bucket.values.get("x_Service")
+        if service in services:
+            left_out[service] += 1
+        else:
+            yield bucket
 
 
 def _longer_than_head(file: FactFile) -> bool:
