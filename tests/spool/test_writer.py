@@ -19,6 +19,7 @@ from hypothesis import strategies as st
 
 from outlay.errors import SpoolError
 from outlay.spool import writer as writing
+from outlay.spool.disk import write_all
 from outlay.spool.reader import remove, sealed, set_aside
 from outlay.spool.segments import HEADER_BYTES, OPEN, RECORD_BYTES, SEALED, Damage, Record, read_records, segments
 from outlay.spool.writer import Busy, Full, Limits, SpoolWriter, Unusable
@@ -146,7 +147,7 @@ def test_no_acknowledgement_after_a_sync_that_failed(tmp_path: Path, monkeypatch
 def test_a_full_disk_refuses_and_keeps_what_was_acknowledged(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, first: bool
 ) -> None:
-    real = writing.write_all
+    real = write_all
 
     def half(descriptor: int, buffers: list[bytes]) -> None:
         real(descriptor, [b"".join(buffers)[:30]])

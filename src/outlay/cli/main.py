@@ -27,6 +27,7 @@ COMMANDS = {
         "Read bills in place: what was spent on AI, what of it is overspend, and why.",
     ),
     "load": ("outlay.cli.load", "Load bills into the ledger, in one atomic commit."),
+    "serve": ("outlay.cli.serve", "Receive OpenTelemetry live, over HTTP and gRPC."),
     "sources": ("outlay.cli.sources", "List the bill formats that Outlay reads, and what each needs."),
     "query": ("outlay.cli.query", "Any metric by any dimension, from the ledger."),
     "price": ("outlay.cli.price", "What one model call cost, as of its time, meter by meter."),

@@ -246,7 +246,7 @@ class DeltaFolder:
             except CommitFailedError:
                 time.sleep(min(0.02 * 2**attempt, 1.0))
                 continue
-            return Committed(self._version_of(said), change)
+            return Committed(self._version_of(said, table.version()), change)
         raise LedgerError(
             f"other loads of {', '.join(names)} kept committing first ({_MAX_COMMIT_TRIES} tries).",
             where=str(self.path.parent),
@@ -306,9 +306,11 @@ class DeltaFolder:
         listed = ", ".join(literal(path) for path in paths)
         return f"read_parquet([{listed}], hive_partitioning=true, hive_types_autocast=false, union_by_name=true{extra})"
 
-    def _version_of(self, said: str) -> int:
-        """The version of the newest commit that says ``said``: another writer's may be newer already."""
-        return next(int(c["version"]) for c in self.table().history() if c.get(_METADATA_KEY) == said)
+    def _version_of(self, said: str, before: int) -> int:
+        """The version after ``before`` of the commit that says ``said``: another writer's may be newer already."""
+        table = self.table()
+        newer = table.history(limit=table.version() - before)  # not all of them: a live receiver commits often
+        return next(int(c["version"]) for c in newer if c.get(_METADATA_KEY) == said)
 
     def _app_id(self, source: str) -> str:
         return f"outlay/{self.name}/{source}"

@@ -19,7 +19,7 @@ import json
 import shutil
 import tempfile
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from decimal import Decimal
@@ -40,15 +40,16 @@ from outlay.prices.tokens import TokenPrices
 from outlay.problems import Problem, summarise
 from outlay.sources.digest import file_digest
 from outlay.sources.fact_rows import SEQUENCE, RowWriter, coalesced
-from outlay.sources.facts import Window
+from outlay.sources.facts import Fact, Window
 from outlay.sources.find import FoundFacts
 from outlay.sources.load_report import FileReport, TableLoad, report_from_json, report_to_json
 from outlay.sources.quarantine import Rejected, write_quarantine
+from outlay.sources.reader import Format
 
 if TYPE_CHECKING:
     import duckdb
 
-__all__ = ["load_facts"]
+__all__ = ["Telling", "load_facts", "load_tellings"]
 
 _READING = 1
 """Part of a load's identity: raise it when a release reads the same file differently."""
@@ -56,11 +57,21 @@ Progress = Callable[[str], None]
 _WindowKey = tuple[str, str, str]
 
 
+@dataclass(frozen=True, slots=True)
+class Telling:
+    """Facts to load from one place: a file, or a receiver. ``name`` is what rows and problems cite it by."""
+
+    name: str
+    path: str
+    format: Format
+    facts: Callable[[], Iterable[Fact | Window | Problem]]
+
+
 @dataclass(slots=True)
 class _Part:
     """A file on its way through the steps."""
 
-    found: FoundFacts
+    found: Telling
     rows: int = 0
     sources: set[str] = field(default_factory=set)
     months: set[str] = field(default_factory=set)
@@ -96,11 +107,48 @@ def load_facts(
     progress: Progress = lambda _: None,
 ) -> TableLoad:
     """Load files of one table in one commit. Raises an :class:`outlay.errors.OutlayError` with nothing changed."""
-    folder = ledger.facts(table)
     found, digests, copies = _without_copies(found)
     load_id = _load_id(found, digests, settings, prices if table is REQUESTS else None, source)
-    if not again and (known := _known(folder, table, load_id)) is not None:
+    if not again and (known := _known(ledger.facts(table), table, load_id)) is not None:
         return known
+    told = [_telling(one) for one in found]
+    return load_tellings(
+        ledger,
+        table,
+        told,
+        load_id,
+        settings=settings,
+        prices=prices,
+        source=source,
+        again=again,
+        notes=copies,
+        progress=progress,
+    )
+
+
+def _telling(found: FoundFacts) -> Telling:
+    return Telling(found.file.name, str(found.file.path), found.reader.format, lambda: found.reader.facts(found.file))
+
+
+def load_tellings(
+    ledger: Ledger,
+    table: FactTable,
+    told: Sequence[Telling],
+    load_id: str,
+    *,
+    settings: Settings,
+    prices: TokenPrices,
+    source: str | None = None,
+    again: bool = False,
+    notes: Sequence[str] = (),
+    progress: Progress = lambda _: None,
+) -> TableLoad:
+    """Load what is told of one table in one commit, as the load ``load_id``.
+
+    With ``again`` nobody is asked whether that load was committed before: the caller knows that it may be told again.
+    Raises an :class:`outlay.errors.OutlayError` with nothing changed.
+    """
+    folder = ledger.facts(table)
     tags = settings.tags
     folder.create(table.columns(tags.required))
     folder.ensure_columns(table.columns(tags.required))
@@ -111,7 +159,7 @@ def load_facts(
         with session() as connection:
             writer = RowWriter(rows, table, tags, load_id, source)
             this = _Load(connection, folder, table, load_id, rows, writer, written=written)
-            parts = [_read(one, this, progress) for one in found]
+            parts = [_read(one, this, progress) for one in told]
             writer.close()
             progress("writing")
             doubled = _distinct(this)
@@ -136,14 +184,14 @@ def load_facts(
             merged = merge(connection, folder, arrivals, said, again=again)
         if merged is None:  # another process loaded the same content while this one read it
             _remove(folder, written)
-            return TableLoad(table.name, load_id, False, folder.table().version(), reports, 0, tuple(copies))
+            return TableLoad(table.name, load_id, False, folder.table().version(), reports, 0, tuple(notes))
     except BaseException:
         _remove(folder, written)
         raise
     finally:
         shutil.rmtree(staging, ignore_errors=True)
-    notes = (*copies, *_notes(table, merged.rows_replaced, doubled))
-    return TableLoad(table.name, load_id, True, merged.version, reports, merged.rows_replaced, notes)
+    said_too = (*notes, *_notes(table, merged.rows_replaced, doubled))
+    return TableLoad(table.name, load_id, True, merged.version, reports, merged.rows_replaced, said_too)
 
 
 def _remove(folder: DeltaFolder, files: Sequence[NewFile]) -> None:
@@ -205,14 +253,14 @@ def _load_id(
     return hashlib.sha256(said.encode()).hexdigest()[:32]
 
 
-def _read(found: FoundFacts, load: _Load, progress: Progress) -> _Part:
+def _read(found: Telling, load: _Load, progress: Progress) -> _Part:
     started = time.monotonic()
     part, writer = _Part(found), load.writer
-    name, format_id = found.file.name, found.reader.format.id
+    name, format_id = found.name, found.format.id
     progress(f"reading {name}")
     before, had = dict(writer.sums), writer.months
     writer.months = set()
-    for one in found.reader.facts(found.file):
+    for one in found.facts():
         if isinstance(one, Window):
             key = (writer.source_of(one, format_id), format_id, one.kind)
             load.windows.setdefault(key, []).append((one.start, one.end))
@@ -302,9 +350,9 @@ def _months(since: datetime, until: datetime) -> list[str]:
 def _report(part: _Part, table: FactTable) -> FileReport:
     rejected = sum(problem.rejects for problem in part.problems)
     return FileReport(
-        path=str(part.found.file.path),
-        format=part.found.reader.format.id,
-        version=part.found.reader.format.title,
+        path=part.found.path,
+        format=part.found.format.id,
+        version=part.found.format.title,
         sources=tuple(sorted(part.sources)),
         rows_read=part.rows + rejected,
         rows_loaded=part.rows,
