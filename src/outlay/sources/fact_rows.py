@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from outlay.config import TagSettings
 from outlay.ledger.delta import arrow_schema
-from outlay.ledger.tables.table import FactTable, tag_column
+from outlay.ledger.tables.table import Column, FactTable, tag_column
 from outlay.problems import Problem
 from outlay.sources.facts import Fact, Window
 from outlay.sources.source_name import source_slug
@@ -48,13 +48,13 @@ class RowWriter:
         self._source = source
         columns = [column for column in table.columns(tags.required) if column.name not in table.filled]
         self._schema = arrow_schema(columns).append(pa.field(SEQUENCE, pa.int64()))
-        self._fit = {column.name: _fit(column.sql_type) for column in table.own if column.name not in table.filled}
+        self._fit = {column.name: _fitting(column) for column in table.own if column.name not in table.filled}
         self._required = [column.name for column in table.own if not column.nullable]
-        self._allowed = {column.name: frozenset(column.allowed) for column in table.own if column.allowed}
-        self._columns: dict[str, list[Any]] = {name: [] for name in self._schema.names}
+        self._waiting: list[dict[str, Any]] = []
         self._writer = pq.ParquetWriter(path, self._schema, compression="lz4")
         self.rows = 0
-        self.sums: dict[str, Decimal] = dict.fromkeys(table.measures, Decimal(0))
+        self._sums: dict[str, Decimal] = dict.fromkeys(table.measures, Decimal(0))
+        self._summed = 0
         self.months: set[tuple[str, str]] = set()
 
     def source_of(self, fact: Fact | Window, format_id: str) -> str:
@@ -63,39 +63,36 @@ class RowWriter:
 
     def add(self, fact: Fact, format_id: str, file: str) -> Problem | None:
         """Take a row in; the problem that keeps it out, if there is one."""
+        fit = self._fit
         try:
-            values = {name: self._value(name, value) for name, value in fact.values.items() if value is not None}
-            moment = self._moment(values)
+            row = {name: fit[name](value, name) for name, value in fact.values.items() if value is not None}
+            moment = self._moment(row)
         except Unfit as unfit:
             return Problem(file, fact.line, "unfit-value", str(unfit))
+        except KeyError as unknown:
+            raise KeyError(f"the table {self._table.name} has no column {unknown} for readers to fill") from None
         if moment is None:
             return Problem(file, fact.line, "missing-time", f"{self._table.time[0]} is missing")
-        missing = [name for name in self._required if name not in values]
+        missing = [name for name in self._required if name not in row]
         if missing:
             return Problem(file, fact.line, "missing-value", f"{missing[0]} is missing")
-        source, month = self.source_of(fact, format_id), f"{moment:%Y-%m}"
-        row: dict[str, Any] = {
-            **values,
-            "Tags": list(fact.tags.items()) or None,
-            **dict(zip(self._tag_names, self._flat(fact.tags), strict=True)),
-            "x_RowId": fact.identity,
-            "x_Format": format_id,
-            "x_Report": fact.kind or None,
-            "x_SourceFile": file,
-            "x_SourceRow": fact.line,
-            "x_LoadId": self._load_id,
-            "x_Source": source,
-            "x_Month": month,
-            SEQUENCE: self.rows,
-        }
-        for name, column in self._columns.items():
-            column.append(row.get(name))
-        for name in self.sums:
-            if (value := values.get(name)) is not None:
-                self.sums[name] += value
+        source, month = self.source_of(fact, format_id), f"{moment.year:04}-{moment.month:02}"
+        row["x_RowId"] = fact.identity
+        row["x_Format"] = format_id
+        row["x_Report"] = fact.kind or None
+        row["x_SourceFile"] = file
+        row["x_SourceRow"] = fact.line
+        row["x_LoadId"] = self._load_id
+        row["x_Source"] = source
+        row["x_Month"] = month
+        row[SEQUENCE] = self.rows
+        if fact.tags:
+            row["Tags"] = list(fact.tags.items())
+            row.update(zip(self._tag_names, self._flat(fact.tags), strict=True))
+        self._waiting.append(row)
         self.months.add((source, month))
         self.rows += 1
-        if self.rows % _BATCH_ROWS == 0:
+        if len(self._waiting) == _BATCH_ROWS:
             self._flush()
         return None
 
@@ -104,27 +101,51 @@ class RowWriter:
         self._flush()
         self._writer.close()
 
-    def _flush(self) -> None:
-        self._writer.write_batch(_batch(self._columns, self._schema))
-        for column in self._columns.values():
-            column.clear()
+    @property
+    def sums(self) -> dict[str, Decimal]:
+        """The measures of all rows so far."""
+        for name in self._sums:
+            self._sums[name] += sum(row[name] for row in self._waiting[self._summed :] if name in row)
+        self._summed = len(self._waiting)
+        return dict(self._sums)
 
-    def _value(self, name: str, value: Any) -> Any:  # noqa: ANN401 - of any column's type
-        if name not in self._fit:
-            raise KeyError(f"the table {self._table.name} has no column '{name}' for readers to fill")
-        found = self._fit[name](value, name)
-        if name in self._allowed and found not in self._allowed[name]:
-            raise Unfit(f"{name} is {value!r}, not one of {', '.join(sorted(self._allowed[name]))}")
-        return found
+    def _flush(self) -> None:
+        self.sums  # noqa: B018 - they are taken of what waits
+        self._writer.write_batch(_batch(self._waiting, self._schema))
+        self._waiting.clear()
+        self._summed = 0
 
     def _moment(self, values: Mapping[str, Any]) -> datetime | date | None:
         return next((values[name] for name in self._table.time if name in values), None)
 
 
-def _batch(columns: Mapping[str, list[Any]], schema: pa.Schema) -> pa.RecordBatch:
+def _batch(rows: Sequence[Mapping[str, Any]], schema: pa.Schema) -> pa.RecordBatch:
     import pyarrow as pa
 
-    return pa.record_batch([pa.array(columns[field.name], field.type) for field in schema], schema=schema)
+    said = set().union(*rows)  # most columns of most formats are empty
+    arrays = [
+        pa.array([row.get(field.name) for row in rows], field.type)
+        if field.name in said
+        else pa.nulls(len(rows), field.type)
+        for field in schema
+    ]
+    return pa.record_batch(arrays, schema=schema)
+
+
+def _fitting(column: Column) -> Callable[[Any, str], Any]:
+    """What a value must go through to stand in ``column``: it raises :class:`Unfit`."""
+    fit = _fit(column.sql_type)
+    if not column.allowed:
+        return fit
+    allowed = frozenset(column.allowed)
+
+    def one_of(value: Any, name: str) -> Any:  # noqa: ANN401
+        found = fit(value, name)
+        if found not in allowed:
+            raise Unfit(f"{name} is {value!r}, not one of {', '.join(sorted(allowed))}")
+        return found
+
+    return one_of
 
 
 def _fit(sql_type: str) -> Callable[[Any, str], Any]:
@@ -151,6 +172,8 @@ def _decimal(precision: int, scale: int) -> Callable[[Any, str], Decimal]:
 
 
 def _whole(value: Any, name: str) -> int:  # noqa: ANN401
+    if type(value) is int and -_INT64 <= value < _INT64:
+        return value
     if isinstance(value, bool) or not isinstance(value, (int, Decimal)) or value != int(value):
         raise Unfit(f"{name} is {value!r}, not a whole number")
     if not -_INT64 <= value < _INT64:
@@ -161,6 +184,8 @@ def _whole(value: Any, name: str) -> int:  # noqa: ANN401
 def _text(value: Any, name: str) -> str:  # noqa: ANN401
     if not isinstance(value, str):
         raise Unfit(f"{name} is {value!r}, not text")
+    if value.isascii():
+        return value
     try:
         value.encode()
     except UnicodeEncodeError:
