@@ -234,7 +234,7 @@ while found.next(most_bytes=1) is not None:
 def test_killed_at_any_moment_the_rows_are_there_once(tmp_path: Path) -> None:
     """Each segment has spans, some of them told in another one too, and the next point of a cumulative metric."""
     dice = random.Random(3)
-    count = 12
+    count = 9
     spool(
         tmp_path,
         *(

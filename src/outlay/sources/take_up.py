@@ -21,7 +21,8 @@ from itertools import chain
 from pathlib import Path
 
 from outlay.config import Settings
-from outlay.errors import UnreadableError
+from outlay.errors import LedgerError, UnreadableError
+from outlay.ledger.compaction import compact
 from outlay.ledger.store import Ledger
 from outlay.ledger.tables.requests import REQUESTS
 from outlay.prices.tokens import TokenPrices
@@ -108,6 +109,8 @@ class TakeUp:
         for one in damaged:
             _logger.error("a damaged segment is kept: %s", set_aside(one))
         remove([one for one in batch if one not in damaged])
+        if load is not None:
+            self._compact(load)
         return TakenUp(
             len(batch), sum(one.size for one in batch), load, self._told.passed_over, time.monotonic() - started
         )
@@ -138,6 +141,13 @@ class TakeUp:
         path = folder / f"{hashlib.sha256(body).hexdigest()[:32]}.{kind}"
         _write_whole(path, body)
         return path
+
+    def _compact(self, load: TableLoad) -> None:
+        """Every take-up adds a file, and every question opens them all. Not being able to mend that is no failure."""
+        try:
+            compact(self._ledger.facts(REQUESTS), {source for file in load.files for source in file.sources})
+        except LedgerError as error:
+            _logger.warning("small files stay as they are for now: %s", error)
 
     def _remembered(self) -> LiveOtlp:
         path = self.folder / _STATE
