@@ -150,12 +150,6 @@ CATALOGUE: dict[str, ProblemKind] = _kinds(
         "Write a comment with the time before each scrape, # scraped 2026-10-01T00:00:00Z, or export with timestamps.",
     ),
     ProblemKind(
-        "unidentified-gpu",
-        True,
-        "telemetry that does not say of which GPU it is",
-        "Keep the labels that name the card: UUID, or the host and the index.",
-    ),
-    ProblemKind(
         "seen-once",
         False,
         "a GPU with samples of one moment only, which say nothing of any time; it has no hours",

@@ -113,6 +113,17 @@ def test_what_the_files_tell_twice_is_there_once_as_told_last(tmp_path: Path) ->
     assert any("1 rows of outcomes were told again within these files" in note for note in report.notes)
 
 
+def test_of_two_reports_of_one_window_in_a_load_the_last_holds(tmp_path: Path) -> None:
+    ledger = tmp_path / "ledger"
+    files = [page(tmp_path / "a.json", {0: 10, 1: 20}), page(tmp_path / "b.json", {1: 25}, model="gpt-5-mini")]
+
+    report = load(Ledger(ledger), files, Settings())
+
+    sql = "SELECT gen_ai_response_model, gen_ai_usage_input_tokens FROM requests ORDER BY start_time"
+    assert asked(ledger, "requests", sql) == [("gpt-5", 10), ("gpt-5-mini", 25)]
+    assert any("1 rows of requests were told again within these files" in note for note in report.notes)
+
+
 def test_two_sources_of_one_format_are_apart_when_named(tmp_path: Path) -> None:
     ledger = tmp_path / "ledger"
     for name, tokens in (("org-a", 10), ("org-b", 20)):

@@ -3,6 +3,9 @@
 The engine only sums and counts, exactly; ratios are divided here, in Decimal. A sum over rows that exist but lack
 the column is unknown, not 0; a sum over no rows is 0, because nothing was billed; a ratio over nothing is unknown.
 Each currency is a row of its own. With a comparison the same SQL is run for the window before.
+
+Metrics of several relations are asked one relation at a time and brought together by the dimensions that they share: a
+number of requests has no currency, so it stands beside the cost of each.
 """
 
 from __future__ import annotations
@@ -17,31 +20,41 @@ from outlay.config import Settings
 from outlay.errors import UsageError
 from outlay.ledger.engine.duckdb import session
 from outlay.ledger.store import Ledger, LoadRecord
-from outlay.metrics.catalogue import Aggregate, Catalogue, Metric, catalogue
-from outlay.metrics.compiler import CURRENCY, Compiled, columns_of, compile_facts, compile_query
+from outlay.metrics.catalogue import Aggregate, Catalogue, Metric, Quotient, catalogue
+from outlay.metrics.compiler import CURRENCY, Part, columns_of, compile_facts, compile_part, parts_of
 from outlay.metrics.notices import notices
 from outlay.metrics.query import GRAINS, Query
+from outlay.metrics.relations import COSTS, RELATIONS
 from outlay.metrics.result import (
     Figure,
     Freshness,
     LeftOut,
     Load,
+    PartReceipt,
+    Prices,
     Receipt,
     Result,
     Row,
     columns_of_answer,
     divided,
 )
+from outlay.metrics.views import View, open_view
 
 if TYPE_CHECKING:
     import duckdb
 
-__all__ = ["answer"]
+__all__ = ["answer", "answer_in"]
 
 _MAX_GROUPS = 200_000
-_WORDS = {"x_Tokens": "tokens", "x_GpuHours": "GPU-hours"}
+_WORDS = {
+    "x_Tokens": "tokens",
+    "x_GpuHours": "GPU-hours",
+    "x_Requests": "requests",
+    "x_Succeeded": "successful requests",
+}
 
 _Key = tuple[str | None, ...]
+_Figures = Mapping[str, Figure]
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,80 +84,124 @@ class _Facts:
     newest: datetime | None
 
 
+@dataclass(frozen=True, slots=True)
+class _Asked:
+    """A part of a query with what it gave: groups now, figures of the window before, and what its rows are."""
+
+    part: Part
+    view: View
+    sql: str
+    groups: Sequence[_Group]
+    before: Mapping[_Key, _Figures] | str | None
+    facts: _Facts
+
+
 def answer(ledger: Ledger, query: Query, settings: Settings, *, as_of: str | None = None) -> Result:
     """The answer to ``query`` from the ledger, now or as of a version or time.
 
     Raises :class:`UsageError` for unknown names before anything is read, and :class:`outlay.errors.LedgerError`
     where there is none.
     """
-    known = catalogue(tuple(settings.tags.required))
+    query.check(catalogue(tuple(settings.tags.required)))
+    with session() as connection:
+        return answer_in(connection, ledger, query, settings, as_of=as_of)
+
+
+def answer_in(
+    connection: duckdb.DuckDBPyConnection,
+    ledger: Ledger,
+    query: Query,
+    settings: Settings,
+    *,
+    as_of: str | None = None,
+) -> Result:
+    """:func:`answer` in a session that several questions share."""
+    tags = tuple(settings.tags.required)
+    known = catalogue(tags)
     query.check(known)
     metrics = tuple(known.metric(name) for name in query.metrics)
-    with session() as connection:
-        version = ledger.register(connection, as_of=as_of)
-        _require_columns(connection, query, known, version)
-        compiled = compile_query(query, known)
-        groups = _groups(connection, compiled, metrics)
-        facts = _facts(connection, query, known)
-        before, notes = _previous(connection, query, known, metrics, facts)
-        view = connection.execute("SELECT sql FROM duckdb_views() WHERE view_name = 'costs'").fetchall()[0][0]
-    rows = _rows(query, compiled, metrics, groups, before, home=settings.currency)
+    notes: list[str] = []
+    asked = [_ask(connection, ledger, query, part, known, as_of=as_of, notes=notes) for part in parts_of(query, known)]
+    dimensions = tuple(dict.fromkeys([*query.dimensions, *(name for one in asked for name in one.part.dimensions)]))
+    now = _together(dimensions, known, [(a.part, {g.key: _figures(a.part, known, g) for g in a.groups}) for a in asked])
+    before = _before(dimensions, known, asked)
+    rows = _rows(query, dimensions, known, now, before, home=settings.currency)
     if not rows and not query.dimensions:
-        rows = [_empty_row(compiled, metrics)]
+        rows = [_empty_row(dimensions, known, metrics)]
     kept = rows[: query.limit]
-    left_out = _missing(metrics, groups)
+    left_out = [one for part in asked for one in _missing(part, known)]
     if len(kept) < len(rows):
         left_out.append(LeftOut("limit", len(rows) - len(kept), f"rows beyond --limit {query.limit}"))
-    records = _records(ledger, facts.loads, version)
-    loads = tuple(_load(record) for record in records)
-    quarantined = sum(file["rows_rejected"] for record in records for file in record.facts["files"])
+    records = {a.part.relation: _records(ledger, a) for a in asked}
+    quarantined = sum(file["rows_rejected"] for found in records.values() for r in found for file in r.facts["files"])
     if quarantined:
         left_out.append(LeftOut("quarantine", quarantined, "rows of these loads are in quarantine, whatever they were"))
-    money = any(metric.is_money for metric in metrics)
-    if money and len(facts.currencies) > 1:
-        notes.append(f"The rows are billed in {', '.join(facts.currencies)}: figures are per currency, never added.")
+    for one in asked:
+        if len(one.facts.currencies) > 1 and any(known.base(name).is_money for name in one.part.metrics):
+            listed = ", ".join(one.facts.currencies)
+            notes.append(f"The rows are billed in {listed}: figures are per currency, never added.")
+        if one.part.relation == COSTS:
+            of_costs = [known.base(name) for name in one.part.metrics]
+            notes += notices(records[COSTS], one.facts.sources, of_costs)
+    notes += _apart_in_time(asked)
     receipt = Receipt(
         metrics=metrics,
-        table=ledger.costs_path,
-        version=version,
-        rows=facts.rows,
-        sources=facts.sources,
-        loads=loads,
-        freshness=Freshness(facts.oldest, facts.newest, max((one.at for one in loads), default=None)),
+        parts=tuple(_part_receipt(connection, one, records[one.part.relation], query, known) for one in asked),
         window=(query.since, query.until),
         previous=query.previous,
         left_out=tuple(left_out),
-        notes=(*notes, *notices(records, facts.sources, metrics)),
-        sql=compiled.sql,
-        view=view,
+        notes=tuple(notes),
     )
-    dimensions = [known.dimension(name) for name in compiled.dimensions]
-    columns = columns_of_answer(dimensions, metrics, compare=query.compare is not None)
+    shown = [known.dimension(name) for name in dimensions]
+    columns = columns_of_answer(shown, metrics, compare=query.compare is not None)
     return Result(columns, tuple(kept), receipt, query.dimensions)
 
 
-def _require_columns(connection: duckdb.DuckDBPyConnection, query: Query, known: Catalogue, version: int) -> None:
-    present = {row[0] for row in connection.execute("DESCRIBE costs").fetchall()}
-    lacking = sorted(columns_of(query, known) - present)
+def _ask(
+    connection: duckdb.DuckDBPyConnection,
+    ledger: Ledger,
+    query: Query,
+    part: Part,
+    known: Catalogue,
+    *,
+    as_of: str | None,
+    notes: list[str],
+) -> _Asked:
+    view = open_view(connection, ledger, RELATIONS[part.relation], known.tags, as_of=as_of)
+    _require_columns(connection, query, part, known, view)
+    compiled = compile_part(query, part, known)
+    groups = _groups(connection, compiled.sql, part, known)
+    facts = _facts(connection, query, part.relation, known)
+    before, said = _previous(connection, query, part, known, facts)
+    notes += said
+    return _Asked(part, view, compiled.sql, groups, before, facts)
+
+
+def _require_columns(
+    connection: duckdb.DuckDBPyConnection, query: Query, part: Part, known: Catalogue, view: View
+) -> None:
+    present = {row[0] for row in connection.execute(f'DESCRIBE "{part.relation}"').fetchall()}
+    lacking = sorted(columns_of(query, part, known) - present)
     if lacking:
         tag = lacking[0].removeprefix("x_Tag_")
         raise UsageError(
-            f"the ledger as of version {version} has no column for the tag '{tag}'.",
+            f"the ledger as of version {view.version} has no column for the tag '{tag}'.",
             hint="The tag was configured after the last load: load a bill again, or ask without it.",
         )
 
 
-def _groups(connection: duckdb.DuckDBPyConnection, compiled: Compiled, metrics: Sequence[Metric]) -> list[_Group]:
-    rows = connection.execute(f"SELECT * FROM ({compiled.sql}) LIMIT {_MAX_GROUPS + 1}").fetchall()
+def _groups(connection: duckdb.DuckDBPyConnection, sql: str, part: Part, known: Catalogue) -> list[_Group]:
+    rows = connection.execute(f"SELECT * FROM ({sql}) LIMIT {_MAX_GROUPS + 1}").fetchall()
     if len(rows) > _MAX_GROUPS:
         raise UsageError(
             f"the answer has more than {_MAX_GROUPS:,} rows.",
             hint="Group by fewer dimensions, or narrow it with --where.",
         )
+    metrics = [known.base(name) for name in part.metrics]
     groups = []
     for row in rows:
         cells = iter(row)
-        key = tuple(next(cells) for _ in compiled.dimensions)
+        key = tuple(next(cells) for _ in part.dimensions)
         groups.append(_Group(key, {m.id: tuple(_sum(cells, one) for one in _aggregates(m)) for m in metrics}))
     return groups
 
@@ -155,18 +212,25 @@ def _aggregates(metric: Metric) -> tuple[Aggregate, ...]:
 
 def _sum(cells: Iterator[Any], aggregate: Aggregate) -> _Sum:
     value = next(cells)
-    if aggregate.column is None:
+    if aggregate.kind == "count":
         return _Sum(Decimal(value), value, 0)
-    return _Sum(Decimal(0) if value is None else value, next(cells), next(cells))
+    exact = Decimal(0) if value is None else value if isinstance(value, Decimal) else Decimal(str(value))
+    return _Sum(exact, next(cells), next(cells))
 
 
 def _known(total: _Sum, aggregate: Aggregate) -> tuple[Decimal | None, str | None]:
-    """The sum, or why it is unknown."""
+    """The figure, or why it is unknown."""
+    if aggregate.kind == "quantile" and total.carried == 0:
+        return None, f"no {_WORDS.get(aggregate.column or '', aggregate.column)}: no row carries it"
     if total.carried == 0 and total.lacking > 0:
         assert aggregate.column is not None
         word = _WORDS.get(aggregate.column, aggregate.column)
-        return None, f"no {word}: {total.lacking:,} rows should carry {aggregate.column}, and none does"
+        return None, f"no {word}: {_rows_said(total.lacking)} should carry {aggregate.column}, and none does"
     return total.value, None
+
+
+def _rows_said(count: int) -> str:
+    return f"{count:,} row{'' if count == 1 else 's'}"
 
 
 def _figure(metric: Metric, sums: Sequence[_Sum]) -> Figure:
@@ -174,55 +238,131 @@ def _figure(metric: Metric, sums: Sequence[_Sum]) -> Figure:
     if metric.denominator is None:
         return Figure(numerator, why)
     denominator, why_not = _known(sums[1], metric.denominator)
-    if numerator is None or denominator is None:
-        return Figure(None, why or why_not, numerator, denominator)
-    if denominator == 0:
-        word = _WORDS.get(metric.denominator.column or "", metric.denominator.column or "rows")
-        return Figure(None, f"nothing to divide by: the denominator, in {word}, is 0", numerator, denominator)
-    return Figure(divided(metric, numerator, denominator), None, numerator, denominator)
+    word = _WORDS.get(metric.denominator.column or "", metric.denominator.column or "rows")
+    return _ratio(metric, Figure(numerator, why), Figure(denominator, why_not), word)
+
+
+def _ratio(metric: Metric | Quotient, numerator: Figure, denominator: Figure, word: str) -> Figure:
+    if numerator.value is None or denominator.value is None:
+        return Figure(None, numerator.why or denominator.why, numerator.value, denominator.value)
+    if denominator.value == 0:
+        why = f"nothing to divide by: the denominator, in {word}, is 0"
+        return Figure(None, why, numerator.value, denominator.value)
+    value = divided(metric, numerator.value, denominator.value)
+    return Figure(value, None, numerator.value, denominator.value)
 
 
 _NOTHING = _Sum(Decimal(0), 0, 0)
 
 
-def _figures(metrics: Sequence[Metric], group: _Group | None) -> dict[str, Figure]:
+def _figures(part: Part, known: Catalogue, group: _Group | None) -> dict[str, Figure]:
     """The figures of a group; of one that has no rows in the window, where ``group`` is None."""
+    metrics = [known.base(name) for name in part.metrics]
     return {
         m.id: _figure(m, group.sums[m.id] if group is not None else [_NOTHING] * len(_aggregates(m))) for m in metrics
     }
 
 
+def _together(
+    dimensions: Sequence[str], known: Catalogue, parts: Sequence[tuple[Part, Mapping[_Key, _Figures]]]
+) -> dict[_Key, dict[str, Figure]]:
+    """The figures of all parts by the key over all dimensions; metrics of a part without such a group are absent.
+
+    A part that is not told apart by a dimension (a count by currency) stands beside every value of it that another
+    part has for the same rest. Money without a currency (of rows without a known price) has a row of its own only where
+    there is no other: what it lacks is counted as left out.
+    """
+    places = {part: [dimensions.index(name) for name in part.dimensions] for part, _ in parts}
+    given: list[tuple[Part, dict[_Key, _Figures]]] = []
+    for part, found in parts:
+        told = dict(found)
+        if CURRENCY in part.dimensions:
+            place = part.dimensions.index(CURRENCY)
+            rest = {key[:place] + key[place + 1 :] for key in told if key[place] is not None}
+            told = {k: v for k, v in told.items() if k[place] is not None or k[:place] + k[place + 1 :] not in rest}
+        given.append((part, told))
+    keys: dict[_Key, None] = {}
+    for part, found in sorted(given, key=lambda one: -len(one[0].dimensions)):
+        mine = places[part]
+        covered = {tuple(key[place] for place in mine) for key in keys}
+        for key in found:
+            if key not in covered:
+                whole: list[str | None] = [None] * len(dimensions)
+                for place, value in zip(mine, key, strict=True):
+                    whole[place] = value
+                keys[tuple(whole)] = None
+    together: dict[_Key, dict[str, Figure]] = {}
+    for whole_key in keys:
+        figures: dict[str, Figure] = {}
+        for part, found in given:
+            figures |= found.get(tuple(whole_key[place] for place in places[part]), {})
+        together[whole_key] = figures
+    return together
+
+
+def _before(
+    dimensions: Sequence[str], known: Catalogue, asked: Sequence[_Asked]
+) -> Mapping[_Key, _Figures] | str | None:
+    """The previous window's figures, or why there are none, or None if not asked for."""
+    found = []
+    for one in asked:
+        if one.before is None or isinstance(one.before, str):
+            return one.before
+        found.append((one.part, one.before))
+    return _together(dimensions, known, found)
+
+
+def _asked_figures(known: Catalogue, query: Query, figures: _Figures) -> dict[str, Figure]:
+    """The figures that were asked for, quotients made of the others.
+
+    A sum over no rows is 0. What has no rows on one side can't be divided: nobody knows that it cost nothing.
+    """
+    found = {}
+    for name in query.metrics:
+        metric = known.metric(name)
+        if isinstance(metric, Metric):
+            found[name] = figures.get(name) or _figure(metric, [_NOTHING] * len(_aggregates(metric)))
+            continue
+        absent = [need for need in metric.needs if need not in figures]
+        if absent:
+            relation = RELATIONS[known.base(absent[0]).table]
+            sides = [figures[need].value if need in figures else None for need in metric.needs]
+            found[name] = Figure(None, f"no {relation.rows} of this group. {relation.bring_in}", *sides)
+        else:
+            found[name] = _ratio(metric, figures[metric.over], figures[metric.under], known.base(metric.under).name)
+    return found
+
+
 def _rows(
     query: Query,
-    compiled: Compiled,
-    metrics: Sequence[Metric],
-    groups: Sequence[_Group],
-    before: Mapping[_Key, Mapping[str, Figure]] | str | None,
+    dimensions: Sequence[str],
+    known: Catalogue,
+    now: Mapping[_Key, _Figures],
+    before: Mapping[_Key, _Figures] | str | None,
     *,
     home: str,
 ) -> list[Row]:
-    """The rows in order: by period, then by currency (``home`` first, those with nothing but zeros last), then by size.
+    """The rows in order:
 
-    ``before``: the previous window's figures by group, or why there are none, or None if not asked for.
+    by period, then by currency (``home`` first, those with nothing but zeros last), then by size.
     """
-    now = {group.key: group for group in groups}
     keys = [*now, *(key for key in before if key not in now)] if isinstance(before, Mapping) else list(now)
     rows = []
     for key in keys:
-        previous: Mapping[str, Figure] | None = None
+        previous: _Figures | None = None
         if isinstance(before, Mapping):
-            previous = before.get(key) or _figures(metrics, None)
+            previous = _asked_figures(known, query, before.get(key, {}))
         elif before is not None:
-            previous = {m.id: Figure(None, before) for m in metrics}
-        figures = _figures(metrics, now.get(key))
-        rows.append(Row(dict(zip(compiled.dimensions, key, strict=True)), figures, previous))
+            previous = {name: Figure(None, before) for name in query.metrics}
+        figures = _asked_figures(known, query, now.get(key, {}))
+        rows.append(Row(dict(zip(dimensions, key, strict=True)), figures, previous))
     first = query.metrics[0]
     spent = {row.dimensions.get(CURRENCY) for row in rows if not row.is_nothing}
 
     def order(row: Row) -> tuple[Any, ...]:
         currency = row.dimensions.get(CURRENCY)
         value = row.figures[first].value
-        periods = [row.dimensions[name] or "" for name in compiled.dimensions if name in GRAINS]
+        periods = [row.dimensions[name] or "" for name in dimensions if name in GRAINS]
         others = [(text is None, text or "") for text in row.dimensions.values()]
         money = (currency not in spent, currency != home, currency or "")
         return (*periods, *money, value is None, -(value or Decimal(0)), *others)
@@ -230,68 +370,118 @@ def _rows(
     return sorted(rows, key=order)
 
 
-def _empty_row(compiled: Compiled, metrics: Sequence[Metric]) -> Row:
+def _empty_row(dimensions: Sequence[str], known: Catalogue, metrics: Sequence[Metric | Quotient]) -> Row:
     """The one row of an ungrouped question about nothing: a count is 0, everything else is unknown."""
-    figures = {
-        m.id: Figure(Decimal(0)) if m.numerator.column is None else Figure(None, "no rows were selected")
-        for m in metrics
-    }
-    return Row(dict.fromkeys(compiled.dimensions), figures)
+    figures = {}
+    for m in metrics:
+        counted = isinstance(m, Metric) and m.numerator.kind == "count" and m.denominator is None
+        table = known.base(m.needs[-1]).table
+        relation = RELATIONS[table]
+        why = "no rows were selected" if table == COSTS else f"no {relation.rows} were selected. {relation.bring_in}"
+        figures[m.id] = Figure(Decimal(0)) if counted else Figure(None, why)
+    return Row(dict.fromkeys(dimensions), figures)
 
 
-def _facts(connection: duckdb.DuckDBPyConnection, query: Query, known: Catalogue) -> _Facts:
-    found = connection.execute(compile_facts(query, known)).fetchall()
+def _facts(connection: duckdb.DuckDBPyConnection, query: Query, relation: str, known: Catalogue) -> _Facts:
+    found = connection.execute(compile_facts(query, relation, known)).fetchall()
     return _Facts(
         rows=sum(row[3] for row in found),
         sources=tuple(sorted({row[0] for row in found})),
         loads=tuple(sorted({row[1] for row in found})),
-        currencies=tuple(sorted({row[2] for row in found})),
-        oldest=min((row[4] for row in found), default=None),
+        currencies=tuple(sorted({row[2] for row in found if row[2] is not None})),
+        oldest=min((row[4] for row in found if row[4] is not None), default=None),
         newest=max((row[5] for row in found if row[5] is not None), default=None),
     )
 
 
 def _previous(
-    connection: duckdb.DuckDBPyConnection, query: Query, known: Catalogue, metrics: Sequence[Metric], facts: _Facts
-) -> tuple[Mapping[_Key, Mapping[str, Figure]] | str | None, list[str]]:
+    connection: duckdb.DuckDBPyConnection, query: Query, part: Part, known: Catalogue, facts: _Facts
+) -> tuple[Mapping[_Key, _Figures] | str | None, list[str]]:
     """The previous window's figures by group, or why it has none; and what to know when comparing."""
     period = query.previous
     if period is None:
         return None, []
     window = replace(query, since=period.since, until=period.until, compare=None)
-    sources = set(facts.sources) | set(_facts(connection, window, known).sources)
-    starts = dict(connection.execute('SELECT "x_Source", min("ChargePeriodStart") FROM costs GROUP BY 1').fetchall())
+    sources = set(facts.sources) | set(_facts(connection, window, part.relation, known).sources)
+    time = RELATIONS[part.relation].time
+    found = connection.execute(f'SELECT "x_Source", min("{time}") FROM "{part.relation}" GROUP BY 1').fetchall()
+    starts = dict(found)
+    word = "charge" if part.relation == COSTS else "row"
     notes = [
-        f"{source}: the ledger's first charge is at {starts[source].isoformat()}Z, after the previous window starts, "
+        f"{source}: the ledger's first {word} is at {starts[source].isoformat()}Z, after the previous window starts, "
         f"so the change is not like for like."
         for source in sorted(sources)
         if starts[source] > period.since
     ]
     first = min((starts[source] for source in sources), default=None)
     if first is None or first >= period.until:
-        return f"the ledger holds no charges of these sources before {period.until.isoformat()}Z", notes
-    compiled = compile_query(window, known)
-    return {group.key: _figures(metrics, group) for group in _groups(connection, compiled, metrics)}, notes
+        return f"the ledger holds no {word}s of these sources before {period.until.isoformat()}Z", notes
+    compiled = compile_part(window, part, known)
+    groups = _groups(connection, compiled.sql, part, known)
+    return {group.key: _figures(part, known, group) for group in groups}, notes
 
 
-def _missing(metrics: Sequence[Metric], groups: Sequence[_Group]) -> list[LeftOut]:
+def _missing(asked: _Asked, known: Catalogue) -> list[LeftOut]:
     found = []
-    for metric in metrics:
-        for place, aggregate in enumerate(_aggregates(metric)):
-            count = sum(group.sums[metric.id][place].lacking for group in groups)
+    for name in asked.part.metrics:
+        for place, aggregate in enumerate(_aggregates(known.base(name))):
+            count = sum(group.sums[name][place].lacking for group in asked.groups)
             if count:
-                found.append(LeftOut("missing-measure", count, f"rows without {aggregate.column}", metric.id))
+                found.append(LeftOut("missing-measure", count, f"rows without {aggregate.column}", name))
     return list(dict.fromkeys(found))
 
 
-def _records(ledger: Ledger, ids: Sequence[str], version: int) -> list[LoadRecord]:
+def _apart_in_time(asked: Sequence[_Asked]) -> list[str]:
+    """A note where what is divided does not reach equally far: the last days of one are missing in the other."""
+    ends = {one.part.relation: one.facts.newest for one in asked if one.facts.newest is not None}
+    if len(ends) < 2 or (max(ends.values()) - min(ends.values())).total_seconds() < 86_400:
+        return []
+    said = ", ".join(f"{RELATIONS[name].rows} until {end:%Y-%m-%d %H:%M}" for name, end in sorted(ends.items()))
+    return [f"The facts do not reach equally far ({said} UTC): choose a window that all of them cover."]
+
+
+def _records(ledger: Ledger, asked: _Asked) -> list[LoadRecord]:
     """The loads that the rows came by, newest first; of content loaded twice, the later load."""
     found: dict[str, LoadRecord] = {}
-    for record in ledger.history():
+    for record in asked.view.history:
         load_id = str(record.facts.get("load_id"))
-        if record.version <= version and load_id in ids:
+        if load_id in asked.facts.loads:
             found.setdefault(load_id, record)
     return list(found.values())
+
+
+def _part_receipt(
+    connection: duckdb.DuckDBPyConnection, asked: _Asked, records: Sequence[LoadRecord], query: Query, known: Catalogue
+) -> PartReceipt:
+    loads = tuple(_load(record) for record in records)
+    return PartReceipt(
+        relation=asked.part.relation,
+        tables=asked.view.tables,
+        rows=asked.facts.rows,
+        sources=asked.facts.sources,
+        loads=loads,
+        freshness=Freshness(asked.facts.oldest, asked.facts.newest, max((one.at for one in loads), default=None)),
+        sql=asked.sql,
+        view=asked.view.sql,
+        prices=_prices(connection, asked, query, known),
+    )
+
+
+def _prices(connection: duckdb.DuckDBPyConnection, asked: _Asked, query: Query, known: Catalogue) -> Prices | None:
+    """What the rows of ``requests`` were priced by, where their price is in a figure."""
+    if asked.part.relation != "requests" or not any(known.base(name).is_money for name in asked.part.metrics):
+        return None
+    window = Query(
+        ("usage_rows",), ("price_version", "price_status", "price_estimated"), query.since, query.until, query.where
+    )
+    (part,) = parts_of(window, known)
+    groups = _groups(connection, compile_part(window, part, known).sql, part, known)
+    counts = [(group.key, int(group.sums["usage_rows"][0].value)) for group in groups]
+    return Prices(
+        tuple(sorted({key[0] for key, _ in counts if key[0] is not None})),
+        sum(count for key, count in counts if key[1] == "unpriced"),
+        sum(count for key, count in counts if key[2] == "true"),
+    )
 
 
 def _load(record: LoadRecord) -> Load:

@@ -39,7 +39,7 @@ from outlay.prices.usage_shapes import (
 
 __all__ = ["InnerCall", "Quantity", "Remark", "Usage", "normalise"]
 
-_UNCACHED = ("input", *(modal("input", modality) for modality in MODALITIES))
+_UNCACHED = frozenset({"input", *(modal("input", modality) for modality in MODALITIES)})
 _KNOWN = {
     shape.name: {step for paths in shape.paths.values() for path in paths for step in path if isinstance(step, str)}
     for shape in SHAPES

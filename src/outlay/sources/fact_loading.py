@@ -30,7 +30,7 @@ from outlay.config import Settings
 from outlay.errors import ReconciliationError
 from outlay.ledger.delta import DeltaFolder, NewFile, Scope
 from outlay.ledger.engine.duckdb import identifier, literal, session
-from outlay.ledger.facts import Arrivals, merge, write_arrivals
+from outlay.ledger.facts import Arrivals, in_window, merge, write_arrivals
 from outlay.ledger.store import Ledger
 from outlay.ledger.tables.requests import REQUESTS
 from outlay.ledger.tables.table import FactTable
@@ -39,8 +39,13 @@ from outlay.prices.request_costs import priced_sql
 from outlay.prices.tokens import TokenPrices
 from outlay.problems import Problem, summarise
 from outlay.sources.digest import file_digest
+<<<<<<< HEAD
 from outlay.sources.fact_rows import SEQUENCE, RowWriter, coalesced
 from outlay.sources.facts import Fact, Window
+=======
+from outlay.sources.fact_rows import FILE, SEQUENCE, RowWriter, coalesced
+from outlay.sources.facts import Window
+>>>>>>> 30b043b192cc6504389991750197ef8be778a31f
 from outlay.sources.find import FoundFacts
 from outlay.sources.load_report import FileReport, TableLoad, report_from_json, report_to_json
 from outlay.sources.quarantine import Rejected, write_quarantine
@@ -54,7 +59,8 @@ __all__ = ["Telling", "load_facts", "load_tellings"]
 _READING = 1
 """Part of a load's identity: raise it when a release reads the same file differently."""
 Progress = Callable[[str], None]
-_WindowKey = tuple[str, str, str]
+_WindowKey = tuple[str, str, str, int]
+"""Source, format, report, and the number of the file that told it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -162,6 +168,7 @@ def load_tellings(
             parts = [_read(one, this, progress) for one in told]
             writer.close()
             progress("writing")
+            stretches = _windows(this)
             doubled = _distinct(this)
             relation = "rows_to_load"
             if table is REQUESTS:
@@ -171,7 +178,7 @@ def load_tellings(
                 written += write_arrivals(connection, folder, f"(SELECT {names} FROM {relation})", load_id)
             progress("reconciling")
             _reconcile(this)
-            arrivals = _arrivals(this)
+            arrivals = _arrivals(this, stretches)
             reports = tuple(_report(part, table) for part in parts)
             write_quarantine(ledger.path, load_id, [one for part in parts for one in part.rejected])
             progress("committing")
@@ -262,7 +269,7 @@ def _read(found: Telling, load: _Load, progress: Progress) -> _Part:
     writer.months = set()
     for one in found.facts():
         if isinstance(one, Window):
-            key = (writer.source_of(one, format_id), format_id, one.kind)
+            key = (writer.source_of(one, format_id), format_id, one.kind, writer.file)
             load.windows.setdefault(key, []).append((one.start, one.end))
             continue
         problem = one if isinstance(one, Problem) else writer.add(one, format_id, name)
@@ -276,21 +283,40 @@ def _read(found: Telling, load: _Load, progress: Progress) -> _Part:
     part.months = {month for _, month in writer.months}
     part.quantities = {m: writer.sums[m] - before[m] for m in writer.sums}
     writer.months |= had
+    writer.file += 1
     part.seconds = time.monotonic() - started
     return part
 
 
+def _windows(load: _Load) -> list[tuple[str, datetime, datetime]]:
+    """Table ``windows``: the stretches of time told whole, by file. Returns each stretch with its source."""
+    import pyarrow as pa
+
+    stretches = [(*key, *stretch) for key, found in load.windows.items() for stretch in coalesced(found)]
+    names = ("source", "format", "report", "file", "since", "until")
+    types = [pa.string(), pa.string(), pa.string(), pa.int32(), pa.timestamp("us"), pa.timestamp("us")]
+    columns = list(zip(*stretches, strict=True)) or [()] * len(names)
+    arrays = [pa.array(column, kind) for column, kind in zip(columns, types, strict=True)]
+    load.connection.register("windows_arrow", pa.table(dict(zip(names, arrays, strict=True))))
+    load.connection.execute("CREATE OR REPLACE TEMP TABLE windows AS SELECT * FROM windows_arrow")
+    load.connection.unregister("windows_arrow")
+    return [(one[0], one[4], one[5]) for one in stretches]
+
+
 def _distinct(load: _Load) -> int:
-    """View ``rows_to_load``: the last telling of each thing. Returns how many rows were told again."""
+    """View ``rows_to_load``: the last telling of each thing and of each window. Returns how many rows gave way."""
     relation = f"read_parquet({literal(str(load.rows))})"
-    counted, distinct = load.connection.execute(
+    connection = load.connection
+    counted, distinct = connection.execute(
         f'SELECT count(*), count(DISTINCT ("x_Source", "x_RowId")) FROM {relation}'
     ).fetchall()[0]
-    kept = f"SELECT * FROM {relation}"
+    kept = f"SELECT * FROM {relation} o"
+    if load.writer.file > 1 and load.windows:
+        kept += f" WHERE NOT {in_window(load.table, 'windows', extra=f'AND w.file > o.{FILE}')}"
     if counted != distinct:
         kept += f' QUALIFY row_number() OVER (PARTITION BY "x_Source", "x_RowId" ORDER BY {SEQUENCE} DESC) = 1'
-    load.connection.execute(f"CREATE OR REPLACE TEMP VIEW rows_to_load AS {kept}")
-    return int(counted - distinct)
+    connection.execute(f"CREATE OR REPLACE TEMP VIEW rows_to_load AS {kept}")
+    return int(counted - connection.execute("SELECT count(*) FROM rows_to_load").fetchall()[0][0])
 
 
 def _reconcile(load: _Load) -> None:
@@ -320,22 +346,12 @@ def _spelled(table: FactTable, values: Sequence[Any]) -> str:
     return ", ".join([f"{values[0]:,} rows", *(f"{name} {plain(Decimal(value))}" for name, value in pairs)])
 
 
-def _arrivals(load: _Load) -> Arrivals:
-    import pyarrow as pa
-
-    stretches = [(*key, *stretch) for key, found in load.windows.items() for stretch in coalesced(found)]
-    names = ("source", "format", "report", "since", "until")
-    types = [pa.string(), pa.string(), pa.string(), pa.timestamp("us"), pa.timestamp("us")]
-    columns = list(zip(*stretches, strict=True)) or [()] * len(names)
-    arrays = [pa.array(column, kind) for column, kind in zip(columns, types, strict=True)]
-    connection = load.connection
-    connection.register("windows_arrow", pa.table(dict(zip(names, arrays, strict=True))))
-    connection.execute("CREATE OR REPLACE TEMP TABLE windows AS SELECT * FROM windows_arrow")
-    connection.execute(
+def _arrivals(load: _Load, stretches: Sequence[tuple[str, datetime, datetime]]) -> Arrivals:
+    load.connection.execute(
         'CREATE OR REPLACE TEMP TABLE identities AS SELECT DISTINCT "x_Source", "x_RowId" FROM rows_to_load'
     )
     scopes = {Scope(source, month) for source, month in load.writer.months}
-    for source, _, _, since, until in stretches:
+    for source, since, until in stretches:
         scopes |= {Scope(source, month) for month in _months(since, until)}
     sources = frozenset(scope.source for scope in scopes)
     return Arrivals(load.table, load.load_id, load.written, "identities", "windows", frozenset(scopes), sources)

@@ -21,10 +21,11 @@ from outlay.sources.source_name import source_slug
 if TYPE_CHECKING:
     import pyarrow as pa
 
-__all__ = ["SEQUENCE", "RowWriter", "flat_tags"]
+__all__ = ["FILE", "SEQUENCE", "RowWriter", "coalesced", "flat_tags"]
 
 SEQUENCE = "__sequence"
-"""Column of the written file: the order in which rows came, over all files of the load."""
+FILE = "__file"
+"""Columns of the written file: the order in which rows came, over all files of the load, and the file's number."""
 
 _BATCH_ROWS = 20_000
 _INT64 = 1 << 63
@@ -47,12 +48,13 @@ class RowWriter:
         self._load_id = load_id
         self._source = source
         columns = [column for column in table.columns(tags.required) if column.name not in table.filled]
-        self._schema = arrow_schema(columns).append(pa.field(SEQUENCE, pa.int64()))
+        self._schema = arrow_schema(columns).append(pa.field(SEQUENCE, pa.int64())).append(pa.field(FILE, pa.int32()))
         self._fit = {column.name: _fitting(column) for column in table.own if column.name not in table.filled}
         self._required = [column.name for column in table.own if not column.nullable]
         self._waiting: list[dict[str, Any]] = []
         self._writer = pq.ParquetWriter(path, self._schema, compression="lz4")
         self.rows = 0
+        self.file = 0
         self._sums: dict[str, Decimal] = dict.fromkeys(table.measures, Decimal(0))
         self._summed = 0
         self.months: set[tuple[str, str]] = set()
@@ -86,6 +88,7 @@ class RowWriter:
         row["x_Source"] = source
         row["x_Month"] = month
         row[SEQUENCE] = self.rows
+        row[FILE] = self.file
         if fact.tags:
             row["Tags"] = list(fact.tags.items())
             row.update(zip(self._tag_names, self._flat(fact.tags), strict=True))

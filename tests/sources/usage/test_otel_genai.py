@@ -179,6 +179,12 @@ def test_of_two_spans_for_one_call_the_inner_one_counts_in_any_order_and_through
         assert [found.values["x_SpanId"] for found in rows(*batches)] == ["0000000000000003"]
 
 
+def test_spans_around_one_another_are_looked_through_once() -> None:
+    silent: dict[str, Any] = {"gen_ai__usage__input_tokens": None, "gen_ai__usage__output_tokens": None}
+    found = rows(traces(chat(1, 2, **silent), chat(2, 1, **silent), chat(3, 3)))
+    assert "0000000000000003" in [row.values["x_SpanId"] for row in found]
+
+
 def test_an_outer_span_in_an_earlier_batch_is_counted_too() -> None:
     assert len(rows(traces(chat(1)), traces(chat(2, 1)))) == 2  # documented: it can't be seen when the outer one comes
 
@@ -195,8 +201,10 @@ def test_an_embedding_within_a_chat_does_not_tell_the_chats_usage() -> None:
 
 def test_the_outer_span_counts_where_the_inner_one_has_no_usage() -> None:
     silent = chat(2, 1, gen_ai__usage__input_tokens=None, gen_ai__usage__output_tokens=None)
-    found = rows(traces(silent, chat(1)))
-    assert sum(int(str(row.values.get("gen_ai_usage_input_tokens", 0))) for row in found) == 100
+    (found,) = rows(traces(silent, chat(1)))
+    assert found.values["gen_ai_usage_input_tokens"] == 100
+    refused = {**silent, "status": {"code": 2}}
+    assert [row.values["x_Succeeded"] for row in rows(traces(refused, chat(1)))] == [0, 1]  # an attempt before the last
 
 
 def test_one_response_id_told_by_two_emitters_side_by_side_is_one_call() -> None:

@@ -26,6 +26,7 @@ _MARK = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d(?::\d\d(?:[.,]\d+)?)?(?:Z|[+-]\d\
 _FORMAL = ("# HELP", "# TYPE", "# UNIT", "# EOF")
 _MILLISECONDS_FROM = 10**11  # as seconds, the year 5138; as milliseconds, 1973
 _MOST_REMEMBERED = 100_000
+_READ = frozenset(name for name, metric in METRICS.items() if metric.kind != "request")
 
 
 def has_series(text: str, prefix: str) -> bool:
@@ -55,7 +56,7 @@ class _Exposition:
             brace = line.find("{")
             if line.startswith("#"):
                 self._comment(line)
-            elif brace > 0 and line[:brace].strip() in METRICS:
+            elif brace > 0 and line[:brace].strip() in _READ:
                 problem = self._reading(number, line, brace)
                 if problem is not None:
                     yield problem
@@ -75,11 +76,11 @@ class _Exposition:
         close = line.rfind("}")
         head, tail = line[: close + 1], line[close + 1 :].split()
         if close < brace or not 1 <= len(tail) <= 2:
-            return self.file.problem(number, "unparsable-amount", "the line is no reading: name{labels} number [time]")
+            return self.file.problem(number, "unfit-value", "the line is no reading: name{labels} number [time]")
         metric = line[:brace].strip()
         value = self._value(metric, tail[0])
         if value is None:
-            return self.file.problem(number, "unparsable-amount", f"{metric}: a value that is no number")
+            return self.file.problem(number, "unfit-value", f"{metric}: a value that is no number")
         at = self.mark
         if len(tail) == 2:
             at = _time(tail[1])

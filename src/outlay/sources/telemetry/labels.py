@@ -2,7 +2,7 @@
 
 DCGM exporter's labels, as it writes them and as Prometheus stores them: ``UUID``, ``gpu``, ``modelName``, ``Hostname``,
 ``GPU_I_ID`` and ``GPU_I_PROFILE`` of a MIG instance, ``pod``, ``namespace``, ``container`` of the pod that holds the
-card, ``hpc_job`` of the Slurm job.
+card, ``hpc_job`` of the Slurm job; ``process`` is the host sampler's own.
 
 The traps are in the holder:
 
@@ -94,6 +94,8 @@ def _holder(labels: Mapping[str, str], *, exported: bool) -> Holder | None:
     prefix = "exported_" if exported else ""
     told = {what: _first(labels, [prefix + name for name in names]) for what, names in _HOLDER.items()}
     pod, job = told["pod"], labels.get("hpc_job")
+    if pod is None:
+        pod = labels.get("process")
     if pod and _EXPORTER.search(pod) and not exported:
         pod = None
     if pod or job:

@@ -2,8 +2,9 @@
 
 A *scrape* is what was told of a card at one moment. It stands for the time until the card's next scrape, at most
 ``max_gap``; what lies beyond is **no telemetry**, never idleness, and the holder's only if the same held it on both
-sides. A card is known from its first scrape to its last: nothing is said of the time before and after. One metric says
-whether a card was busy, the same for a card in the whole file, since two metrics of one card are two different figures.
+sides. A card is known from its first scrape to its last: nothing is said of the time before and after, nor of a
+silence of more than a week, after which a card may have been given back (or a clock was wrong). One metric says whether
+a card was busy, the same for a card in the whole file, since two metrics of one card are two different figures.
 
 The arithmetic is exact. Moments are put on a grid of 10^-9 hours (3.6 microseconds) *before* they are subtracted, so
 that intervals which touch add up to the interval they make, over files as well; shares of a card are fractions until
@@ -45,12 +46,14 @@ class Rules:
     stand for; None is three times the card's median spacing, at least a minute. ``metric`` is one of
     :data:`~outlay.sources.telemetry.samples.METRICS`; None is the first of ``PREFERRED`` that the card has.
     ``last_stands_seconds``: how long the last scrape stands for, where the source says so (averages of a period).
+    ``longest_silence_hours`` (at least 2): after a longer one nobody knows that the card was still there.
     """
 
     idle_below: Decimal = Decimal("0.05")
     max_gap_seconds: int | None = None
     metric: str | None = None
     last_stands_seconds: int | None = None
+    longest_silence_hours: int = 7 * 24
 
 
 @dataclass(slots=True)
@@ -121,8 +124,8 @@ class _Card:
         self.keys: list[Key] = []
         self.scrapes = self._scrapes(series)
         self.times = sorted(self.scrapes)
-        self.end = self.times[-1] + (rules.last_stands_seconds or 0) * 1_000_000 if self.times else 0
         self.gap = self._gap()
+        self.known: dict[int, list[int]] = {}
         self.sums: dict[int, dict[RowKey, _Sum]] = {}
         found = {told: shares([self.keys[key] for key in told], self.card) for told in set(map(_told, self._all()))}
         self.whole = lcm(*(share.row.share.denominator * share.holders for one in found.values() for share in one))
@@ -130,11 +133,14 @@ class _Card:
 
     def rows(self) -> Iterator[Row]:
         """The card's rows, hour by hour."""
-        for at, until in zip(self.times, [*self.times[1:], self.end], strict=True):
-            if at < until:
-                self._take(at, until)
+        silence = max(2, self.rules.longest_silence_hours) * _HOUR
+        for at, until in zip(self.times, [*self.times[1:], None], strict=True):
+            last = until is None or until - at > max(silence, self.gap)
+            stands_until = at + (self.rules.last_stands_seconds or 0) * 1_000_000 if last else until
+            if stands_until is not None and at < stands_until:
+                self._take(at, stands_until)
         for hour in sorted(self.sums):
-            yield from self._rows_of(hour, max(self.times[0], hour * _HOUR), min(self.end, (hour + 1) * _HOUR))
+            yield from self._rows_of(hour, *self.known[hour])
 
     def _all(self) -> Iterator[_Scrape]:
         return iter(self.scrapes.values())
@@ -175,6 +181,8 @@ class _Card:
 
     def _take(self, at: int, until: int) -> None:
         """Book the time from one scrape to the next."""
+        for hour, start, end in _hours(at, until):
+            self.known.setdefault(hour, [start, end])[1] = end
         scrape = self.scrapes[at]
         slots = self.slots[_told(scrape)]
         seen_until = min(until, at + self.gap)

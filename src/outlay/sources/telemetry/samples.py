@@ -24,6 +24,7 @@ __all__ = [
     "METRICS",
     "NOBODY",
     "PREFERRED",
+    "REQUESTS",
     "Holder",
     "Metric",
     "Part",
@@ -34,12 +35,13 @@ __all__ = [
     "whole",
 ]
 
-Kind = Literal["activity", "memory", "power", "energy"]
+Kind = Literal["activity", "memory", "power", "energy", "request"]
+REQUESTS = "kube_pod_container_resource_requests"
 ABSENT = -1
 """The value of a reading that is not one: NaN, or a number that the metric can't have."""
 
 _EPOCH = datetime(1970, 1, 1)
-_MOST = {"activity": 1_000_000_000, "memory": 1 << 50, "power": 10**11, "energy": 1 << 60}
+_MOST = {"activity": 1_000_000_000, "memory": 1 << 50, "power": 10**11, "energy": 1 << 60, "request": 1 << 20}
 _ROUNDING_ABOVE_ONE = 10_000_000  # profiling metrics may come out a little over 1: to 1.01 it is 1
 _NONE: Mapping[str, str] = MappingProxyType({})
 
@@ -74,6 +76,7 @@ _KNOWN = (
     Metric("NVML_POWER_USAGE", "power", 1_000),
     Metric("DCGM_FI_DEV_TOTAL_ENERGY_CONSUMPTION", "energy", 1),
     Metric("NVML_TOTAL_ENERGY_CONSUMPTION", "energy", 1),
+    Metric(REQUESTS, "request", 1),
 )
 METRICS: Mapping[str, Metric] = MappingProxyType({metric.name: metric for metric in _KNOWN})
 """The metrics that are read."""

@@ -183,6 +183,7 @@ CACHE_INSIDE = frozenset(
         "openinference.instrumentation.anthropic",
         "opentelemetry.instrumentation.anthropic",
         "opentelemetry.instrumentation.genai.anthropic",
+        "pydantic-ai",
     }
 )
 """Emitters (scope names) whose input holds Anthropic's cache reads and writes, as the convention wants."""

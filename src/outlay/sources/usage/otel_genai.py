@@ -47,6 +47,8 @@ _LAST = 253_402_300_800 * 10**9
 _KINDS = ((True, True), (True, False), (False, True), (False, False))
 _MICRO = Decimal("0.000001")
 
+_Known = dict[tuple[str, str], tuple[Span, str | None]]
+
 
 class GenAiSpans:
     """Turns batches of spans into requests. One for each file or receiver: it remembers what was counted within what.
@@ -67,7 +69,8 @@ class GenAiSpans:
     def facts(self, spans: Iterable[Span]) -> Iterator[Fact | Problem]:
         """Requests and problems of one batch."""
         batch = [(span, _operation(span)) for span in spans]
-        self._look_around(batch)
+        by_id = {(span.trace, span.id): (span, operation) for span, operation in batch}
+        self._look_around(batch, by_id)
         calls: list[tuple[Span, str]] = []
         for span, operation in batch:
             if operation is None or operation in OUTER_OPERATIONS:
@@ -77,7 +80,7 @@ class GenAiSpans:
                 if span.usage:
                     message = f"a span with usage has the operation '{operation[:60]}', which is not known"
                     yield Problem(self._name, span.line, "unknown-operation", message)
-            elif self._repeats(span, operation):
+            elif self._repeats(span, operation) or _told_above(span, operation, by_id):
                 self.repeated += 1
             else:
                 calls.append((span, operation))
@@ -89,10 +92,9 @@ class GenAiSpans:
         forget_oldest(self._around)
         forget_oldest(self._answers)
 
-    def _look_around(self, batch: list[tuple[Span, str | None]]) -> None:
+    def _look_around(self, batch: list[tuple[Span, str | None]], by_id: _Known) -> None:
         """Marks the spans around calls, as far up as is known."""
         around = self._around
-        by_id = {(span.trace, span.id): (span, operation) for span, operation in batch}
         for span, operation in batch:
             if not span.parent or operation in CALL_LOCAL:
                 continue
@@ -101,7 +103,7 @@ class GenAiSpans:
                 kinds.append((operation not in EMBEDDINGS, bool(span.usage)))
             for kind in kinds:
                 parent = span.parent
-                while parent and (span.trace, parent, *kind) not in around:
+                while parent and parent != span.id and (span.trace, parent, *kind) not in around:
                     around[span.trace, parent, *kind] = None
                     above, operation_above = by_id.get((span.trace, parent), (None, None))
                     parent = "" if above is None or operation_above in CALL_LOCAL else above.parent
@@ -154,6 +156,22 @@ class GenAiSpans:
         yield Fact(f"{span.trace}/{span.id}", span.line, values, tags, SPANS_SOURCE)
         if inner:
             yield Fact(f"{span.trace}/{span.id}#compaction-1", span.line, inner, tags, SPANS_SOURCE)
+
+
+def _told_above(span: Span, operation: str, by_id: _Known) -> bool:
+    """Whether a call succeeded without usage within one that has it: the outer one is counted instead."""
+    if span.usage or span.failed:
+        return False
+    seen = set()
+    while span.parent and span.id not in seen:
+        seen.add(span.id)
+        above, around = by_id.get((span.trace, span.parent), (None, None))
+        if above is None or around in CALL_LOCAL:
+            return False
+        if above.usage and around in MODEL_OPERATIONS and (around in EMBEDDINGS) == (operation in EMBEDDINGS):
+            return True
+        span = above
+    return False
 
 
 def _flaw(span: Span) -> tuple[str, str] | None:
