@@ -129,7 +129,7 @@ CATALOGUE: dict[str, ProblemKind] = _kinds(
         "missing-identity",
         True,
         "a record without the id that tells it from others, so that the same one sent again would count twice",
-        "Export the ids too: a span needs its trace id and its span id.",
+        "Export the ids too: of a span its trace id and its span id, of a run or job its own.",
     ),
     ProblemKind(
         "unknown-layout",

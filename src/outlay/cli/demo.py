@@ -11,7 +11,7 @@ from outlay.cli.common import Common, common_options, progress, show_json
 
 if TYPE_CHECKING:
     from outlay.demo.tour import Tour
-    from outlay.metrics.kpis import Kpi
+    from outlay.metrics.kpis import KpiReport
 
 _FOLDER = Path("outlay-demo")
 
@@ -29,12 +29,12 @@ def command(rows: int, common: Common) -> None:
     """
     from outlay.demo.tour import tour
     from outlay.ledger.store import Ledger
-    from outlay.metrics.kpis import kpis
+    from outlay.metrics.kpis import kpi_report
 
     ledger = common.ledger() if common.ledger_named else Ledger(_FOLDER / "ledger")
     with progress(common) as report_progress:
         made = tour(_FOLDER, ledger, common.settings(), rows=rows, progress=report_progress)
-    figures = kpis(ledger, common.settings())
+    figures = kpi_report(ledger, common.settings())
     if common.as_json:
         document = made.overspend.to_json()
         show_json(
@@ -42,7 +42,7 @@ def command(rows: int, common: Common) -> None:
                 "synthetic": True,
                 "ledger": str(ledger.path),
                 "report": str(made.report),
-                "kpis": [figure.to_json() for figure in figures],
+                "kpis": [figure.to_json() for figure in figures.kpis],
                 "overspend": document,
             }
         )
@@ -50,7 +50,7 @@ def command(rows: int, common: Common) -> None:
     _show(made, figures, ledger.path)
 
 
-def _show(made: Tour, figures: list[Kpi], ledger: Path) -> None:
+def _show(made: Tour, figures: KpiReport, ledger: Path) -> None:
     from rich.console import Console
 
     from outlay.report.terminal import show_kpis, show_overspend

@@ -20,7 +20,7 @@ from outlay.config import Settings
 from outlay.errors import UsageError
 from outlay.ledger.engine.duckdb import session
 from outlay.ledger.store import Ledger, LoadRecord
-from outlay.metrics.catalogue import Aggregate, Catalogue, Metric, Quotient, catalogue
+from outlay.metrics.catalogue import Aggregate, Catalogue, Metric, Quotient, catalogue_of
 from outlay.metrics.compiler import CURRENCY, Part, columns_of, compile_facts, compile_part, parts_of
 from outlay.metrics.notices import notices
 from outlay.metrics.query import GRAINS, Query
@@ -102,7 +102,7 @@ def answer(ledger: Ledger, query: Query, settings: Settings, *, as_of: str | Non
     Raises :class:`UsageError` for unknown names before anything is read, and :class:`outlay.errors.LedgerError`
     where there is none.
     """
-    query.check(catalogue(tuple(settings.tags.required)))
+    query.check(catalogue_of(settings))
     with session() as connection:
         return answer_in(connection, ledger, query, settings, as_of=as_of)
 
@@ -116,8 +116,7 @@ def answer_in(
     as_of: str | None = None,
 ) -> Result:
     """:func:`answer` in a session that several questions share."""
-    tags = tuple(settings.tags.required)
-    known = catalogue(tags)
+    known = catalogue_of(settings)
     query.check(known)
     metrics = tuple(known.metric(name) for name in query.metrics)
     notes: list[str] = []
@@ -272,7 +271,6 @@ def _together(
     part has for the same rest. Money without a currency (of rows without a known price) has a row of its own only where
     there is no other: what it lacks is counted as left out.
     """
-    places = {part: [dimensions.index(name) for name in part.dimensions] for part, _ in parts}
     given: list[tuple[Part, dict[_Key, _Figures]]] = []
     for part, found in parts:
         told = dict(found)
@@ -281,23 +279,36 @@ def _together(
             rest = {key[:place] + key[place + 1 :] for key in told if key[place] is not None}
             told = {k: v for k, v in told.items() if k[place] is not None or k[:place] + k[place + 1 :] not in rest}
         given.append((part, told))
-    keys: dict[_Key, None] = {}
-    for part, found in sorted(given, key=lambda one: -len(one[0].dimensions)):
-        mine = places[part]
-        covered = {tuple(key[place] for place in mine) for key in keys}
-        for key in found:
-            if key not in covered:
-                whole: list[str | None] = [None] * len(dimensions)
-                for place, value in zip(mine, key, strict=True):
-                    whole[place] = value
-                keys[tuple(whole)] = None
+    keys: list[dict[str, str | None]] = []
+    for place, (part, found) in enumerate(given):
+        own = [dict(zip(part.dimensions, key, strict=True)) for key in found]
+        keys = _joined(keys, own, set(part.dimensions), first=place == 0)
     together: dict[_Key, dict[str, Figure]] = {}
-    for whole_key in keys:
+    for whole in keys:
         figures: dict[str, Figure] = {}
         for part, found in given:
-            figures |= found.get(tuple(whole_key[place] for place in places[part]), {})
-        together[whole_key] = figures
+            figures |= found.get(tuple(whole.get(name) for name in part.dimensions), {})
+        together[tuple(whole.get(name) for name in dimensions)] = figures
     return together
+
+
+def _joined(
+    keys: Sequence[dict[str, str | None]], more: Sequence[dict[str, str | None]], names: set[str], *, first: bool
+) -> list[dict[str, str | None]]:
+    """Each of ``keys`` with each of ``more`` that says the same of what both tell; those without a match too."""
+    if first:
+        return list(more)
+    shared = sorted(names & {name for key in keys for name in key})
+    by_shared: dict[_Key, list[dict[str, str | None]]] = {}
+    for one in more:
+        by_shared.setdefault(tuple(one[name] for name in shared), []).append(one)
+    joined: list[dict[str, str | None]] = []
+    matched: set[_Key] = set()
+    for key in keys:
+        place = tuple(key.get(name) for name in shared)
+        matched.add(place)
+        joined += [key | one for one in by_shared.get(place, [{}])]
+    return joined + [one for place, found in by_shared.items() if place not in matched for one in found]
 
 
 def _before(

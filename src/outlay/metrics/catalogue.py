@@ -9,6 +9,7 @@ them reaches SQL unparsed.
 
 from __future__ import annotations
 
+import json
 import tomllib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -16,7 +17,8 @@ from functools import cache
 from importlib import resources
 from typing import Any, Literal
 
-from outlay.errors import UsageError, nearest
+from outlay.config import Settings
+from outlay.errors import ConfigError, UsageError, nearest
 from outlay.ledger.tables.table import tag_column
 from outlay.metrics.relations import COSTS, RELATIONS
 
@@ -29,6 +31,7 @@ __all__ = [
     "Metric",
     "Quotient",
     "catalogue",
+    "catalogue_of",
 ]
 
 _RESERVED = {"why"}  # the answer's own column
@@ -162,9 +165,10 @@ class Dimension:
 
 @dataclass(frozen=True, slots=True)
 class Catalogue:
-    """All that can be asked for, given the configured tags."""
+    """All that can be asked for, given the configured tags and ``own``, the user's metrics as JSON."""
 
     tags: tuple[str, ...]
+    own: str
     metrics: Mapping[str, Metric | Quotient]
     dimensions: Mapping[str, Dimension]
     unavailable: Mapping[str, str]
@@ -194,9 +198,14 @@ class Catalogue:
         return self.dimensions[name]
 
 
+def catalogue_of(settings: Settings) -> Catalogue:
+    """The catalogue for settings. Raises :class:`ConfigError` for a metric of theirs that can't be one."""
+    return catalogue(tuple(settings.tags.required), json.dumps(settings.metrics, sort_keys=True))
+
+
 @cache
-def catalogue(tags: tuple[str, ...]) -> Catalogue:
-    """The catalogue for the configured allocation ``tags``."""
+def catalogue(tags: tuple[str, ...], own: str = "[]") -> Catalogue:
+    """The catalogue for the configured allocation ``tags`` and the user's metrics, a JSON list of definitions."""
     known = {name: set(relation.columns(tags)) for name, relation in RELATIONS.items()}
     metrics: dict[str, Metric | Quotient] = {}
     unavailable: dict[str, str] = {}
@@ -210,13 +219,50 @@ def catalogue(tags: tuple[str, ...]) -> Catalogue:
                 unavailable[metric.id] = lacking[0].removeprefix(tag_column(""))
             else:
                 metrics[metric.id] = metric
-    found = Catalogue(tags, metrics, _dimensions(tags, known, set(metrics) | _RESERVED), unavailable)
+    for entry in json.loads(own):
+        metric = _own_metric(entry, metrics, known)
+        metrics[metric.id] = metric
+    found = Catalogue(tags, own, metrics, _dimensions(tags, known, set(metrics) | _RESERVED), unavailable)
     for metric in metrics.values():
         for name in metric.needs:
             found.base(name)
         for name in metric.apart if isinstance(metric, Metric) else ():
             found.dimension(name)
     return found
+
+
+def _own_metric(
+    entry: dict[str, Any], taken: Mapping[str, Metric | Quotient], known: Mapping[str, set[str]]
+) -> Metric | Quotient:
+    """A metric of outlay.toml. What is wrong with it is the user's to mend, and said so."""
+    where = f"[[metrics]] {entry.get('id', '(no id)')}"
+    missing = [key for key in ("id", "name", "unit", "formula", "numerator") if key not in entry]
+    if missing:
+        raise ConfigError(f"has no '{missing[0]}'.", where=where, hint="docs/reference/metrics.md has an example.")
+    if entry["id"] in taken:
+        raise ConfigError("is the id of a metric that there is already.", where=where, hint="Give it another id.")
+    try:
+        metric = _metric({"source": "outlay.toml", **entry})
+    except (ValueError, TypeError, KeyError, AttributeError) as error:
+        text = str(error).removeprefix("metrics.toml: ")
+        raise ConfigError(
+            f"can't be read: {text}.", where=where, hint="docs/reference/metrics.md has an example."
+        ) from None
+    if isinstance(metric, Quotient):
+        wrong = [name for name in metric.needs if not isinstance(taken.get(name), Metric)]
+        if wrong:
+            raise ConfigError(
+                f"is over '{wrong[0]}', which is no metric of one table.", where=where, hint=nearest(wrong[0], taken)
+            )
+        return metric
+    lacking = sorted(metric.columns() - known[metric.table])
+    if lacking:
+        raise ConfigError(
+            f"reads '{lacking[0]}', which is no column of {metric.table}.",
+            where=where,
+            hint=nearest(lacking[0], known[metric.table]),
+        )
+    return metric
 
 
 def _dimensions(tags: Sequence[str], known: Mapping[str, set[str]], taken: set[str]) -> dict[str, Dimension]:

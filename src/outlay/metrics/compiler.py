@@ -66,6 +66,7 @@ class _Shape:
     """
 
     tags: tuple[str, ...]
+    own: str
     relation: str
     metrics: tuple[str, ...]
     dimensions: tuple[str, ...]
@@ -115,7 +116,7 @@ def compile_facts(query: Query, relation: str, known: Catalogue) -> str:
 def _shape(query: Query, known: Catalogue, relation: str, metrics: Sequence[str], dimensions: Sequence[str]) -> _Shape:
     where = tuple((one.dimension, sum(v is not None for v in one.values), None in one.values) for one in query.where)
     window = (query.since is not None, query.until is not None)
-    return _Shape(known.tags, relation, tuple(metrics), tuple(dimensions), *window, where)
+    return _Shape(known.tags, known.own, relation, tuple(metrics), tuple(dimensions), *window, where)
 
 
 def _fill(sql: str, query: Query) -> str:
@@ -144,7 +145,7 @@ class _Slots:
 def _query_sql(shape: _Shape) -> str:
     import ibis
 
-    known = catalogue(shape.tags)
+    known = catalogue(shape.tags, shape.own)
     rows = _selected(shape)
     measures: dict[str, Any] = {}
     for name in shape.metrics:
@@ -176,7 +177,7 @@ def _selected(shape: _Shape) -> Any:  # noqa: ANN401 - Ibis ships no types
     import ibis
 
     table = ibis.table(_schema(shape.relation, shape.tags), name=shape.relation)
-    known = catalogue(shape.tags)
+    known = catalogue(shape.tags, shape.own)
     moment = table[RELATIONS[shape.relation].time]
     slots = _Slots()
     kept = []

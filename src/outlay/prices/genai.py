@@ -42,6 +42,7 @@ __all__ = [
     "Variant",
     "all_rows",
     "model_rows",
+    "provider_id",
     "resolve",
     "unknown",
     "variants",
@@ -133,6 +134,12 @@ def _provider(name: str) -> Provider | None:
         return _snapshot().find_provider(None, _PROVIDERS.get(folded, folded), None)
     except LookupError:
         return None
+
+
+def provider_id(name: str) -> str | None:
+    """The price list's id of a provider, by any name that it is known by; None where it is not."""
+    found = _provider(name)
+    return None if found is None else found.id
 
 
 @cache

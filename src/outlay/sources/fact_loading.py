@@ -39,13 +39,8 @@ from outlay.prices.request_costs import priced_sql
 from outlay.prices.tokens import TokenPrices
 from outlay.problems import Problem, summarise
 from outlay.sources.digest import file_digest
-<<<<<<< HEAD
-from outlay.sources.fact_rows import SEQUENCE, RowWriter, coalesced
-from outlay.sources.facts import Fact, Window
-=======
 from outlay.sources.fact_rows import FILE, SEQUENCE, RowWriter, coalesced
-from outlay.sources.facts import Window
->>>>>>> 30b043b192cc6504389991750197ef8be778a31f
+from outlay.sources.facts import Fact, Window
 from outlay.sources.find import FoundFacts
 from outlay.sources.load_report import FileReport, TableLoad, report_from_json, report_to_json
 from outlay.sources.quarantine import Rejected, write_quarantine

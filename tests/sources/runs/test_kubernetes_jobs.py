@@ -100,7 +100,7 @@ def test_training_operators_pods_are_runs_and_others_are_not() -> None:
 def test_jobs_whose_pods_are_gone_are_a_notice() -> None:
     notices = [one for one in read(READER, LIST) if isinstance(one, Problem)]
     assert [(one.code, one.message) for one in notices] == [
-        ("attempts-missing", "1 jobs ran and have no pods in the list")
+        ("attempts-missing", "jobs that ran and have no pods in the list: 1")
     ]
 
 

@@ -159,6 +159,12 @@ def test_a_free_card_is_told_by_the_labels_of_the_others(tmp_path: Path) -> None
     assert rows["GPU-2"]["x_UnallocatedHours"] == 1
 
 
+def test_labels_of_the_pod_are_tags(tmp_path: Path) -> None:
+    line = f'DCGM_FI_DEV_GPU_UTIL{{{LABELS},pod="p",namespace="n",vgpu="1",team="search",dra_pool="x",note="a\\"b"}} 50'
+    facts, _ = read(DcgmReader(), scrapes(tmp_path, f"{line} 1790848800\n{line} 1790848860\n"))
+    assert [dict(fact.tags) for fact in facts] == [{"team": "search", "note": 'a"b'}]
+
+
 def test_it_is_recognised_by_its_readings(tmp_path: Path) -> None:
     for text in (f"DCGM_FI_DEV_GPU_UTIL{{{LABELS}}} 50", '# HELP x\n# TYPE x gauge\nDCGM_FI_DEV_FB_USED{gpu="0"} 3'):
         assert DcgmReader().recognises(open_facts(scrapes(tmp_path, text)))

@@ -128,14 +128,16 @@ def server() -> Iterator[Server]:
 
 def test_a_long_window_is_asked_for_in_parts_that_meet(server: Server) -> None:
     address = f"http://127.0.0.1:{server.server_port}/"
-    days = TEN + timedelta(days=10)
-    answers = list(fetch(address, TEN, days, 60, headers={"Authorization": "Bearer t"}))
-    assert answers == ['{"status":"success", "data":{}}'] * 2 * len(QUERIES)
-    first, second = server.asked[:2]
+    half_a_day = TEN + timedelta(hours=12)
+    answers = list(fetch(address, TEN, half_a_day, 60, headers={"Authorization": "Bearer t"}))
+    assert set(answers) == {'{"status":"success", "data":{}}'}
+    assert {asked["query"] for asked in server.asked} == set(QUERIES)
+    first, second, third = server.asked[:3]
     assert (first["path"], first["token"], first["query"]) == ("/api/v1/query_range", "Bearer t", QUERIES[0])
     assert (first["start"], first["step"]) == ("1790848800.000000", "60")
     assert Decimal(second["start"]) == Decimal(first["end"]) + 60
-    assert Decimal(second["end"]) == Decimal(first["start"]) + 10 * 86_400
+    assert Decimal(third["start"]) == Decimal(third["end"]) == Decimal(first["start"]) + 12 * 3600
+    assert server.asked[-1]["step"] == "300"
 
 
 def test_what_a_server_refuses_is_an_error_with_its_words(server: Server) -> None:

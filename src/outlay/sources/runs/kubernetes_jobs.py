@@ -117,7 +117,7 @@ def _facts(file: FactFile, listing: Mapping[str, Any]) -> Iterator[Fact | Proble
         for order, pod in enumerate(group, start=1):
             yield told(file, pod.line, replace(pod.attempt, attempt=order))
     if gone := [run for run, job in jobs.items() if run not in pods and not _never_ran(job)]:
-        yield file.problem(None, "attempts-missing", f"{len(gone)} jobs ran and have no pods in the list")
+        yield file.problem(None, "attempts-missing", f"jobs that ran and have no pods in the list: {len(gone)}")
 
 
 def _attempt(

@@ -4,6 +4,8 @@ DCGM exporter's labels, as it writes them and as Prometheus stores them: ``UUID`
 ``GPU_I_ID`` and ``GPU_I_PROFILE`` of a MIG instance, ``pod``, ``namespace``, ``container`` of the pod that holds the
 card, ``hpc_job`` of the Slurm job; ``process`` is the host sampler's own.
 
+What other labels there are (the exporter can be told to add those of the pod) become tags of the pod's rows.
+
 The traps are in the holder:
 
 - *No pod* means that the card is free only if the exporter maps pods at all. It does if any series of the same scrape
@@ -29,6 +31,12 @@ _HOLDER = {
     "container": ("container", "container_name"),
 }
 _HOST = ("node", "kubernetes_node", "NodeName", "Hostname", "hostname", "instance")
+_OF_THE_SERIES = re.compile(
+    r"__name__|gpu|uu?id|pci_bus_id|device|modelname|gpu_i_\w+|vgpu|dcgm_\w+|dra_\w+|err_\w+|hpc_job|process"
+    r"|(?:exported_)?(?:pod|namespace|container)(?:_name|_namespace|_uid)?|exported_job|hostname|node|nodename"
+    r"|kubernetes_node|instance|job|endpoint|service|prometheus\w*",
+    re.IGNORECASE,
+)
 _EXPORTER = re.compile(r"dcgm-?exporter|gpu-exporter")
 
 
@@ -66,11 +74,18 @@ def gather(found: Iterable[LabelledSeries], telemetry: Telemetry) -> Iterator[Un
         into = telemetry.series(part, NOBODY if free else holder, series.metric)
         into.times.extend(series.times)
         into.values.extend(series.values)
+        if holder and holder.name:
+            telemetry.tag(holder, {name: value for name, value in series.labels.items() if _is_tag(name, value)})
 
 
 def _scope(labels: Mapping[str, str]) -> str:
     """What maps holders alike: the exporters of one scrape job; a file of scrapes is one."""
     return labels.get("job", "")
+
+
+def _is_tag(name: str, value: str) -> bool:
+    """Whether a label is none of the exporter's or of the scrape's own: the pod's (``team``), or the target's."""
+    return bool(value) and _OF_THE_SERIES.fullmatch(name) is None
 
 
 def _part(labels: Mapping[str, str]) -> Part | None:

@@ -29,26 +29,29 @@ from outlay.ledger.tables.gpu_usage import GPU_USAGE
 from outlay.ledger.tables.table import FactTable
 from outlay.problems import Problem
 from outlay.sources.fact_file import FactFile, Json
-from outlay.sources.facts import Fact, Window, amount, epoch
+from outlay.sources.facts import Fact, Window
 from outlay.sources.reader import Format
 from outlay.sources.telemetry.labels import LabelledSeries, gather
-from outlay.sources.telemetry.requests import add_requests, pod_tags
+from outlay.sources.telemetry.requests import add_pod_labels, add_requests
 from outlay.sources.telemetry.rollup import Rules
 from outlay.sources.telemetry.rows import facts_of
-from outlay.sources.telemetry.samples import METRICS, REQUESTS, Metric, Telemetry, micros, whole
+from outlay.sources.telemetry.samples import METRICS, REQUESTS, Metric, Telemetry, micros, whole_of_text
 
 __all__ = ["QUERIES", "PrometheusReader", "fetch"]
 
+_POD_LABELS = "kube_pod_labels"
 QUERIES = (
-    '{__name__=~"' + "|".join(name for name in METRICS if name.startswith("DCGM_FI_")) + '"}',
+    *(name for name in METRICS if name.startswith("DCGM_FI_")),
     REQUESTS + '{resource="nvidia_com_gpu"}',
-    "kube_pod_labels",
+    _POD_LABELS,
 )
-"""What :func:`fetch` asks for: all DCGM series that are read, GPU requests, and the labels of pods."""
+"""What :func:`fetch` asks for: the DCGM series that are read, GPU requests, and the labels of pods."""
 
-_READ = {*METRICS, REQUESTS, "kube_pod_labels"}
-_NO_NUMBERS = ("NaN", "+Inf", "-Inf")
+_READ = {*METRICS, _POD_LABELS}
+_YEAR_10000 = 253_402_300_800
 _MOST_STEPS = 10_000  # Prometheus refuses more than 11,000 points a series
+_MOST_SECONDS = 6 * 3600  # some 10 MiB of an answer for 1,000 cards by the minute
+_LOOK_BACK = 300  # seconds that a query sees before each step, so labels are not missed in longer steps
 
 
 class PrometheusReader:
@@ -83,13 +86,14 @@ class PrometheusReader:
         for one in _series(file):
             if isinstance(one, Problem):
                 yield one
-            elif one.metric == "kube_pod_labels":
+            elif one.metric == _POD_LABELS:
                 pods.append(one.labels)
             elif one.metric == REQUESTS:
                 requests.append(one)
             else:
                 gpus.append(one)
-        telemetry = Telemetry(pod_tags(pods))
+        telemetry = Telemetry()
+        add_pod_labels(pods, telemetry)
         for lost in gather(gpus, telemetry):
             yield file.problem(lost.line, "missing-value", f"{lost.metric} without a UUID, or a host and an index")
         if not gpus:
@@ -110,8 +114,8 @@ def fetch(
 ) -> Iterator[str]:
     """Ask a Prometheus for ``queries`` from ``since`` to ``until`` (naive UTC, both inclusive), each ``step`` seconds.
 
-    Yields its answers, each one line of JSON, as :class:`PrometheusReader` reads them. Long windows are asked for in
-    parts. ``headers`` may carry a token. Raises :class:`UnreadableError` where the server can't be reached or refuses.
+    Yields its answers, a line of JSON for each query and six hours, as :class:`PrometheusReader` reads them.
+    ``headers`` may carry a token. Raises :class:`UnreadableError` where the server can't be reached or refuses.
     """
     if urlsplit(base_url).scheme not in ("http", "https"):
         raise UsageError("is no http or https address.", where=base_url, hint="Give it like http://prometheus:9090.")
@@ -119,12 +123,14 @@ def fetch(
         raise UsageError("The window must end after it starts, and the step be at least a second.", where=base_url)
     address = base_url.rstrip("/") + "/api/v1/query_range"
     for query in queries:
+        spacing = max(step, _LOOK_BACK) if query == _POD_LABELS else step
+        steps = min(_MOST_STEPS, max(1, _MOST_SECONDS // spacing))
         start = since
         while start <= until:
-            end = min(until, start + timedelta(seconds=step * (_MOST_STEPS - 1)))
-            asked = {"query": query, "start": _seconds(start), "end": _seconds(end), "step": str(step)}
+            end = min(until, start + timedelta(seconds=spacing * (steps - 1)))
+            asked = {"query": query, "start": _seconds(start), "end": _seconds(end), "step": str(spacing)}
             yield _ask(address, asked, headers or {}, timeout)
-            start = end + timedelta(seconds=step)
+            start = end + timedelta(seconds=spacing)
 
 
 def _ask(address: str, asked: Mapping[str, str], headers: Mapping[str, str], timeout: int) -> str:
@@ -187,10 +193,18 @@ def _take(series: LabelledSeries, metric: Metric, values: Iterable[Json]) -> int
     """Put the readings into the series; how many were none."""
     refused = 0
     for pair in values:
-        at = epoch(pair[0]) if isinstance(pair, list) and len(pair) == 2 and not isinstance(pair[0], str) else None
-        if at is None or not isinstance(pair[1], str) or (amount(pair[1]) is None and pair[1] not in _NO_NUMBERS):
+        at = _micros(pair[0]) if isinstance(pair, list) and len(pair) == 2 else None
+        value = whole_of_text(metric, pair[1]) if at is not None and isinstance(pair[1], str) else None
+        if at is None or value is None:
             refused += 1
             continue
-        series.times.append(micros(at))
-        series.values.append(whole(metric, pair[1]))
+        series.times.append(at)
+        series.values.append(value)
     return refused
+
+
+def _micros(time: Json) -> int | None:
+    """Seconds since 1970, a JSON number, as microseconds; None for what is no such time."""
+    if type(time) is int or (isinstance(time, Decimal) and time.is_finite()):
+        return int(time * 1_000_000) if 0 <= time < _YEAR_10000 else None
+    return None

@@ -12,7 +12,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from outlay.sources.telemetry.labels import LabelledSeries, Unidentified
 from outlay.sources.telemetry.samples import REQUESTS, Holder, Part, Telemetry
 
-__all__ = ["add_requests", "pod_tags"]
+__all__ = ["add_pod_labels", "add_requests"]
 
 _MOST_GPUS = 64  # of one container; more is no count of cards
 
@@ -37,23 +37,18 @@ def add_requests(found: Iterable[LabelledSeries], telemetry: Telemetry) -> Itera
                 into.values.append(1)
 
 
-def pod_tags(pods: Iterable[Mapping[str, str]]) -> dict[tuple[str | None, str | None], Mapping[str, str]]:
-    """Labels of pods by namespace and name, from the labels of ``kube_pod_labels`` series: ``label_team`` is ``team``.
+def add_pod_labels(pods: Iterable[Mapping[str, str]], telemetry: Telemetry) -> None:
+    """The labels of pods, from the labels of their ``kube_pod_labels`` series: ``label_team`` is ``team``.
 
     Prometheus allows no dots, dashes or slashes in names, so the label ``app.kubernetes.io/name`` has become
-    ``app_kubernetes_io_name``. A pod that was labelled anew keeps the value that sorts last, whatever the order.
+    ``app_kubernetes_io_name``.
     """
-    found: dict[tuple[str | None, str | None], dict[str, str]] = {}
     for labels in pods:
         pod = _told(labels, "pod")
-        if not pod:
-            continue
-        tags = found.setdefault((_told(labels, "namespace"), pod), {})
-        for name, value in labels.items():
-            key = name.removeprefix("label_")
-            if key and name != key and value:
-                tags[key] = max(value, tags.get(key, ""))
-    return {**found}
+        if pod:
+            named = {name.removeprefix("label_"): value for name, value in labels.items() if name.startswith("label_")}
+            told = {name: value for name, value in named.items() if name and value}
+            telemetry.tag(Holder(pod, _told(labels, "namespace")), told)
 
 
 def _told(labels: Mapping[str, str], name: str) -> str | None:
