@@ -25,14 +25,16 @@ from outlay.ledger.tables.requests import REQUESTS
 from outlay.prices.tokens import TokenPrices
 from outlay.sources import take_up as taking_up
 from outlay.sources.fact_loading import load_tellings
+from outlay.sources.facts import Fact
 from outlay.sources.loading import load
 from outlay.sources.take_up import TakenUp, TakeUp
 from outlay.sources.usage.otlp_live import Kind, LiveOtlp
 from outlay.spool.reader import sealed
 from outlay.spool.writer import Limits, SpoolWriter
-from tests.sources.usage.otel_building import START, attributes, chat, span, traces
+from tests.sources.usage.otel_building import FIXTURES, START, attributes, chat, span, traces
 
 PRICES = TokenPrices()
+EMITTERS = sorted(path.name.split(".")[0] for path in FIXTURES.glob("*.traces.pb"))
 
 
 def asked(ledger: Path, sql: str) -> list[tuple[Any, ...]]:
@@ -173,6 +175,16 @@ def test_metrics_of_services_that_send_spans_stay_out_over_restarts(tmp_path: Pa
     assert [one.code for one in done.load.files[0].problems] == ["usage-told-twice"]
 
 
+def test_a_call_told_by_two_emitters_is_one_over_restarts(tmp_path: Path) -> None:
+    """The second emitter's span of the same answer comes after the first one's is in the ledger."""
+    answer = {"gen_ai__response__id": "answer-1"}
+    spool(tmp_path, [(Kind.TRACES_JSON, traces(chat(1, **answer), scope="one"))])
+    take_up(tmp_path)
+    spool(tmp_path, [(Kind.TRACES_JSON, traces(chat(2, **answer), scope="another"))])
+    take_up(tmp_path)
+    assert asked(tmp_path, "SELECT x_SpanId FROM requests") == [(f"{1:016x}",)]
+
+
 def test_a_damaged_segment_gives_what_is_whole_and_is_kept(tmp_path: Path) -> None:
     spool(tmp_path, [(Kind.TRACES_JSON, traces(chat(1))), (Kind.TRACES_JSON, traces(chat(2)))])
     (segment,) = sealed(tmp_path / "spool")
@@ -213,7 +225,7 @@ def test_one_take_up_at_a_time(tmp_path: Path) -> None:
 def test_a_memory_that_is_none_is_said_and_not_guessed(tmp_path: Path, state: bytes) -> None:
     (tmp_path / "spool").mkdir()
     (tmp_path / "spool" / "state").write_bytes(state or b"null")
-    with pytest.raises(UnreadableError, match="what was remembered of live metrics"):
+    with pytest.raises(UnreadableError, match="what was remembered of live telemetry"):
         TakeUp(Ledger(tmp_path), Settings(), PRICES)
 
 
@@ -265,3 +277,24 @@ def test_killed_at_any_moment_the_rows_are_there_once(tmp_path: Path) -> None:
     )
     spans = 10 * count + 5
     assert found == [("bucket", count, count, 100 * count), ("call", spans, spans, 100 * spans)]
+
+
+@pytest.mark.parametrize("emitter", EMITTERS)
+def test_a_batch_of_real_emitters_begun_again_is_told_the_same(emitter: str) -> None:
+    requests = [
+        (kind, (FIXTURES / f"{emitter}.{signal}.pb").read_bytes())
+        for signal, kind in (("traces", Kind.TRACES_PROTOBUF), ("metrics", Kind.METRICS_PROTOBUF))
+        if (FIXTURES / f"{emitter}.{signal}.pb").exists()
+    ]
+    live = LiveOtlp()
+
+    def told() -> list[Any]:
+        live.begin()
+        return [*(one for request in requests for one in live.facts(*request)), *live.rest()]
+
+    first = told()
+    assert [one for one in first if isinstance(one, Fact)]
+    assert told() == first
+    state = live.state()
+    live.keep()
+    assert live.state() == LiveOtlp(state).state() == state

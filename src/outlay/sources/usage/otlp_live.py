@@ -1,17 +1,19 @@
 """OTLP as it comes in live: the bodies of export requests, as a receiver put them into the spool, become requests.
 
-It is what the readers of OTLP files do, request after request without an end, so two things are remembered from one
+It is what the readers of OTLP files do, request after request without an end, so some things are remembered from one
 batch to the next and over restarts: the last point of each cumulative series of metrics, which the next one is counted
-from; and the services whose spans came in, because their metrics tell the same tokens and are left out.
+from; the services whose spans came in, because their metrics tell the same tokens and are left out; and of the latest
+spans, which calls were counted within which and for which answers.
 """
 
 from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from enum import IntEnum
-from typing import Any
+from itertools import islice
+from typing import Any, TypeVar
 
 from outlay.errors import UnreadableError
 from outlay.problems import Problem
@@ -31,6 +33,9 @@ LIVE = Format(
     "`outlay serve`, and an exporter or a Collector that sends OTLP over HTTP or gRPC to it.",
 )
 _VERSION = 1
+_LATEST = 20_000
+"""Spans that are remembered over a restart: those of one call come within seconds of each other."""
+_Key = TypeVar("_Key")
 
 
 class Kind(IntEnum):
@@ -53,7 +58,10 @@ class LiveOtlp:
     def __init__(self, state: bytes = b"") -> None:
         """Raises :class:`UnreadableError` for a state that is none."""
         self._spans = GenAiSpans(LIVE.id)
-        self._series, self._services = _remembered(state) if state else ({}, {})
+        self._series: dict[Series, LastPoint] = {}
+        self._services: dict[str, None] = {}
+        if state:
+            self._remember(state)
         self.begin()
 
     def begin(self) -> None:
@@ -91,12 +99,36 @@ class LiveOtlp:
 
     def state(self) -> bytes:
         """What to remember after this batch."""
-        series = [[key, last] for key, last in self._metrics.before.items()]
-        return json.dumps({"version": _VERSION, "services": list(self._seen), "series": series}).encode()
+        return json.dumps(
+            {
+                "version": _VERSION,
+                "services": list(self._seen),
+                "series": list(self._metrics.before.items()),
+                "around": _latest(self._spans.around),
+                "answers": [[key, *self._spans.answers[key]] for key in _latest(self._spans.answers)],
+            },
+            separators=(",", ":"),
+        ).encode()
 
     def keep(self) -> None:
         """The batch is safe: the next one goes on from it."""
         self._series, self._services = self._metrics.before, self._seen
+
+    def _remember(self, state: bytes) -> None:
+        try:
+            found = json.loads(state)
+            if found["version"] != _VERSION:
+                raise ValueError(f"version {found['version']}")
+            self._series = {_tuple(key): (int(a), int(b), int(c), int(d)) for key, (a, b, c, d) in found["series"]}
+            self._services = dict.fromkeys(found["services"])
+            self._spans.around = dict.fromkeys(map(_tuple, found["around"]))
+            self._spans.answers = {key: (scope, start, end) for key, scope, start, end in found["answers"]}
+        except (ValueError, KeyError, TypeError) as error:
+            raise UnreadableError(
+                f"what was remembered of live telemetry can't be read ({error}).",
+                where="the spool's state",
+                hint="Without that file, cumulative metrics are counted anew from the start of each process.",
+            ) from None
 
     def _told(self, kind: int, body: bytes) -> Iterator[Fact | Problem]:
         flaws: list[str] = []
@@ -138,19 +170,8 @@ def _document(body: bytes) -> Any:  # noqa: ANN401 - a JSON object
     return found
 
 
-def _remembered(state: bytes) -> tuple[dict[Series, LastPoint], dict[str, None]]:
-    try:
-        found = json.loads(state)
-        if found["version"] != _VERSION:
-            raise ValueError(f"version {found['version']}")
-        series = {_tuple(key): tuple(last) for key, last in found["series"]}
-        return series, dict.fromkeys(found["services"])
-    except (ValueError, KeyError, TypeError) as error:
-        raise UnreadableError(
-            f"what was remembered of live metrics can't be read ({error}).",
-            where="the spool's state",
-            hint="Without that file, cumulative metrics are counted anew from the start of each process.",
-        ) from None
+def _latest(told: Mapping[_Key, object]) -> list[_Key]:
+    return list(islice(told, max(len(told) - _LATEST, 0), None))
 
 
 def _tuple(found: Any) -> Any:  # noqa: ANN401 - JSON knows no tuples
