@@ -9,6 +9,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -71,6 +72,20 @@ class Server:
         """SIGKILL."""
         self._process.kill()
         self._process.communicate()
+
+    def children(self) -> list[int]:
+        """Processes that it started and that take up (Linux)."""
+        pid = self._process.pid
+        found = []
+        for one in Path(f"/proc/{pid}/task/{pid}/children").read_text().split():
+            with suppress(OSError):  # it ended meanwhile
+                if b"spawn_main" in Path(f"/proc/{one}/cmdline").read_bytes():
+                    found.append(int(one))
+        return found
+
+    def end(self, pid: int) -> None:
+        """SIGKILL to one of its children."""
+        os.kill(pid, signal.SIGKILL)
 
     def ask(
         self, method: str, path: str, body: bytes = b"", headers: Mapping[str, str] | None = None

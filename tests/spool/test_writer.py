@@ -17,9 +17,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from outlay.disk import write_all
 from outlay.errors import SpoolError
 from outlay.spool import writer as writing
-from outlay.spool.disk import write_all
 from outlay.spool.reader import remove, sealed, set_aside
 from outlay.spool.segments import HEADER_BYTES, OPEN, RECORD_BYTES, SEALED, Damage, Record, read_records, segments
 from outlay.spool.writer import Busy, Full, Limits, SpoolWriter, Unusable

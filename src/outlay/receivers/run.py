@@ -104,7 +104,7 @@ class _Ledger:
     def _tell(self) -> None:
         for one in self._process.said():
             self.wrong = one.wrong
-            if one.wrong is None:
+            if one.size:
                 self._say(_told(one))
 
 
@@ -130,6 +130,8 @@ def serve(serving: Serving, settings: Settings, started: Callable[[Listening], N
             )
     for name in SIGNALS:
         proto(name, "Request")
+    if hasattr(signal, "SIGPIPE"):  # a client that goes away is no end; the command line sets it so for `| head`
+        signal.signal(signal.SIGPIPE, signal.SIG_IGN)
     asyncio.run(_serve(serving, settings, started, say))
 
 

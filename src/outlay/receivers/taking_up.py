@@ -29,7 +29,10 @@ _logger = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class Progress:
-    """What the process says of itself: rows taken up by a commit, or what is wrong (it will try again)."""
+    """What the process says of itself: what it took up, or what is wrong (it will try again).
+
+    Without a ``size`` it says that it is there.
+    """
 
     rows: int = 0
     rejected: int = 0
@@ -85,6 +88,7 @@ def _run(connection: Connection, path: Path, settings: Settings, every: float) -
     stopping = False
     with suppress(EOFError, BrokenPipeError):  # the server is gone; its successor goes on
         take_up = _opened(connection, path, settings)
+        connection.send(Progress())
         while take_up is not None:
             stopping = stopping or _told_to_stop(connection, every)
             _all(take_up, connection)

@@ -21,6 +21,7 @@ from itertools import chain
 from pathlib import Path
 
 from outlay.config import Settings
+from outlay.disk import Lock, make_folder, sync_folder
 from outlay.errors import LedgerError, UnreadableError
 from outlay.ledger.compaction import compact
 from outlay.ledger.store import Ledger
@@ -31,7 +32,6 @@ from outlay.sources.fact_loading import Telling, load_tellings
 from outlay.sources.facts import Fact
 from outlay.sources.load_report import TableLoad
 from outlay.sources.usage.otlp_live import LIVE, LiveOtlp
-from outlay.spool.disk import Lock, sync_folder
 from outlay.spool.reader import Sealed, remove, sealed, set_aside
 from outlay.spool.segments import Damage
 
@@ -73,7 +73,7 @@ class TakeUp:
     def __init__(self, ledger: Ledger, settings: Settings, prices: TokenPrices) -> None:
         self._ledger, self._settings, self._prices = ledger, settings, prices
         self.folder = ledger.path / SPOOL
-        self.folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        make_folder(self.folder)
         self._lock = Lock(self.folder / "take-up.lock", "takes this spool up")
         self._told = self._remembered()
 

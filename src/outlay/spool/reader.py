@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from outlay.spool.disk import sync_folder
+from outlay.disk import sync_folder
 from outlay.spool.segments import SEALED, Damage, Record, read_records, segment_id, segments
 
 __all__ = ["Sealed", "remove", "sealed", "set_aside"]

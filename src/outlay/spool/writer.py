@@ -17,8 +17,8 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from outlay.disk import Lock, free_bytes, make_folder, sync_file, sync_folder, write_all
 from outlay.errors import SpoolError
-from outlay.spool.disk import Lock, free_bytes, sync_file, sync_folder, write_all
 from outlay.spool.segments import (
     HEADER_BYTES,
     MOST_RECORD_BYTES,
@@ -114,7 +114,7 @@ class SpoolWriter:
         self.limits = limits or Limits()
         self.cut_bytes = 0
         assert self.limits.record_bytes <= MOST_RECORD_BYTES
-        folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        make_folder(folder)
         self._lock = Lock(folder / "lock", "writes to this spool")
         try:
             self._number = 1 + max((number_of(one) for s in (OPEN, SEALED) for one in segments(folder, s)), default=0)

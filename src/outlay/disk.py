@@ -1,14 +1,14 @@
-"""What the spool asks of the operating system: bytes that are on the disk, folders that are, and locks."""
+"""What the operating system is asked for where something must not be lost: bytes and names on the disk, and locks."""
 
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from outlay.errors import SpoolError
 
-__all__ = ["Lock", "free_bytes", "sync_file", "sync_folder", "write_all"]
+__all__ = ["Lock", "free_bytes", "make_folder", "sync_file", "sync_folder", "sync_paths", "write_all"]
 
 _MOST_BUFFERS = 512
 
@@ -41,6 +41,28 @@ def sync_folder(folder: Path) -> None:
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
+
+
+def sync_paths(paths: Iterable[Path]) -> None:
+    """Return when these files and their names are on the disk. Raises OSError."""
+    folders = set()
+    for path in paths:
+        descriptor = os.open(path, os.O_RDONLY)
+        try:
+            sync_file(descriptor)
+        finally:
+            os.close(descriptor)
+        folders.add(path.parent)
+    for folder in folders:
+        sync_folder(folder)
+
+
+def make_folder(folder: Path) -> None:
+    """Make a folder that only its owner may look into, and those above it; returns when they are on the disk."""
+    missing = [one for one in (folder, *folder.parents) if not one.exists()]
+    for one in reversed(missing):
+        one.mkdir(exist_ok=True, mode=0o700 if one == folder else 0o777)
+        sync_folder(one.parent)
 
 
 def free_bytes(folder: Path) -> int:
