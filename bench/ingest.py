@@ -6,8 +6,9 @@ are sent over a few kept-alive connections by another process. Measured:
 - ``bare uvicorn``: an application that reads the body and answers, stores nothing: what the HTTP server can do;
 - ``bare disk``: the same bodies written to one file and synced one by one, no HTTP: what a sync for each costs;
 - ``outlay, spool only``: acknowledged when on the disk; the ledger takes nothing up meanwhile;
-- ``take-up``: how fast the ledger takes up what waits, alone;
-- ``outlay, with take-up``: acknowledged while the ledger takes up beside it, on the same cores.
+- ``outlay, with take-up``: acknowledged while the ledger takes up beside it, on the same cores;
+- ``taken up``: how fast the ledger takes up, alone, what is left after the server was killed with SIGKILL; and that
+  every acknowledged span is there, once.
 """
 
 from __future__ import annotations
@@ -16,9 +17,7 @@ import argparse
 import http.client
 import json
 import os
-import re
 import shutil
-import signal
 import statistics
 import subprocess
 import sys
@@ -175,37 +174,63 @@ def bare_disk(chosen: argparse.Namespace, folder: Path) -> dict[str, Any]:
 
 
 def outlay(chosen: argparse.Namespace, ledger: Path, every: float) -> tuple[dict[str, Any], dict[str, Any]]:
-    """Send to ``outlay serve``, then stop it: what was acknowledged, and what the ledger took up, how fast."""
+    """Send to ``outlay serve``, kill it, and take up what is left: what was acknowledged, and what is there."""
+    from outlay.config import Settings
+    from outlay.ledger.engine.duckdb import session
+    from outlay.ledger.store import FACT_TABLES, Ledger
+    from outlay.sources.loading import token_prices
+    from outlay.sources.take_up import TakeUp
+    from outlay.spool.writer import SpoolWriter
+
     shutil.rmtree(ledger, ignore_errors=True)
     server = subprocess.Popen(
         [
             sys.executable, "-m", "outlay", "serve", "--ledger", str(ledger), "--listen", "127.0.0.1:0", "--no-grpc",
             "--every", str(every), "--json",
         ],
-        stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+        stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True,
     )  # fmt: skip
     assert server.stdout is not None
     port = int(json.loads(server.stdout.readline())["http"].rpartition(":")[2])
     sent = sender(port, chosen, chosen.seconds)
-    began = time.perf_counter()
-    server.send_signal(signal.SIGTERM)
-    _, said = server.communicate(timeout=600)
-    left_s = time.perf_counter() - began
-    commits = [
-        (int(rows.replace(",", "")), float(seconds))
-        for rows, seconds in re.findall(r"([\d,]+) rows in the ledger.* in ([\d.]+) s", said)
-    ]
-    rows, busy = sum(one[0] for one in commits), sum(one[1] for one in commits)
+    server.kill()
+    server.wait()
+    while True:
+        try:
+            SpoolWriter(ledger / "spool").close()  # mends and seals what was open
+            take_up = TakeUp(Ledger(ledger), Settings(), token_prices(Settings()))
+            break
+        except OSError:
+            raise
+        except Exception:  # the killed server's take-up is at its last batch
+            time.sleep(0.2)
+    with session() as connection:
+        before = _rows(connection, Ledger(ledger), FACT_TABLES["requests"])
+    began, cpu = time.perf_counter(), time.process_time()
+    commits = 0
+    while take_up.next() is not None:
+        commits += 1
+    wall, cpu = time.perf_counter() - began, time.process_time() - cpu
+    take_up.close()
+    with session() as connection:
+        rows = _rows(connection, Ledger(ledger), FACT_TABLES["requests"])
     took = {
-        "rows": rows,
-        "commits": len(commits),
-        "spans_per_s": round(rows / busy) if busy else None,
-        "seconds_after_stop": round(left_s, 1),
+        "rows_in_ledger": rows,
+        "lost": max(sent["acknowledged"] - rows, 0),
+        "beside_the_receiver": before,
+        "after_it": rows - before,
+        "commits": commits,
+        "spans_per_s": round((rows - before) / wall),
+        "spans_per_cpu_s": round((rows - before) / cpu) if cpu else None,
     }
-    if rows != sent["acknowledged"]:
-        took["WRONG"] = f"{sent['acknowledged']} acknowledged"
-        print(said, file=sys.stderr)
     return sent, took
+
+
+def _rows(connection: Any, ledger: Any, table: Any) -> int:  # noqa: ANN401
+    ledger.register_facts(connection, table, ())
+    count, distinct = connection.execute('SELECT count(*), count(DISTINCT "x_RowId") FROM requests').fetchone()
+    assert count == distinct, "a span is there twice"
+    return int(count)
 
 
 def _wait_for(port: int) -> None:
@@ -245,10 +270,10 @@ def main() -> None:
     show("bare disk", bare_disk(chosen, chosen.data))
     sent, took = outlay(chosen, chosen.data / "ingest-ledger", 3600)
     show("outlay, spool only", sent)
-    show("take-up", took)
+    show("  taken up after it", took)
     sent, took = outlay(chosen, chosen.data / "ingest-ledger", 2)
     show("outlay, with take-up", sent)
-    show("  its take-up", took)
+    show("  taken up", took)
     print(f"load {os.getloadavg()}")
     shutil.rmtree(chosen.data / "ingest-ledger", ignore_errors=True)
     if chosen.json:

@@ -147,22 +147,22 @@ def test_every_acknowledged_span_is_there_once_after_kills(tmp_path: Path) -> No
                 acknowledged[transport].extend(span_ids(spans))
         exporter.shutdown()
 
-    def wait_for_more() -> None:
-        before = {transport: len(found) for transport, found in acknowledged.items()}
+    def wait_for_more(*transports: str) -> None:
+        before = {transport: len(acknowledged[transport]) for transport in transports}
         deadline = time.monotonic() + 60
-        while any(len(found) < before[transport] + 100 for transport, found in acknowledged.items()):
+        while any(len(acknowledged[transport]) < before[transport] + 100 for transport in transports):
             assert time.monotonic() < deadline, acknowledged
             time.sleep(0.01)
 
     threads = [threading.Thread(target=export, args=(one,)) for one in ("http", "http", "grpc", "grpc")]
     for thread in threads:
         thread.start()
-    for wait in (0.9, 0.4):
-        wait_for_more()
+    for wait in (0.7, 0.3):  # while it takes up, and before
+        wait_for_more("http")
         time.sleep(wait)
         server.kill()
         server = Server(ledger, http_port=server.http_port, grpc_port=server.grpc_port)
-    wait_for_more()
+    wait_for_more("http", "grpc")
     over.set()
     for thread in threads:
         thread.join()

@@ -28,6 +28,7 @@ FILE = "__file"
 """Columns of the written file: the order in which rows came, over all files of the load, and the file's number."""
 
 _BATCH_ROWS = 20_000
+_MOST_FLATTENED = 10_000
 _INT64 = 1 << 63
 
 
@@ -51,6 +52,7 @@ class RowWriter:
         self._schema = arrow_schema(columns).append(pa.field(SEQUENCE, pa.int64())).append(pa.field(FILE, pa.int32()))
         self._fit = {column.name: _fitting(column) for column in table.own if column.name not in table.filled}
         self._required = [column.name for column in table.own if not column.nullable]
+        self._flattened: dict[tuple[tuple[str, str], ...], Sequence[str | None]] = {}
         self._waiting: dict[tuple[str, ...], list[tuple[Any, ...]]] = {}
         self._writer = pq.ParquetWriter(path, self._schema, compression="lz4")
         self.rows = 0
@@ -89,8 +91,13 @@ class RowWriter:
         row[SEQUENCE] = self.rows
         row[FILE] = self.file
         if fact.tags:
-            row["Tags"] = list(fact.tags.items())
-            row.update(zip(self._tag_names, self._flat(fact.tags), strict=True))
+            pairs = tuple(fact.tags.items())
+            if (flat := self._flattened.get(pairs)) is None:
+                flat = self._flat(fact.tags)
+                if len(self._flattened) < _MOST_FLATTENED:
+                    self._flattened[pairs] = flat
+            row["Tags"] = pairs
+            row.update(zip(self._tag_names, flat, strict=True))
         for name in self.sums:
             if name in row:
                 self.sums[name] += row[name]
