@@ -119,4 +119,4 @@ def test_a_kpi_that_just_misses_its_target_is_seen_to_miss_it(capsys: pytest.Cap
     show_kpis(KpiReport(None, None, (coverage, unknown), (), ()))
     text = words(capsys.readouterr().out)
     assert "59.6% 60% to 80% of stable workloads: off target" in text
-    assert "GPU utilization not computable no telemetry" in text
+    assert "Not computable GPU utilization: no telemetry" in text

@@ -15,10 +15,11 @@ from typing import Any
 import pytest
 
 from outlay.config import PriceSettings, Settings, TagSettings
-from outlay.errors import ReconciliationError
+from outlay.errors import ReconciliationError, UsageError
 from outlay.ledger.engine.duckdb import session
 from outlay.ledger.store import FACT_TABLES, Ledger
 from outlay.ledger.tables.requests import REQUESTS
+from outlay.prices import genai
 from outlay.prices.request_costs import priced_sql
 from outlay.prices.tokens import TokenPrices
 from outlay.prices.usage import normalise
@@ -26,6 +27,7 @@ from outlay.sources import fact_loading
 from outlay.sources.facts import Fact, Value
 from outlay.sources.find import find
 from outlay.sources.loading import load
+from tests.shared import shared
 from tests.sources.bills import outlay_process, row, run_outlay, write_csv
 
 DAY = 86_400
@@ -163,6 +165,43 @@ def test_each_row_is_priced_as_one_call_is(tmp_path: Path) -> None:
         assert (cost, status, version) == (priced.cost, priced.status, priced.price_version)
 
 
+def test_what_is_assumed_is_marked_and_never_put_over_what_is_told(tmp_path: Path) -> None:
+    ledger = tmp_path / "ledger"
+    told = page(tmp_path / "a.json", {0: 10})
+    untold = tmp_path / "b.csv"
+    untold.write_text("TIMESTAMP,ContextTokens,GeneratedTokens\n2023-11-16 18:15:46.6805900,374,44\n")
+
+    load(Ledger(ledger), [told, untold], Settings(), assume={"provider": "openai", "model": "gpt-4o-mini"})
+
+    sql = "SELECT gen_ai_request_model, contains(coalesce(x_Remarks, ''), 'assumed'), x_Cost FROM requests ORDER BY 1"
+    found = asked(ledger, "requests", sql)
+    assert [row[:2] for row in found] == [("gpt-4o-mini", True), ("gpt-5", False)]
+    assert found[0][2] == 374 * Decimal("0.00000015") + 44 * Decimal("0.0000006")
+    with pytest.raises(UsageError, match="'modle' can't be assumed"):
+        load(Ledger(ledger), [told], Settings(), assume={"modle": "x"})
+
+
+@pytest.mark.parametrize(
+    ("trace", "rows", "given", "answered"),
+    [
+        ("AzureLLMInferenceTrace_conv.csv", 19_366, 22_361_870, 4_088_665),
+        ("mooncake_conversation_trace.jsonl", 12_031, 144_793_823, 4_122_048),
+    ],
+)
+def test_public_traces_are_loaded_and_priced(tmp_path: Path, trace: str, rows: int, given: int, answered: int) -> None:
+    """Counts as published; the cost is the tokens at the price of an assumed model, by hand."""
+    ledger = tmp_path / "ledger"
+    assume = {"provider": "openai", "model": "gpt-4o-mini"}
+    load(Ledger(ledger), [shared(f"data/llm_traces/{trace}")], Settings(), assume=assume)
+
+    sql = (
+        "SELECT count(*), sum(gen_ai_usage_input_tokens)::BIGINT, sum(gen_ai_usage_output_tokens)::BIGINT, "
+        "sum(x_Cost), count(*) FILTER (WHERE x_PriceStatus = 'priced') FROM requests"
+    )
+    cost = given * Decimal("0.00000015") + answered * Decimal("0.0000006")
+    assert asked(ledger, "requests", sql) == [(rows, given, answered, cost, rows)]
+
+
 def test_an_unknown_model_is_unpriced_and_never_free(tmp_path: Path) -> None:
     ledger = tmp_path / "ledger"
     load(Ledger(ledger), [page(tmp_path / "a.json", {0: 10}, model="no-such-model-1")], Settings())
@@ -184,6 +223,28 @@ def test_contract_prices_of_the_settings_win_and_a_new_one_reprices_only_what_is
 
     sql = "SELECT x_Cost, contains(x_PriceVersion, 'prices.csv') FROM requests ORDER BY start_time"
     assert asked(ledger, "requests", sql) == [(listed[0][0], False), (Decimal("1.00001"), True)]
+
+
+def test_the_price_lists_that_rows_rest_on_are_in_the_ledger_whole_and_once(tmp_path: Path) -> None:
+    ledger = Ledger(tmp_path / "ledger")
+    contract = tmp_path / "our prices.csv"
+    contract.write_text("provider,model,meter,unit_price,per\nopenai,gpt-5,input,1.00,1000000\n")
+    load(ledger, [page(tmp_path / "a.json", {0: 1_000_000})], Settings())
+    settings = Settings(prices=PriceSettings(tokens=(contract,)))
+    load(ledger, [page(tmp_path / "b.json", {1: 1_000_000})], settings)
+    load(ledger, [page(tmp_path / "c.json", {2: 1_000_000})], settings)
+
+    with session() as connection:
+        ledger.prices().view(connection, ledger.price_columns(), version=None)
+        lists = connection.execute(
+            "SELECT x_List, count(DISTINCT x_Version), count(*) FROM prices GROUP BY 1"
+        ).fetchall()
+        row = connection.execute(
+            "SELECT unit_price FROM prices WHERE x_List = 'genai-prices' AND provider = 'openai' AND model = 'gpt-5' "
+            "AND meter = 'input' AND \"when\" = '' AND (valid_to IS NULL OR valid_to > TIMESTAMP '2026-10-01')"
+        ).fetchall()
+    assert sorted(lists) == [("genai-prices", 1, len(list(genai.all_rows()))), ("our-prices.csv", 1, 1)]
+    assert row == [(Decimal("0.00000125"),)]
 
 
 def test_tags_become_columns_however_they_are_spelt(tmp_path: Path) -> None:

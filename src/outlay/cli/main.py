@@ -28,10 +28,13 @@ COMMANDS = {
     ),
     "load": ("outlay.cli.load", "Load bills and facts into the ledger, one atomic commit a table."),
     "serve": ("outlay.cli.serve", "Receive OpenTelemetry live, over HTTP and gRPC."),
+    "collect": ("outlay.cli.collect", "Fetch facts from where they live into files that load reads."),
     "sources": ("outlay.cli.sources", "List the formats that Outlay reads, and what each needs."),
     "query": ("outlay.cli.query", "Any metric by any dimension, from the ledger."),
     "kpis": ("outlay.cli.kpis", "The seven KPIs, with targets, and usage compared with the bill."),
     "price": ("outlay.cli.price", "What one model call cost, as of its time, meter by meter."),
+    "prices": ("outlay.cli.prices", "The price list as of a time, and a check of it against LiteLLM's."),
+    "reprice": ("outlay.cli.reprice", "Usage in the ledger at the prices of today's lists; shown first."),
     "explain": ("outlay.cli.explain", "The receipt of a metric: formula, rows, sources, freshness, SQL."),
     "history": ("outlay.cli.history", "The loads of the ledger, newest first."),
 }

@@ -20,8 +20,9 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from outlay.disk import sync_folder, sync_paths
+from outlay.disk import sync_paths
 from outlay.errors import LedgerError, UsageError
+from outlay.ledger.delta_log import sync_log, version_of
 from outlay.ledger.engine.duckdb import identifier, literal
 from outlay.ledger.tables.table import Column
 from outlay.periods import next_month, parse_day
@@ -36,8 +37,6 @@ __all__ = ["Change", "Committed", "DeltaFolder", "LiveFile", "LoadRecord", "NewF
 _MAX_COMMIT_TRIES = 30
 _FOREVER = "interval 36500 days"
 _METADATA_KEY = "outlay"
-_SYNCED_LOGS = 20
-"""Commits before one's own that may not be on the disk yet: others' at the same time."""
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -219,8 +218,7 @@ class DeltaFolder:
         """Ask ``plan`` what to do about the files as they stand, and do it in one commit.
 
         ``plan`` is asked again when another writer of one of ``sources`` got in first. None when it said None. The
-        files are on the disk before the commit is made, and the commit when this returns, so that no power cut leaves a
-        commit without its files, or takes back what was told to be done.
+        files are on the disk before the commit is, and the commit when this returns: a power cut takes nothing back.
         Raises :class:`LedgerError` when others kept getting in.
         """
         from deltalake import CommitProperties, Transaction
@@ -252,8 +250,8 @@ class DeltaFolder:
             except CommitFailedError:
                 time.sleep(min(0.02 * 2**attempt, 1.0))
                 continue
-            version = self._version_of(said, table.version())
-            self._sync_log(version)
+            version = version_of(self.table(), {_METADATA_KEY: said}, after=table.version())
+            sync_log(self.path, version)
             return Committed(version, change)
         raise LedgerError(
             f"other loads of {', '.join(names)} kept committing first ({_MAX_COMMIT_TRIES} tries).",
@@ -313,21 +311,6 @@ class DeltaFolder:
         """A relation over Parquet files of the table, with its partition columns."""
         listed = ", ".join(literal(path) for path in paths)
         return f"read_parquet([{listed}], hive_partitioning=true, hive_types_autocast=false, union_by_name=true{extra})"
-
-    def _version_of(self, said: str, before: int) -> int:
-        """The version after ``before`` of the commit that says ``said``: another writer's may be newer already."""
-        table = self.table()
-        newer = table.history(limit=table.version() - before)  # not all of them: a live receiver commits often
-        return next(int(c["version"]) for c in newer if c.get(_METADATA_KEY) == said)
-
-    def _sync_log(self, version: int) -> None:
-        """Every commit up to this one, and the folders that lead to the table, are on the disk after it."""
-        log = self.path / "_delta_log"
-        sync_paths(
-            path for n in range(max(version - _SYNCED_LOGS, 0), version + 1) if (path := log / f"{n:020}.json").exists()
-        )
-        for folder in (*self.path.glob("*=*"), self.path, self.path.parent):
-            sync_folder(folder)
 
     def _app_id(self, source: str) -> str:
         return f"outlay/{self.name}/{source}"

@@ -43,7 +43,7 @@ from outlay.metrics.views import View, open_view
 if TYPE_CHECKING:
     import duckdb
 
-__all__ = ["answer", "answer_in"]
+__all__ = ["Asking", "answer"]
 
 _MAX_GROUPS = 200_000
 _WORDS = {
@@ -82,6 +82,7 @@ class _Facts:
     currencies: tuple[str, ...]
     oldest: datetime | None
     newest: datetime | None
+    prices: Prices
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,82 +97,123 @@ class _Asked:
     facts: _Facts
 
 
+class Asking:
+    """Questions to one ledger as of one moment, in one session:
+
+    what one has read, the next ones need not read again.
+    """
+
+    def __init__(
+        self, connection: duckdb.DuckDBPyConnection, ledger: Ledger, settings: Settings, *, as_of: str | None = None
+    ) -> None:
+        self.connection = connection
+        self.settings = settings
+        self.known = catalogue_of(settings)
+        self._ledger = ledger
+        self._as_of = as_of
+        self._views: dict[str, View] = {}
+        self._facts: dict[object, _Facts] = {}
+        self._groups: dict[object, tuple[frozenset[str], Sequence[_Group]]] = {}
+
+    def view(self, relation: str) -> View:
+        """The open relation."""
+        if relation not in self._views:
+            found = RELATIONS[relation]
+            self._views[relation] = open_view(self.connection, self._ledger, found, self.known.tags, as_of=self._as_of)
+        return self._views[relation]
+
+    def facts(self, query: Query, relation: str) -> _Facts:
+        """What the rows in the query's window and filters are."""
+        key = (relation, *_selection(query))
+        if key not in self._facts:
+            self._facts[key] = _facts(self.connection, query, relation, self.known)
+        return self._facts[key]
+
+    def groups(self, query: Query, part: Part, sql: str) -> Sequence[_Group]:
+        """The groups of a part, which may know more metrics than it asks for."""
+        key = (part.relation, part.dimensions, *_selection(query))
+        metrics, groups = self._groups.get(key, (frozenset(), []))
+        if not metrics.issuperset(part.metrics):
+            groups = _groups(self.connection, sql, part, self.known)
+            self._groups[key] = (frozenset(part.metrics), groups)
+        return groups
+
+    def prepare(self, query: Query) -> None:
+        """Read what ``query`` asks for: questions for some of its metrics are then answered without reading again."""
+        for part in parts_of(query, self.known):
+            self.view(part.relation)
+            _require_columns(self.connection, query, part, self.known, self.view(part.relation))
+            self.groups(query, part, compile_part(query, part, self.known).sql)
+
+    def answer(self, query: Query) -> Result:
+        """The answer. Raises :class:`UsageError` for unknown names before anything is read."""
+        known = self.known
+        query.check(known)
+        metrics = tuple(known.metric(name) for name in query.metrics)
+        notes: list[str] = []
+        asked = [_ask(self, query, part, notes) for part in parts_of(query, known)]
+        dimensions = tuple(dict.fromkeys([*query.dimensions, *(n for one in asked for n in one.part.dimensions)]))
+        figures = [(a.part, {g.key: _figures(a.part, known, g) for g in a.groups}) for a in asked]
+        now = _together(dimensions, known, figures)
+        rows = _rows(query, dimensions, known, now, _before(dimensions, known, asked), home=self.settings.currency)
+        if not rows and not query.dimensions:
+            rows = [_empty_row(dimensions, known, metrics)]
+        kept = rows[: query.limit]
+        left_out = [one for part in asked for one in _missing(part, known)]
+        if len(kept) < len(rows):
+            left_out.append(LeftOut("limit", len(rows) - len(kept), f"rows beyond --limit {query.limit}"))
+        by_relation = {a.part.relation: a for a in asked}
+        records = {name: _records(a) for name, a in by_relation.items()}
+        quarantined = sum(f["rows_rejected"] for found in records.values() for r in found for f in r.facts["files"])
+        if quarantined:
+            said = "rows of these loads are in quarantine, whatever they were"
+            left_out.append(LeftOut("quarantine", quarantined, said))
+        for one in by_relation.values():
+            currencies = one.facts.currencies
+            if len(currencies) > 1 and any(CURRENCY in a.part.dimensions for a in asked):
+                listed = ", ".join(currencies)
+                notes.append(f"The rows are billed in {listed}: figures are per currency, never added.")
+        if COSTS in by_relation:
+            of_costs = [known.base(name) for a in asked if a.part.relation == COSTS for name in a.part.metrics]
+            notes += notices(records[COSTS], by_relation[COSTS].facts.sources, of_costs)
+        notes += _apart_in_time(list(by_relation.values()))
+        receipt = Receipt(
+            metrics=metrics,
+            parts=tuple(_part_receipt(one, records[one.part.relation], known) for one in asked),
+            window=(query.since, query.until),
+            previous=query.previous,
+            left_out=tuple(left_out),
+            notes=tuple(dict.fromkeys(notes)),
+        )
+        shown = [known.dimension(name) for name in dimensions]
+        columns = columns_of_answer(shown, metrics, compare=query.compare is not None)
+        return Result(columns, tuple(kept), receipt, query.dimensions)
+
+
 def answer(ledger: Ledger, query: Query, settings: Settings, *, as_of: str | None = None) -> Result:
-    """The answer to ``query`` from the ledger, now or as of a version or time.
+    """The answer to one ``query`` from the ledger, now or as of a version or time.
 
     Raises :class:`UsageError` for unknown names before anything is read, and :class:`outlay.errors.LedgerError`
     where there is none.
     """
     query.check(catalogue_of(settings))
     with session() as connection:
-        return answer_in(connection, ledger, query, settings, as_of=as_of)
+        return Asking(connection, ledger, settings, as_of=as_of).answer(query)
 
 
-def answer_in(
-    connection: duckdb.DuckDBPyConnection,
-    ledger: Ledger,
-    query: Query,
-    settings: Settings,
-    *,
-    as_of: str | None = None,
-) -> Result:
-    """:func:`answer` in a session that several questions share."""
-    known = catalogue_of(settings)
-    query.check(known)
-    metrics = tuple(known.metric(name) for name in query.metrics)
-    notes: list[str] = []
-    asked = [_ask(connection, ledger, query, part, known, as_of=as_of, notes=notes) for part in parts_of(query, known)]
-    dimensions = tuple(dict.fromkeys([*query.dimensions, *(name for one in asked for name in one.part.dimensions)]))
-    now = _together(dimensions, known, [(a.part, {g.key: _figures(a.part, known, g) for g in a.groups}) for a in asked])
-    before = _before(dimensions, known, asked)
-    rows = _rows(query, dimensions, known, now, before, home=settings.currency)
-    if not rows and not query.dimensions:
-        rows = [_empty_row(dimensions, known, metrics)]
-    kept = rows[: query.limit]
-    left_out = [one for part in asked for one in _missing(part, known)]
-    if len(kept) < len(rows):
-        left_out.append(LeftOut("limit", len(rows) - len(kept), f"rows beyond --limit {query.limit}"))
-    records = {a.part.relation: _records(ledger, a) for a in asked}
-    quarantined = sum(file["rows_rejected"] for found in records.values() for r in found for file in r.facts["files"])
-    if quarantined:
-        left_out.append(LeftOut("quarantine", quarantined, "rows of these loads are in quarantine, whatever they were"))
-    for one in asked:
-        if len(one.facts.currencies) > 1 and any(known.base(name).is_money for name in one.part.metrics):
-            listed = ", ".join(one.facts.currencies)
-            notes.append(f"The rows are billed in {listed}: figures are per currency, never added.")
-        if one.part.relation == COSTS:
-            of_costs = [known.base(name) for name in one.part.metrics]
-            notes += notices(records[COSTS], one.facts.sources, of_costs)
-    notes += _apart_in_time(asked)
-    receipt = Receipt(
-        metrics=metrics,
-        parts=tuple(_part_receipt(connection, one, records[one.part.relation], query, known) for one in asked),
-        window=(query.since, query.until),
-        previous=query.previous,
-        left_out=tuple(left_out),
-        notes=tuple(notes),
-    )
-    shown = [known.dimension(name) for name in dimensions]
-    columns = columns_of_answer(shown, metrics, compare=query.compare is not None)
-    return Result(columns, tuple(kept), receipt, query.dimensions)
+def _selection(query: Query) -> tuple[object, ...]:
+    """What of a query selects rows."""
+    return (query.since, query.until, query.where)
 
 
-def _ask(
-    connection: duckdb.DuckDBPyConnection,
-    ledger: Ledger,
-    query: Query,
-    part: Part,
-    known: Catalogue,
-    *,
-    as_of: str | None,
-    notes: list[str],
-) -> _Asked:
-    view = open_view(connection, ledger, RELATIONS[part.relation], known.tags, as_of=as_of)
-    _require_columns(connection, query, part, known, view)
+def _ask(asking: Asking, query: Query, part: Part, notes: list[str]) -> _Asked:
+    known = asking.known
+    view = asking.view(part.relation)
+    _require_columns(asking.connection, query, part, known, view)
     compiled = compile_part(query, part, known)
-    groups = _groups(connection, compiled.sql, part, known)
-    facts = _facts(connection, query, part.relation, known)
-    before, said = _previous(connection, query, part, known, facts)
+    groups = asking.groups(query, part, compiled.sql)
+    facts = asking.facts(query, part.relation)
+    before, said = _previous(asking.connection, query, part, known, facts)
     notes += said
     return _Asked(part, view, compiled.sql, groups, before, facts)
 
@@ -278,6 +320,13 @@ def _together(
             place = part.dimensions.index(CURRENCY)
             rest = {key[:place] + key[place + 1 :] for key in told if key[place] is not None}
             told = {k: v for k, v in told.items() if k[place] is not None or k[:place] + k[place + 1 :] not in rest}
+        apart = {name for metric in part.metrics for name in known.base(metric).apart}
+        places = [part.dimensions.index(name) for name in apart]
+        empty = [
+            k for k, v in told.items() if all(k[p] is None for p in places) and all(f.is_nothing for f in v.values())
+        ]
+        if places and len(empty) < len(told):
+            told = {k: v for k, v in told.items() if k not in empty}
         given.append((part, told))
     keys: list[dict[str, str | None]] = []
     for place, (part, found) in enumerate(given):
@@ -396,12 +445,17 @@ def _empty_row(dimensions: Sequence[str], known: Catalogue, metrics: Sequence[Me
 def _facts(connection: duckdb.DuckDBPyConnection, query: Query, relation: str, known: Catalogue) -> _Facts:
     found = connection.execute(compile_facts(query, relation, known)).fetchall()
     return _Facts(
-        rows=sum(row[3] for row in found),
+        rows=sum(row[6] for row in found),
         sources=tuple(sorted({row[0] for row in found})),
         loads=tuple(sorted({row[1] for row in found})),
         currencies=tuple(sorted({row[2] for row in found if row[2] is not None})),
-        oldest=min((row[4] for row in found if row[4] is not None), default=None),
-        newest=max((row[5] for row in found if row[5] is not None), default=None),
+        oldest=min((row[7] for row in found if row[7] is not None), default=None),
+        newest=max((row[8] for row in found if row[8] is not None), default=None),
+        prices=Prices(
+            tuple(sorted({row[3] for row in found if row[3] is not None})),
+            sum(row[6] for row in found if row[4] == "unpriced"),
+            sum(row[6] for row in found if row[5] == "true"),
+        ),
     )
 
 
@@ -451,7 +505,7 @@ def _apart_in_time(asked: Sequence[_Asked]) -> list[str]:
     return [f"The facts do not reach equally far ({said} UTC): choose a window that all of them cover."]
 
 
-def _records(ledger: Ledger, asked: _Asked) -> list[LoadRecord]:
+def _records(asked: _Asked) -> list[LoadRecord]:
     """The loads that the rows came by, newest first; of content loaded twice, the later load."""
     found: dict[str, LoadRecord] = {}
     for record in asked.view.history:
@@ -461,37 +515,20 @@ def _records(ledger: Ledger, asked: _Asked) -> list[LoadRecord]:
     return list(found.values())
 
 
-def _part_receipt(
-    connection: duckdb.DuckDBPyConnection, asked: _Asked, records: Sequence[LoadRecord], query: Query, known: Catalogue
-) -> PartReceipt:
+def _part_receipt(asked: _Asked, records: Sequence[LoadRecord], known: Catalogue) -> PartReceipt:
     loads = tuple(_load(record) for record in records)
+    relation, facts = RELATIONS[asked.part.relation], asked.facts
+    priced = relation.priced and any(known.base(name).is_money for name in asked.part.metrics)
     return PartReceipt(
         relation=asked.part.relation,
         tables=asked.view.tables,
-        rows=asked.facts.rows,
-        sources=asked.facts.sources,
+        rows=facts.rows,
+        sources=facts.sources,
         loads=loads,
-        freshness=Freshness(asked.facts.oldest, asked.facts.newest, max((one.at for one in loads), default=None)),
+        freshness=Freshness(facts.oldest, facts.newest, max((one.at for one in loads), default=None)),
         sql=asked.sql,
         view=asked.view.sql,
-        prices=_prices(connection, asked, query, known),
-    )
-
-
-def _prices(connection: duckdb.DuckDBPyConnection, asked: _Asked, query: Query, known: Catalogue) -> Prices | None:
-    """What the rows of ``requests`` were priced by, where their price is in a figure."""
-    if asked.part.relation != "requests" or not any(known.base(name).is_money for name in asked.part.metrics):
-        return None
-    window = Query(
-        ("usage_rows",), ("price_version", "price_status", "price_estimated"), query.since, query.until, query.where
-    )
-    (part,) = parts_of(window, known)
-    groups = _groups(connection, compile_part(window, part, known).sql, part, known)
-    counts = [(group.key, int(group.sums["usage_rows"][0].value)) for group in groups]
-    return Prices(
-        tuple(sorted({key[0] for key, _ in counts if key[0] is not None})),
-        sum(count for key, count in counts if key[1] == "unpriced"),
-        sum(count for key, count in counts if key[2] == "true"),
+        prices=facts.prices if priced else None,
     )
 
 

@@ -44,7 +44,7 @@ _METRIC_KEYS = {
 }  # fmt: skip
 _DIMENSION_KEYS = {"id", "name", "meaning", "columns", "period", "missing", *RELATIONS} - {COSTS}
 _KINDS = ("sum", "count", "distinct", "quantile")
-_AGGREGATE_KEYS = {*_KINDS, "of", "where", "expected"}
+_AGGREGATE_KEYS = {*_KINDS, "of", "or", "where", "expected"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,9 +64,9 @@ Conditions = tuple[tuple[Condition, ...], ...]
 class Aggregate:
     """One figure over the rows of ``where``.
 
-    ``sum`` adds up ``over`` (of several columns, their sum), ``count`` counts the rows, ``distinct`` the values of
-    ``over``, ``quantile`` is the ``level`` quantile of ``over``, interpolated. Rows of ``expected`` (by default those
-    of ``where``) whose column is empty are counted as left out.
+    ``sum`` adds up ``over`` (of several columns their sum, or with ``first`` the first that is set), ``count`` counts
+    the rows, ``distinct`` the values of ``over``, ``quantile`` is the ``level`` quantile of ``over``, interpolated.
+    Rows of ``expected`` (by default those of ``where``) whose column is empty are counted as left out.
     """
 
     kind: Literal["sum", "count", "distinct", "quantile"]
@@ -74,6 +74,7 @@ class Aggregate:
     where: Conditions = ()
     expected: Conditions | None = None
     level: float = 0.0
+    first: bool = False
 
     @property
     def column(self) -> str | None:
@@ -342,6 +343,8 @@ def _aggregate(entry: dict[str, Any]) -> Aggregate:
         return Aggregate("count", (), where, expected)
     if kind == "quantile":
         return Aggregate("quantile", (entry["of"],), where, expected, entry["quantile"])
+    if "or" in entry:
+        return Aggregate("sum", (entry["sum"], entry["or"]), where, expected, first=True)
     over = entry[kind]
     columns = (over,) if isinstance(over, str) else tuple(over)
     return Aggregate("sum" if kind == "sum" else "distinct", columns, where, expected)

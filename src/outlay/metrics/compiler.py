@@ -26,10 +26,13 @@ from outlay.metrics.catalogue import Aggregate, Catalogue, Condition, Conditions
 from outlay.metrics.query import Query
 from outlay.metrics.relations import COSTS, RELATIONS
 
-__all__ = ["CURRENCY", "Compiled", "Part", "columns_of", "compile_facts", "compile_part", "parts_of"]
+__all__ = ["CURRENCY", "PRICED_BY", "Compiled", "Part", "columns_of", "compile_facts", "compile_part", "parts_of"]
 
 CURRENCY = "currency"
 """The dimension that is added where money is asked for."""
+
+PRICED_BY = {"version": "x_PriceVersion", "status": "x_PriceStatus", "estimated": "x_CostEstimated"}
+"""What a receipt tells of the prices of rows that a price book priced."""
 
 _DIALECT = "duckdb"
 _SLOT = re.compile(r"'__outlay_slot_(\d+)__'")
@@ -78,17 +81,15 @@ class _Shape:
 def parts_of(query: Query, known: Catalogue) -> tuple[Part, ...]:
     """The parts of a query, in the order in which its metrics name their relations."""
     wanted = dict.fromkeys(one for name in query.metrics for one in known.metric(name).needs)
-    found: dict[tuple[str, bool], list[Metric]] = {}
+    found: dict[tuple[str, bool, tuple[str, ...]], list[Metric]] = {}
     for name in wanted:
         metric = known.base(name)
         # A bill row always has a currency. A call without a known price has none, and its tokens count all the same:
-        # what
-        # is no money is not told by currency there.
+        # what is no money is not told by currency there.
         by_currency = metric.table == COSTS or metric.is_money
-        found.setdefault((metric.table, by_currency), []).append(metric)
+        found.setdefault((metric.table, by_currency, metric.apart), []).append(metric)
     parts = []
-    for (relation, _), metrics in found.items():
-        apart = [name for metric in metrics for name in metric.apart]
+    for (relation, _, apart), metrics in found.items():
         money = [CURRENCY] if any(metric.is_money for metric in metrics) else []
         dimensions = tuple(dict.fromkeys([*query.dimensions, *money, *apart]))
         parts.append(Part(relation, tuple(metric.id for metric in metrics), dimensions))
@@ -109,7 +110,7 @@ def compile_part(query: Query, part: Part, known: Catalogue) -> Compiled:
 
 
 def compile_facts(query: Query, relation: str, known: Catalogue) -> str:
-    """SQL for the receipt, by source, load and currency: rows, first start, last end."""
+    """SQL for the receipt, by source, load, currency and :data:`PRICED_BY`: rows, first start, last end."""
     return _fill(_facts_sql(_shape(query, known, relation, (), ())), query)
 
 
@@ -166,9 +167,12 @@ def _facts_sql(shape: _Shape) -> str:
     if shape.relation == COSTS:
         # A purchase's charge period is its term, which ends in the future: it says nothing of how fresh the bill is.
         newest = ibis.coalesce(end.max(where=~rows.ChargeCategory.identical_to("Purchase")), start.max())
-    currency = rows[relation.currency] if relation.currency else ibis.null("string")
-    grouped = rows.group_by(source=rows.x_Source, load=rows.x_LoadId, currency=currency)
-    expression = grouped.aggregate(rows=rows.count(), first=start.min(), newest=newest)
+    nothing = ibis.null("string")
+    groups = {"source": rows.x_Source, "load": rows.x_LoadId}
+    groups["currency"] = rows[relation.currency] if relation.currency else nothing
+    for name, column in PRICED_BY.items():
+        groups[name] = rows[column].cast("string") if relation.priced else nothing
+    expression = rows.group_by(**groups).aggregate(rows=rows.count(), first=start.min(), newest=newest)
     return str(ibis.to_sql(expression, dialect=_DIALECT))
 
 
@@ -245,10 +249,14 @@ def _aggregate(rows: Any, name: str, aggregate: Aggregate) -> dict[str, Any]:  #
 
 
 def _over(rows: Any, aggregate: Aggregate) -> Any:  # noqa: ANN401 - Ibis ships no types
-    """The column, or the sum of several: an empty one adds nothing where another is set."""
+    """The column; of several the first that is set, or their sum: an empty one adds nothing where another is set."""
+    import ibis
+
     columns = [rows[name] for name in aggregate.over]
     if len(columns) == 1:
         return columns[0]
+    if aggregate.first:
+        return ibis.coalesce(*columns)
     any_set = reduce(or_, [column.notnull() for column in columns])
     return any_set.ifelse(reduce(add, [column.fill_null(0) for column in columns]), None)
 

@@ -18,25 +18,27 @@ from datetime import datetime
 from decimal import Decimal
 from functools import cache
 from importlib import resources
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Any, Literal
 
 from outlay.config import Settings, TargetSettings
 from outlay.errors import ConfigError, UsageError, nearest
 from outlay.ledger.engine.duckdb import session
 from outlay.ledger.store import Ledger
-from outlay.metrics.answer import answer_in
+from outlay.metrics.answer import Asking
 from outlay.metrics.catalogue import Metric, Quotient, catalogue_of
 from outlay.metrics.compiler import CURRENCY
 from outlay.metrics.query import Filter, Query
+from outlay.metrics.reconciliation import billed_provider, price_provider
 from outlay.metrics.relations import RELATIONS
 from outlay.metrics.result import Figure, Result, Row
-from outlay.money import plain
-
-if TYPE_CHECKING:
-    import duckdb
+from outlay.money import add_exactly, plain, rounded
 
 __all__ = ["KPI_IDS", "Kpi", "KpiReport", "kpi_report"]
 
+_WHO = ("provider", "service")
+_MANY = 100
+"""A hundredth of the requests is too many to leave unsaid."""
+_BY_THE_CALL = Filter("ai_category", ("tokens", "provisioned_throughput"))
 Status = Literal["ok", "off", "no_target", "not_computable"]
 
 
@@ -139,30 +141,44 @@ def kpi_report(
     notes: dict[str, None] = {}
     kpis: list[Kpi] = []
     beside: list[Kpi] = []
+    names = [name for name in _neighbours() if name in known.metrics]
     with session() as connection:
-        asked = _Asked(connection, ledger, settings, as_of, notes)
+        asked = _Asked(Asking(connection, ledger, settings, as_of=as_of), settings, notes)
+        asked.prepare([*(one.metric for one in _definitions()), *names], window)
         for one in _definitions():
             kpis += _kpis(asked, one, window)
-        for name in _neighbours():
-            if name in known.metrics:
-                metric = known.metric(name)
-                beside += _kpis(asked, _Definition(name, metric.name, name), window)
+        notes.update(dict.fromkeys(_uncovered(asked, window, kpis)))
+        for name in names:
+            beside += _kpis(asked, _Definition(name, known.metric(name).name, name), window)
     return KpiReport(since, until, tuple(kpis), tuple(beside), tuple(notes))
 
 
 @dataclass(frozen=True, slots=True)
 class _Asked:
-    """The session that all figures are asked in."""
+    """The session that all figures are asked in, and what is to be said of them."""
 
-    connection: duckdb.DuckDBPyConnection
-    ledger: Ledger
+    asking: Asking
     settings: Settings
-    as_of: str | None
     notes: dict[str, None]
 
     def answer(self, metric: str, window: _Window, *more: str) -> Result:
-        query = Query((metric,), (*window.by, *more), window.since, window.until, window.where)
-        return answer_in(self.connection, self.ledger, query, self.settings, as_of=self.as_of)
+        return self.asking.answer(_query([metric], window, *more))
+
+    def prepare(self, metrics: Sequence[str], window: _Window) -> None:
+        """Read once what all metrics need that can be asked by the window's dimensions."""
+        fitting = []
+        for name in metrics:
+            try:
+                _query([name], window).check(self.asking.known)
+            except UsageError:
+                continue  # said where the metric is asked for
+            fitting.append(name)
+        if fitting:
+            self.asking.prepare(_query(fitting, window))
+
+
+def _query(metrics: Sequence[str], window: _Window, *more: str) -> Query:
+    return Query(tuple(metrics), (*window.by, *more), window.since, window.until, window.where)
 
 
 def _kpis(asked: _Asked, definition: _Definition, window: _Window) -> list[Kpi]:
@@ -178,7 +194,8 @@ def _kpis(asked: _Asked, definition: _Definition, window: _Window) -> list[Kpi]:
     if not result.receipt.rows or not result.rows:
         return [_none(definition, metric, settings, _missing(metric, settings))]
     found = []
-    for row in result.rows:
+    home = [row for row in result.rows if row.dimensions.get(CURRENCY) in (None, settings.currency)]
+    for row in home or result.rows:
         figure = row.figures[definition.metric]
         group = {k: v for k, v in row.dimensions.items() if k in window.by or (k != CURRENCY or v is not None)}
         currency = row.dimensions.get(CURRENCY) or settings.currency
@@ -202,6 +219,51 @@ def _kpis(asked: _Asked, definition: _Definition, window: _Window) -> list[Kpi]:
         parts = _kpis(asked, replace(definition, by=None, target=None), replace(window, by=(*window.by, definition.by)))
         found[0] = replace(found[0], breakdown=tuple(parts))
     return found
+
+
+def _uncovered(asked: _Asked, window: _Window, kpis: Sequence[Kpi]) -> list[str]:
+    """A note where the bill has inference of providers whose requests are not in the ledger:
+
+    the quotient is too high.
+    """
+    if not any(one.id == "cost_per_inference" and one.value is not None for one in kpis):
+        return []
+    whole = replace(window, by=())
+    try:
+        billed = asked.answer("inference_cost", replace(whole, where=(*whole.where, _BY_THE_CALL)), *_WHO).rows
+        served = asked.answer("served_requests", whole, "provider").rows
+    except UsageError:  # a filter that one side does not tell
+        return []
+    there = {price_provider(row.dimensions["provider"] or "") for row in served}
+    missing: dict[str, Decimal] = {}
+    for row in billed:
+        name = billed_provider(row.dimensions["provider"] or "", row.dimensions["service"] or "")
+        value = row.figures["inference_cost"].value
+        if value and name not in there and row.dimensions.get(CURRENCY) == asked.settings.currency:
+            missing[name] = missing.get(name, Decimal(0)) + value
+    notes = _untold(asked, window)
+    if not missing:
+        return notes
+    listed = ", ".join(f"{name} {rounded(value, asked.settings.currency):,}" for name, value in sorted(missing.items()))
+    return [
+        *notes,
+        f"The bill has inference whose requests are not in the ledger ({listed} {asked.settings.currency}): the cost "
+        "per inference is too high by it. Load those requests, or choose what both cover with --where.",
+    ]
+
+
+def _untold(asked: _Asked, window: _Window) -> list[str]:
+    """A note where many requests do not tell what they are asked by: the groups' quotients are too high by theirs."""
+    rows = asked.answer("served_requests", window).rows if window.by else ()
+    values = [(row, row.figures["served_requests"].value or Decimal(0)) for row in rows]
+    whole = add_exactly(value for _, value in values)
+    untold = add_exactly(value for row, value in values if None in row.dimensions.values())
+    if untold * _MANY <= whole:
+        return []
+    return [
+        f"{untold:,.0f} of {whole:,.0f} requests do not tell {' and '.join(window.by)}: the cost per inference of a "
+        "group is too high where its requests are among them."
+    ]
 
 
 def _limits(asked: _Asked, definition: _Definition, window: _Window) -> dict[tuple[str | None, ...], Decimal | None]:
@@ -248,7 +310,7 @@ def _judged(
     if definition.against is not None:
         if limit is None:
             return f"{definition.target}, which the bill does not say", "no_target"
-        return f"{definition.target}, {plain(limit)}", _within(figure, None, limit)
+        return f"{definition.target}, {limit:.6f}", _within(figure, None, limit)
     if definition.min is None and definition.max is None:
         return definition.target, "no_target"
     status = _within(figure, definition.min, definition.max)

@@ -32,8 +32,8 @@ class Relation:
 
     ``tables`` are the ledger's tables that it rests on; ``sql`` makes it of them (None: it is the one table). ``time``
     is the column that windows and periods select by, ``until`` the one that freshness is told by. ``currency`` is the
-    column of the currency of its ``money`` columns, ``own_tags`` has the tags that are a column of its own. ``rows``
-    says what a row is, ``bring_in`` how to get some.
+    column of the currency of its ``money`` columns, ``priced``: a price book priced its rows. ``own_tags`` has the tags
+    that are a column of its own. ``rows`` says what a row is, ``bring_in`` how to get some.
     """
 
     name: str
@@ -46,6 +46,7 @@ class Relation:
     currency: str | None = None
     money: frozenset[str] = frozenset()
     sql: str | None = None
+    priced: bool = False
     own_tags: Mapping[str, str] = field(default_factory=dict)
 
     def columns(self, tags: tuple[str, ...]) -> dict[str, str]:
@@ -120,6 +121,7 @@ RELATIONS: dict[str, Relation] = {
             _of(REQUESTS),
             "x_CostCurrency",
             frozenset({"x_Cost"}),
+            priced=True,
         ),
         Relation(
             "gpu_usage",

@@ -197,7 +197,7 @@ def model_rows(owner: str, model: str) -> tuple[PriceRow, ...]:
         for time_from, time_to in hours:
             moment = _moment(valid_from, valid_to, time_from)
             for order, when, prices, only in _contexts(info, moment):
-                for meter, unit_price, threshold in _flat(prices, only):
+                for meter, unit_price, threshold, taken_from in _flat(prices, only):
                     row = PriceRow(
                         provider=owner,
                         model=model,
@@ -212,9 +212,15 @@ def model_rows(owner: str, model: str) -> tuple[PriceRow, ...]:
                         source=version(),
                         version=version(),
                         order=order,
+                        taken_from=taken_from,
                     )
                     found.setdefault((order, when, meter, threshold, time_from), []).append(row)
     return tuple(row for rows in found.values() for row in _joined(rows))
+
+
+def models() -> Iterator[tuple[str, str]]:
+    """Every model of the list: whose list it is, and its name."""
+    yield from _models()
 
 
 def all_rows() -> Iterator[PriceRow]:
@@ -227,7 +233,8 @@ def _joined(rows: list[PriceRow]) -> Iterator[PriceRow]:
     """Rows of one meter in the order of time, those joined that follow each other at one price."""
     last = rows[0]
     for row in rows[1:]:
-        if row.unit_price == last.unit_price and row.valid_from == last.valid_to:
+        same = row.unit_price == last.unit_price and row.taken_from == last.taken_from
+        if same and row.valid_from == last.valid_to:
             last = replace(last, valid_to=row.valid_to)
         else:
             yield last
@@ -248,8 +255,11 @@ def _contexts(
                 yield order, tuple(sorted(variant.when.items())), info.get_prices(moment, variant.when), keys
 
 
-def _flat(prices: ModelPrice, only: frozenset[str] | None) -> Iterator[tuple[str, Decimal, int | None]]:
-    """``(meter, unit price, tier)`` of meters with a priced ancestor; ``only`` where one of those keys gives it."""
+def _flat(prices: ModelPrice, only: frozenset[str] | None) -> Iterator[tuple[str, Decimal, int | None, str | None]]:
+    """``(meter, unit price, tier, taken from)`` of meters with a priced ancestor.
+
+    ``only`` keeps those whose price one of these keys gives.
+    """
     units = _units()
     priced = [(units[key], value) for key, value in vars(prices).items() if value is not None and key in units]
     for meter, dimensions in _dimensions().items():
@@ -260,7 +270,16 @@ def _flat(prices: ModelPrice, only: frozenset[str] | None) -> Iterator[tuple[str
         if only is not None and unit.price_key not in only:
             continue
         for threshold, price in _tiers(value):
-            yield meter, per_unit(price, unit.per), threshold
+            yield meter, per_unit(price, unit.per), threshold, _stand_in(dimensions, unit.dimensions)
+
+
+def _stand_in(wanted: Mapping[str, str], priced: Mapping[str, str]) -> str | None:
+    """The meter whose price is used for a cache meter that has none of its own."""
+    if not wanted.get("token_type", "").startswith("cache_"):
+        return None
+    if "token_type" not in priced:
+        return "input"
+    return "cache_write_5m" if wanted.get("cache_ttl") == "1h" and "cache_ttl" not in priced else None
 
 
 def _tiers(value: Decimal | TieredPrices) -> list[tuple[int | None, Decimal]]:

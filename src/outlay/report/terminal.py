@@ -212,12 +212,16 @@ def _kpi_table(title: str, figures: Sequence[Kpi], by: Sequence[str]) -> Table:
     table.add_column("Value", justify="right")
     if title == "KPIs":
         table.add_column("Target")
+    name: str = ""
+    said: str | None = None
     for figure in figures:
         for one in (figure, *(part for part in figure.breakdown if part.value is not None)):
             assert one.value is not None
-            cells = [one.name if one is figure else "", *([_group(one)] if grouped else [])]
-            target = _kpi_target(one) if title == "KPIs" and one is figure else ""
+            cells = ["" if one.name == name else one.name, *([_group(one)] if grouped else [])]
+            short = one.name == name and one.target == said
+            target = _kpi_target(one, short=short) if title == "KPIs" and one is figure else ""
             table.add_row(*cells, _kpi_value(one, one.value), *([target] if title == "KPIs" else []))
+            name, said = one.name, one.target
     return table
 
 
@@ -236,9 +240,11 @@ def _kpi_value(figure: Kpi, value: Decimal) -> str:
     return f"{value:,.{digits}f} {figure.unit}"
 
 
-def _kpi_target(figure: Kpi) -> str:
+def _kpi_target(figure: Kpi, *, short: bool = False) -> str:
+    """The target and whether it is met; ``short``: the second only, where the first stands above."""
+    met = {"ok": "on target", "off": "off target"}.get(figure.status)
+    if short:
+        return met or ""
     if figure.target is None:
         return "no target set"
-    if figure.status == "no_target":
-        return figure.target
-    return f"{figure.target}: {'on target' if figure.status == 'ok' else 'off target'}"
+    return f"{figure.target}: {met}" if met else figure.target

@@ -19,53 +19,42 @@ import json
 import shutil
 import tempfile
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from decimal import Decimal
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from outlay.config import Settings
-from outlay.errors import ReconciliationError
 from outlay.ledger.delta import DeltaFolder, NewFile, Scope
 from outlay.ledger.engine.duckdb import identifier, literal, session
 from outlay.ledger.facts import Arrivals, in_window, merge, write_arrivals
 from outlay.ledger.store import Ledger
 from outlay.ledger.tables.requests import REQUESTS
 from outlay.ledger.tables.table import FactTable
-from outlay.money import plain
+from outlay.prices.kept import keep_prices
 from outlay.prices.request_costs import priced_sql
 from outlay.prices.tokens import TokenPrices
 from outlay.problems import Problem, summarise
 from outlay.sources.digest import file_digest
+from outlay.sources.fact_reconciliation import reconcile
 from outlay.sources.fact_rows import FILE, SEQUENCE, RowWriter, coalesced
-from outlay.sources.facts import Fact, Window
+from outlay.sources.facts import Telling, Window
 from outlay.sources.find import FoundFacts
 from outlay.sources.load_report import FileReport, TableLoad, report_from_json, report_to_json
 from outlay.sources.quarantine import Rejected, write_quarantine
-from outlay.sources.reader import Format
 
 if TYPE_CHECKING:
     import duckdb
 
-__all__ = ["Telling", "load_facts", "load_tellings"]
+__all__ = ["load_facts", "load_tellings"]
 
 _READING = 1
 """Part of a load's identity: raise it when a release reads the same file differently."""
 Progress = Callable[[str], None]
 _WindowKey = tuple[str, str, str, int]
 """Source, format, report, and the number of the file that told it."""
-
-
-@dataclass(frozen=True, slots=True)
-class Telling:
-    """Facts to load from one place: a file, or a receiver. ``name`` is what rows and problems cite it by."""
-
-    name: str
-    path: str
-    format: Format
-    facts: Callable[[], Iterable[Fact | Window | Problem]]
 
 
 @dataclass(slots=True)
@@ -104,12 +93,14 @@ def load_facts(
     prices: TokenPrices,
     *,
     source: str | None = None,
+    assumed: Mapping[str, str] | None = None,
     again: bool = False,
     progress: Progress = lambda _: None,
 ) -> TableLoad:
     """Load files of one table in one commit. Raises an :class:`outlay.errors.OutlayError` with nothing changed."""
     found, digests, copies = _without_copies(found)
-    load_id = _load_id(found, digests, settings, prices if table is REQUESTS else None, source)
+    said = [source, dict(assumed or {})]
+    load_id = _load_id(found, digests, settings, prices if table is REQUESTS else None, said)
     if not again and (known := _known(ledger.facts(table), table, load_id)) is not None:
         return known
     told = [_telling(one) for one in found]
@@ -121,6 +112,7 @@ def load_facts(
         settings=settings,
         prices=prices,
         source=source,
+        assumed=assumed,
         again=again,
         notes=copies,
         progress=progress,
@@ -140,6 +132,7 @@ def load_tellings(
     settings: Settings,
     prices: TokenPrices,
     source: str | None = None,
+    assumed: Mapping[str, str] | None = None,
     again: bool = False,
     notes: Sequence[str] = (),
     progress: Progress = lambda _: None,
@@ -158,7 +151,7 @@ def load_tellings(
     written: list[NewFile] = []
     try:
         with session() as connection:
-            writer = RowWriter(rows, table, tags, load_id, source)
+            writer = RowWriter(rows, table, tags, load_id, source=source, assumed=assumed)
             this = _Load(connection, folder, table, load_id, rows, writer, written=written)
             parts = [_read(one, this, progress) for one in told]
             writer.close()
@@ -172,7 +165,9 @@ def load_tellings(
             if writer.rows:
                 written += write_arrivals(connection, folder, f"(SELECT {names} FROM {relation})", load_id)
             progress("reconciling")
-            _reconcile(this)
+            reconcile(connection, folder, table, writer, rows=rows, written=written)
+            if table is REQUESTS and writer.rows:
+                keep_prices(connection, ledger, prices)
             arrivals = _arrivals(this, stretches)
             reports = tuple(_report(part, table) for part in parts)
             write_quarantine(ledger.path, load_id, [one for part in parts for one in part.rejected])
@@ -240,14 +235,14 @@ def _load_id(
     digests: Sequence[str],
     settings: Settings,
     prices: TokenPrices | None,
-    source: str | None,
+    told: Sequence[object],
 ) -> str:
     said = json.dumps(
         [
             _READING,
             sorted([one.reader.format.id, digest] for one, digest in zip(found, digests, strict=True)),
             settings.tags.model_dump(mode="json"),
-            source,
+            told,
             prices.version if prices is not None else None,
         ],
         sort_keys=True,
@@ -312,33 +307,6 @@ def _distinct(load: _Load) -> int:
         kept += f' QUALIFY row_number() OVER (PARTITION BY "x_Source", "x_RowId" ORDER BY {SEQUENCE} DESC) = 1'
     connection.execute(f"CREATE OR REPLACE TEMP VIEW rows_to_load AS {kept}")
     return int(counted - connection.execute("SELECT count(*) FROM rows_to_load").fetchall()[0][0])
-
-
-def _reconcile(load: _Load) -> None:
-    """What was read, summed as it came, against the typed file; and that, each thing once, against what was written."""
-    table = load.table
-    sums = "".join(f", coalesce(sum({identifier(name)}), 0)" for name in table.measures)
-
-    def said(relation: str) -> list[Any]:
-        return list(load.connection.execute(f"SELECT count(*){sums} FROM {relation}").fetchall()[0])
-
-    typed = said(f"read_parquet({literal(str(load.rows))})")
-    kept = said("rows_to_load")
-    paths = [str(load.folder.path / file.path) for file in load.written]
-    stored = said(load.folder.scan(paths)) if paths else kept
-    read = [load.writer.rows, *load.writer.sums.values()]
-    for one, other, what in ((read, typed, "typed"), (kept, stored, "stored")):
-        if one != other:
-            raise ReconciliationError(
-                f"{table.name}: read {_spelled(table, one)}; {what} {_spelled(table, other)}.",
-                where=str(load.folder.path),
-                hint="Nothing was loaded. Please report this with the first lines of the file: a reader is wrong.",
-            )
-
-
-def _spelled(table: FactTable, values: Sequence[Any]) -> str:
-    pairs = zip(table.measures, values[1:], strict=True)
-    return ", ".join([f"{values[0]:,} rows", *(f"{name} {plain(Decimal(value))}" for name, value in pairs)])
 
 
 def _arrivals(load: _Load, stretches: Sequence[tuple[str, datetime, datetime]]) -> Arrivals:

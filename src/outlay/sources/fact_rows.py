@@ -37,9 +37,21 @@ class Unfit(ValueError):
 
 
 class RowWriter:
-    """Writes the facts of a load into one Parquet file, batch by batch, and sums the measures as they come."""
+    """Writes the facts of a load into one Parquet file, batch by batch, and sums the measures as they come.
 
-    def __init__(self, path: Path, table: FactTable, tags: TagSettings, load_id: str, source: str | None) -> None:
+    ``assumed`` has values for columns that records may lack; a row that takes one is marked in ``x_Remarks``.
+    """
+
+    def __init__(
+        self,
+        path: Path,
+        table: FactTable,
+        tags: TagSettings,
+        load_id: str,
+        *,
+        source: str | None = None,
+        assumed: Mapping[str, str] | None = None,
+    ) -> None:
         import pyarrow as pa
         import pyarrow.parquet as pq
 
@@ -48,6 +60,7 @@ class RowWriter:
         self._tag_names = [tag_column(tag) for tag in tags.required]
         self._load_id = load_id
         self._source = source
+        self._assumed = dict(assumed or {})
         columns = [column for column in table.columns(tags.required) if column.name not in table.filled]
         self._schema = arrow_schema(columns).append(pa.field(SEQUENCE, pa.int64())).append(pa.field(FILE, pa.int32()))
         self._fit = {column.name: _fitting(column) for column in table.own if column.name not in table.filled}
@@ -76,6 +89,7 @@ class RowWriter:
             raise KeyError(f"the table {self._table.name} has no column {unknown} for readers to fill") from None
         if moment is None:
             return Problem(file, fact.line, "missing-time", f"{self._table.time[0]} is missing")
+        self._assume(row)
         missing = [name for name in self._required if name not in row]
         if missing:
             return Problem(file, fact.line, "missing-value", f"{missing[0]} is missing")
@@ -91,25 +105,28 @@ class RowWriter:
         row[SEQUENCE] = self.rows
         row[FILE] = self.file
         if fact.tags:
-            pairs = tuple(fact.tags.items())
-            if (flat := self._flattened.get(pairs)) is None:
-                flat = self._flat(fact.tags)
-                if len(self._flattened) < _MOST_FLATTENED:
-                    self._flattened[pairs] = flat
-            row["Tags"] = pairs
-            row.update(zip(self._tag_names, flat, strict=True))
-        for name in self.sums:
-            if name in row:
-                self.sums[name] += row[name]
+            row["Tags"] = pairs = tuple(fact.tags.items())
+            row.update(zip(self._tag_names, self._flattened_tags(pairs, fact.tags), strict=True))
         names = tuple(row)
         if names not in self._waiting:
             self._waiting[names] = []
         self._waiting[names].append(tuple(row.values()))
+        for name in self.sums:
+            if name in row:
+                self.sums[name] += row[name]
         self.months.add((source, month))
         self.rows += 1
         if self.rows % _BATCH_ROWS == 0:
             self._flush()
         return None
+
+    def _assume(self, values: dict[str, Any]) -> None:
+        """Fill in what the user said to assume where the record does not tell it, and remark on it."""
+        for name, value in self._assumed.items():
+            if name not in values:
+                values[name] = value
+                said = values.get("x_Remarks")
+                values["x_Remarks"] = f"{said};assumed-{name}" if said else f"assumed-{name}"
 
     def close(self) -> None:
         """Write what is left and finish the file."""
@@ -123,6 +140,14 @@ class RowWriter:
         if alike:
             self._writer.write_table(pa.concat_tables(alike))
         self._waiting.clear()
+
+    def _flattened_tags(self, pairs: tuple[tuple[str, str], ...], tags: Mapping[str, str]) -> Sequence[str | None]:
+        """The flat columns of ``tags``; worked out once for the many rows that have the same."""
+        if (found := self._flattened.get(pairs)) is None:
+            found = self._flat(tags)
+            if len(self._flattened) < _MOST_FLATTENED:
+                self._flattened[pairs] = found
+        return found
 
     def _moment(self, values: Mapping[str, Any]) -> datetime | date | None:
         return next((values[name] for name in self._table.time if name in values), None)

@@ -28,8 +28,8 @@ from outlay.ledger.store import Ledger
 from outlay.ledger.tables.requests import REQUESTS
 from outlay.prices.tokens import TokenPrices
 from outlay.problems import Problem
-from outlay.sources.fact_loading import Telling, load_tellings
-from outlay.sources.facts import Fact
+from outlay.sources.fact_loading import load_tellings
+from outlay.sources.facts import Fact, Telling
 from outlay.sources.load_report import TableLoad
 from outlay.sources.usage.otlp_live import LIVE, LiveOtlp
 from outlay.spool.reader import Sealed, remove, sealed, set_aside

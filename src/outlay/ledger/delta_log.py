@@ -1,0 +1,34 @@
+"""Delta's log: which version a commit made, and that it stays made, whatever happens to the power."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from outlay.disk import sync_folder, sync_paths
+
+if TYPE_CHECKING:
+    from deltalake import DeltaTable
+
+__all__ = ["sync_log", "version_of"]
+
+_BEFORE = 20
+"""Commits before one's own that may not be on the disk yet, others' of the same time: a gap would break the log."""
+
+
+def sync_log(table: Path, version: int) -> None:
+    """Return when the commits up to ``version``, and the folders that lead to them, are on the disk."""
+    entries = [table / "_delta_log" / f"{number:020}.json" for number in range(max(version - _BEFORE, 0), version + 1)]
+    sync_paths(entry for entry in entries if entry.exists())
+    for folder in (*table.glob("*=*"), table, table.parent):
+        sync_folder(folder)
+
+
+def version_of(table: DeltaTable, said: Mapping[str, str], *, after: int) -> int:
+    """The version of the newest commit that says ``said``, of those after a version: another writer's may be newer.
+
+    Older ones are not looked at: a live receiver commits often, and the log is never cleaned.
+    """
+    newer = table.history(limit=table.version() - after)
+    return next(int(one["version"]) for one in newer if said.items() <= one.items())
