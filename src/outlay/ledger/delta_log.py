@@ -13,14 +13,16 @@ if TYPE_CHECKING:
 
 __all__ = ["sync_log", "version_of"]
 
-_BEFORE = 20
-"""Commits before one's own that may not be on the disk yet, others' of the same time: a gap would break the log."""
+_BEFORE, _SECONDS = 20, 120
+"""Commits shortly before one's own, of others, that may not be on the disk yet: a gap would break the log."""
 
 
 def sync_log(table: Path, version: int) -> None:
     """Return when the commits up to ``version``, and the folders that lead to them, are on the disk."""
-    entries = [table / "_delta_log" / f"{number:020}.json" for number in range(max(version - _BEFORE, 0), version + 1)]
-    sync_paths(entry for entry in entries if entry.exists())
+    entry = table / "_delta_log" / f"{version:020}.json"
+    since = entry.stat().st_mtime - _SECONDS
+    before = [entry.with_name(f"{number:020}.json") for number in range(max(version - _BEFORE, 0), version)]
+    sync_paths([entry, *(one for one in before if one.exists() and one.stat().st_mtime >= since)])
     for folder in (*table.glob("*=*"), table, table.parent):
         sync_folder(folder)
 
