@@ -168,6 +168,12 @@ CATALOGUE: dict[str, ProblemKind] = _kinds(
         "Leave out the repetition, or add the column that tells the two apart.",
     ),
     ProblemKind(
+        "damaged-segment",
+        True,
+        "part of a segment of the spool that the disk lost or changed; the records before it are loaded",
+        "Check the disk. The segment is kept in the folder spool/damaged of the ledger.",
+    ),
+    ProblemKind(
         "degenerate-effective-cost",
         False,
         "EffectiveCost is not usable: whole numbers or zeros where BilledCost is not",

@@ -27,6 +27,7 @@ COMMANDS = {
         "Read bills in place: what was spent on AI, what of it is overspend, and why.",
     ),
     "load": ("outlay.cli.load", "Load bills and facts into the ledger, one atomic commit a table."),
+    "serve": ("outlay.cli.serve", "Receive OpenTelemetry live, over HTTP and gRPC."),
     "collect": ("outlay.cli.collect", "Fetch facts from where they live into files that load reads."),
     "sources": ("outlay.cli.sources", "List the formats that Outlay reads, and what each needs."),
     "query": ("outlay.cli.query", "Any metric by any dimension, from the ledger."),
