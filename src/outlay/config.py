@@ -18,7 +18,16 @@ from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Fie
 from outlay import __version__
 from outlay.errors import ConfigError, nearest
 
-__all__ = ["NOT_YET", "OverspendSettings", "PriceSettings", "Settings", "TagSettings", "TeamSettings", "load_settings"]
+__all__ = [
+    "NOT_YET",
+    "OverspendSettings",
+    "PriceSettings",
+    "Settings",
+    "TagSettings",
+    "TargetSettings",
+    "TeamSettings",
+    "load_settings",
+]
 
 NOT_YET = ("budgets", "quotas", "gateway")
 """Sections of the practice that a later version reads. Ignoring a budget in silence would be worse than refusing it."""
@@ -75,6 +84,17 @@ class PriceSettings(_Frozen):
     tokens: tuple[Path, ...] = Field((), description="token price files, the last one wins; relative to this file")
 
 
+class TargetSettings(_Frozen):
+    """``[[targets]]``: what a KPI should be, for everything or for what ``where`` selects."""
+
+    kpi: str = Field(description="id of a KPI")
+    where: dict[str, str] = Field(
+        default_factory=dict, description="dimension values that it holds for; everything unless given"
+    )
+    min: ExactDecimal | None = Field(None, description="least value that meets it")
+    max: ExactDecimal | None = Field(None, description="largest value that meets it")
+
+
 class OverspendSettings(_Frozen):
     """``[overspend]``: what the detectors take as given."""
 
@@ -100,6 +120,8 @@ class Settings(_Frozen):
     tags: TagSettings = Field(default_factory=TagSettings)
     teams: tuple[TeamSettings, ...] = ()
     prices: PriceSettings = Field(default_factory=PriceSettings)
+    metrics: tuple[dict[str, Any], ...] = ()
+    targets: tuple[TargetSettings, ...] = ()
     overspend: OverspendSettings = Field(default_factory=OverspendSettings)
 
 

@@ -18,7 +18,7 @@ from decimal import ROUND_HALF_EVEN, Context, Decimal, Inexact, InvalidOperation
 
 from outlay.errors import UsageError
 
-__all__ = ["MONEY_SCALE", "MONEY_SQL", "Amount", "add_exactly", "percent", "plain", "rounded"]
+__all__ = ["MONEY_SCALE", "MONEY_SQL", "Amount", "add_exactly", "percent", "plain", "rounded", "share"]
 
 MONEY_SCALE = 18
 """Decimals that a stored amount keeps."""
@@ -27,6 +27,7 @@ MONEY_SQL = f"DECIMAL(38,{MONEY_SCALE})"
 """The SQL type of every amount, unit price and quantity in the ledger."""
 
 _EXACT = Context(prec=200, traps=[Inexact, InvalidOperation])
+_DIVISION = Context(prec=34)
 _MINOR_UNITS = {"JPY": 0, "KRW": 0, "VND": 0, "CLP": 0, "ISK": 0, "BHD": 3, "KWD": 3, "OMR": 3, "TND": 3, "JOD": 3}
 
 
@@ -97,3 +98,8 @@ class Amount:
                 hint="amounts are summed in one currency only; filter by BillingCurrency.",
             )
         return other
+
+
+def share(part: Decimal, whole: Decimal) -> Decimal:
+    """``part / whole`` to 34 digits."""
+    return _DIVISION.divide(part, whole)

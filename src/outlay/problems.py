@@ -129,7 +129,7 @@ CATALOGUE: dict[str, ProblemKind] = _kinds(
         "missing-identity",
         True,
         "a record without the id that tells it from others, so that the same one sent again would count twice",
-        "Export the ids too: a span needs its trace id and its span id.",
+        "Export the ids too: of a span its trace id and its span id, of a run or job its own.",
     ),
     ProblemKind(
         "unknown-layout",
@@ -148,12 +148,6 @@ CATALOGUE: dict[str, ProblemKind] = _kinds(
         True,
         "a scrape of telemetry that does not say when it was made; its samples are left out",
         "Write a comment with the time before each scrape, # scraped 2026-10-01T00:00:00Z, or export with timestamps.",
-    ),
-    ProblemKind(
-        "unidentified-gpu",
-        True,
-        "telemetry that does not say of which GPU it is",
-        "Keep the labels that name the card: UUID, or the host and the index.",
     ),
     ProblemKind(
         "seen-once",
@@ -221,6 +215,12 @@ CATALOGUE: dict[str, ProblemKind] = _kinds(
         False,
         "half of a file's rows or more are in another file of the same reading, and both were added",
         "If one is an earlier delivery of the other, leave it out: give the newest files by name.",
+    ),
+    ProblemKind(
+        "usage-told-twice",
+        False,
+        "metrics of a service whose spans in the same file tell the same tokens; the metrics are not counted",
+        "Nothing to do. To count the metrics instead, export them to a file of their own and load only that.",
     ),
     ProblemKind(
         "attempts-missing",

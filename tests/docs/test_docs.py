@@ -16,8 +16,20 @@ import pytest
 from pydantic import BaseModel
 
 from outlay import hookspecs
-from outlay.config import NOT_YET, OverspendSettings, Settings, TagSettings, TeamSettings, load_settings
+from outlay.config import (
+    NOT_YET,
+    OverspendSettings,
+    PriceSettings,
+    Settings,
+    TagSettings,
+    TargetSettings,
+    TeamSettings,
+    load_settings,
+)
+from outlay.ledger.store import FACT_TABLES
+from outlay.ledger.tables.table import PROVENANCE
 from outlay.metrics.catalogue import catalogue
+from outlay.metrics.kpis import KPI_IDS
 from outlay.optimize.overspend import overspend
 from outlay.plugins import plugin_manager
 from outlay.prices.rates import RATE_KINDS, read_rates
@@ -46,6 +58,12 @@ def _command(name: str) -> click.Command:
     return command
 
 
+def _parameters(command: click.Command) -> list[click.Parameter]:
+    """Those of a command, and of the commands of a group."""
+    inner = command.commands.values() if isinstance(command, click.Group) else ()
+    return [*command.params, *(parameter for one in inner for parameter in _parameters(one))]
+
+
 def _section(page: str, heading: str) -> str:
     found = re.search(rf"^## {heading}.*?(?=^## |\Z)", page, re.MULTILINE | re.DOTALL)
     assert found, f"no section '## {heading}'"
@@ -60,14 +78,14 @@ def _built_in(hook: str) -> list[object]:
 def test_every_command_and_option_is_documented(name: str) -> None:
     page = _text("docs/reference/commands.md")
     section = _section(page, f"`outlay {name}")
-    for parameter in _command(name).params:
+    for parameter in _parameters(_command(name)):
         if isinstance(parameter, click.Option):
             option = parameter.opts[0]
             assert f"`{option}" in (page if option in _COMMON else section), f"{option} of {name} is missing"
 
 
 def test_every_documented_option_exists() -> None:
-    known = {option for name in cli.COMMANDS for p in _command(name).params for option in p.opts}
+    known = {option for name in cli.COMMANDS for p in _parameters(_command(name)) for option in p.opts}
     known |= {"--help", "-h", "--version"}
     said = set(re.findall(r"(?<![\w-])--[a-z][a-z-]*", _text("docs/reference/commands.md")))
     assert said <= known
@@ -79,6 +97,8 @@ def test_every_documented_option_exists() -> None:
         (Settings, "Top level"),
         (TagSettings, r"`\[tags\]`"),
         (TeamSettings, r"`\[\[teams\]\]`"),
+        (PriceSettings, r"`\[prices\]`"),
+        (TargetSettings, r"`\[\[targets\]\]`"),
         (OverspendSettings, r"`\[overspend\]`"),
     ],
 )
@@ -151,6 +171,21 @@ def test_every_metric_is_documented() -> None:
     assert [one for one in missing if not one.startswith("tagged_share_")] == []
 
 
+def test_every_column_of_the_tables_of_facts_is_documented() -> None:
+    page = _text("docs/reference/tables.md")
+    columns = [*(c for table in FACT_TABLES.values() for c in table.own), *PROVENANCE]
+    missing = [
+        c.name for c in columns if not c.name.startswith("x_Meter_") and f"| `{c.name}` | {c.sql_type} |" not in page
+    ]
+    assert missing == []
+    assert [name for name in FACT_TABLES if f"## `{name}`" not in page] == []
+
+
+def test_every_kpi_is_documented() -> None:
+    page = _text("docs/reference/kpis.md")
+    assert [one for one in KPI_IDS if f"| `{one}` |" not in page] == []
+
+
 def test_every_detector_is_documented_in_its_order() -> None:
     detectors = sorted(_built_in("outlay_detectors"), key=lambda one: one.order)  # type: ignore[attr-defined]
     headings = re.findall(r"^## `([^`]+)`", _text("docs/reference/detectors.md"), re.MULTILINE)
@@ -158,7 +193,7 @@ def test_every_detector_is_documented_in_its_order() -> None:
 
 
 def test_every_format_has_a_page_and_a_line_in_the_readme() -> None:
-    for reader in _built_in("outlay_readers"):
+    for reader in [*_built_in("outlay_readers"), *_built_in("outlay_fact_readers")]:
         name = reader.format.id  # type: ignore[attr-defined]
         assert (_DOCS / "sources" / f"{name}.md").is_file(), f"docs/sources/{name}.md is missing"
         assert f"| `{name}` |" in _text("README.md")

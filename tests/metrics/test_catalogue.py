@@ -28,16 +28,16 @@ def test_every_metric_and_dimension_is_documented() -> None:
 def test_each_configured_tag_is_a_dimension_and_a_coverage_metric() -> None:
     known = catalogue(TAGS)
     assert {f"tagged_share_{tag}" for tag in TAGS} <= set(known.metrics)
-    assert known.dimensions["team"].columns == ("x_Tag_team",)
-    assert known.dimensions["model"].columns == ("x_ModelId", "x_Tag_model")
-    assert known.dimensions["tag_model"].columns == ("x_Tag_model",)
-    assert catalogue(()).dimensions["model"].columns == ("x_ModelId",)
+    assert known.dimensions["team"].on["costs"] == ("x_Tag_team",)
+    assert known.dimensions["model"].on["costs"] == ("x_ModelId", "x_Tag_model")
+    assert known.dimensions["tag_model"].on["costs"] == ("x_Tag_model",)
+    assert catalogue(()).dimensions["model"].on["costs"] == ("x_ModelId",)
 
 
 def test_a_tag_named_like_a_metric_does_not_take_its_name() -> None:
     known = catalogue(("rows", "why"))
-    assert known.dimensions["tag_rows"].columns == ("x_Tag_rows",)
-    assert known.dimensions["tag_why"].columns == ("x_Tag_why",)
+    assert known.dimensions["tag_rows"].on["costs"] == ("x_Tag_rows",)
+    assert known.dimensions["tag_why"].on["costs"] == ("x_Tag_why",)
     assert not set(known.metrics) & set(known.dimensions)
 
 

@@ -66,14 +66,14 @@ def test_a_tier_that_the_list_lacks_is_a_disagreement_above_its_size(litellm: Li
     )
     assert found(done) == {(meter, "", 200_000): prices for meter, prices in expected.items()}
     one = done.disagreements[0]
-    assert (one.key, one.ratio) == ("global.anthropic.claude-sonnet-4-5-20250929-v1:0", 2)
+    assert (one.key, one.ratio) == ("global.anthropic.claude-sonnet-4-5-20250929-v1:0", Decimal(2))
     assert one.our_source.startswith("genai-prices ")
     assert one.their_source == f"{litellm.version} (https://aws.amazon.com/bedrock/pricing/)"
 
 
 def test_a_tier_that_the_map_lacks_is_one_too(litellm: LitellmMap) -> None:
     done = cross_check(litellm, _AT, provider="anthropic")
-    assert found(done)["input", "", 200_000] == (6, 3)
+    assert found(done)["input", "", 200_000] == (Decimal(6), Decimal(3))
     assert {above for _, _, above in found(done)} == {200_000}
 
 
@@ -93,13 +93,14 @@ def test_as_of_a_day_before_batch_prices_were_noticed_they_are_the_maps_alone(li
 def test_the_day_decides(litellm: LitellmMap) -> None:
     """gpt-5.6-sol's input went from 5 to 4 on 2026-08-21."""
     sol = _only(litellm, "gpt-5.6-sol")
-    assert found(cross_check(sol, datetime(2026, 8, 20)))["input", "", None] == (5, 4)
+    assert found(cross_check(sol, datetime(2026, 8, 20)))["input", "", None] == (Decimal(5), Decimal(4))
     assert cross_check(sol, _AT).disagreements == ()
 
 
 def test_an_alias_that_has_moved_on(litellm: LitellmMap) -> None:
     done = cross_check(litellm, _AT, provider="mistral")
-    assert found(done) == {("input", "", None): (2, Decimal("0.5")), ("output", "", None): (6, Decimal("1.5"))}
+    expected = pairs(input=("2", "0.5"), output=("6", "1.5"))
+    assert found(done) == {(meter, "", None): prices for meter, prices in expected.items()}
     assert done.only_their_prices == 1  # cached input: ours would be taken as input
 
 

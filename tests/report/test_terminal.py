@@ -8,7 +8,7 @@ from decimal import Decimal
 
 import pytest
 
-from outlay.metrics.kpis import Kpi
+from outlay.metrics.kpis import Kpi, KpiReport
 from outlay.optimize.overspend import Overspend
 from outlay.report.terminal import show_kpis, show_overspend
 from tests.report.answers import answer, finding, problem
@@ -116,7 +116,7 @@ def test_a_kpi_that_just_misses_its_target_is_seen_to_miss_it(capsys: pytest.Cap
     target = "60% to 80% of stable workloads"
     coverage = Kpi("commitment_coverage", "Coverage", "share", Decimal("0.596"), target, "off", None, "a / b")
     unknown = Kpi("gpu_utilization", "GPU utilization", "ratio", None, None, "not_computable", "no telemetry", "a / b")
-    show_kpis([coverage, unknown])
+    show_kpis(KpiReport(None, None, (coverage, unknown), (), ()))
     text = words(capsys.readouterr().out)
     assert "59.6% 60% to 80% of stable workloads: off target" in text
-    assert "GPU utilization not computable no telemetry" in text
+    assert "Not computable GPU utilization: no telemetry" in text

@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 
 from outlay.config import PriceSettings, Settings, TagSettings
-from outlay.errors import ReconciliationError
+from outlay.errors import ReconciliationError, UsageError
 from outlay.ledger.engine.duckdb import session
 from outlay.ledger.store import FACT_TABLES, Ledger
 from outlay.ledger.tables.requests import REQUESTS
@@ -26,6 +26,7 @@ from outlay.sources import fact_loading
 from outlay.sources.facts import Fact, Value
 from outlay.sources.find import find
 from outlay.sources.loading import load
+from tests.shared import shared
 from tests.sources.bills import outlay_process, row, run_outlay, write_csv
 
 DAY = 86_400
@@ -113,6 +114,17 @@ def test_what_the_files_tell_twice_is_there_once_as_told_last(tmp_path: Path) ->
     assert any("1 rows of outcomes were told again within these files" in note for note in report.notes)
 
 
+def test_of_two_reports_of_one_window_in_a_load_the_last_holds(tmp_path: Path) -> None:
+    ledger = tmp_path / "ledger"
+    files = [page(tmp_path / "a.json", {0: 10, 1: 20}), page(tmp_path / "b.json", {1: 25}, model="gpt-5-mini")]
+
+    report = load(Ledger(ledger), files, Settings())
+
+    sql = "SELECT gen_ai_response_model, gen_ai_usage_input_tokens FROM requests ORDER BY start_time"
+    assert asked(ledger, "requests", sql) == [("gpt-5", 10), ("gpt-5-mini", 25)]
+    assert any("1 rows of requests were told again within these files" in note for note in report.notes)
+
+
 def test_two_sources_of_one_format_are_apart_when_named(tmp_path: Path) -> None:
     ledger = tmp_path / "ledger"
     for name, tokens in (("org-a", 10), ("org-b", 20)):
@@ -150,6 +162,43 @@ def test_each_row_is_priced_as_one_call_is(tmp_path: Path) -> None:
         usage = normalise("openai", {"input_tokens": given, "output_tokens": answered})
         priced = TokenPrices().price(usage, "openai", "gpt-5", at)
         assert (cost, status, version) == (priced.cost, priced.status, priced.price_version)
+
+
+def test_what_is_assumed_is_marked_and_never_put_over_what_is_told(tmp_path: Path) -> None:
+    ledger = tmp_path / "ledger"
+    told = page(tmp_path / "a.json", {0: 10})
+    untold = tmp_path / "b.csv"
+    untold.write_text("TIMESTAMP,ContextTokens,GeneratedTokens\n2023-11-16 18:15:46.6805900,374,44\n")
+
+    load(Ledger(ledger), [told, untold], Settings(), assume={"provider": "openai", "model": "gpt-4o-mini"})
+
+    sql = "SELECT gen_ai_request_model, contains(coalesce(x_Remarks, ''), 'assumed'), x_Cost FROM requests ORDER BY 1"
+    found = asked(ledger, "requests", sql)
+    assert [row[:2] for row in found] == [("gpt-4o-mini", True), ("gpt-5", False)]
+    assert found[0][2] == 374 * Decimal("0.00000015") + 44 * Decimal("0.0000006")
+    with pytest.raises(UsageError, match="'modle' can't be assumed"):
+        load(Ledger(ledger), [told], Settings(), assume={"modle": "x"})
+
+
+@pytest.mark.parametrize(
+    ("trace", "rows", "given", "answered"),
+    [
+        ("AzureLLMInferenceTrace_conv.csv", 19_366, 22_361_870, 4_088_665),
+        ("mooncake_conversation_trace.jsonl", 12_031, 144_793_823, 4_122_048),
+    ],
+)
+def test_public_traces_are_loaded_and_priced(tmp_path: Path, trace: str, rows: int, given: int, answered: int) -> None:
+    """Counts as published; the cost is the tokens at the price of an assumed model, by hand."""
+    ledger = tmp_path / "ledger"
+    assume = {"provider": "openai", "model": "gpt-4o-mini"}
+    load(Ledger(ledger), [shared(f"data/llm_traces/{trace}")], Settings(), assume=assume)
+
+    sql = (
+        "SELECT count(*), sum(gen_ai_usage_input_tokens)::BIGINT, sum(gen_ai_usage_output_tokens)::BIGINT, "
+        "sum(x_Cost), count(*) FILTER (WHERE x_PriceStatus = 'priced') FROM requests"
+    )
+    cost = given * Decimal("0.00000015") + answered * Decimal("0.0000006")
+    assert asked(ledger, "requests", sql) == [(rows, given, answered, cost, rows)]
 
 
 def test_an_unknown_model_is_unpriced_and_never_free(tmp_path: Path) -> None:

@@ -38,7 +38,9 @@ def _show(receipt: Receipt) -> None:
     console = Console()
     for label, text in _lines(receipt):
         console.print(f"{label:<12}{text}", markup=False, highlight=False, soft_wrap=True)
-    console.print("\nSQL, over the view costs of that table:")
+    names = ", ".join(part.relation for part in receipt.parts)
+    of = "the view costs of that table" if names == "costs" else f"{names} as the views that --json has"
+    console.print(f"\nSQL, over {of}:")
     if console.is_terminal:
         console.print(Syntax(receipt.sql, "sql", background_color="default", word_wrap=True))
     else:
@@ -61,13 +63,23 @@ def _lines(receipt: Receipt) -> list[tuple[str, str]]:
     if fresh.newest_charge is not None and fresh.loaded_at is not None:
         charged = f"charges until {fresh.newest_charge:%Y-%m-%d %H:%M}"
         lines.append(("freshness", f"{charged} UTC, loaded {fresh.loaded_at:%Y-%m-%d %H:%M} UTC"))
-    lines.append(("prices", "none: the amounts are the bills' own"))
+    lines += [("prices", text) for text in _prices(receipt)]
     lines += [("left out", left_out_text(one)) for one in receipt.left_out] or [("left out", "nothing")]
     lines += [("note", note) for note in receipt.notes[:MOST_NOTES]]
     if len(receipt.notes) > MOST_NOTES:
         lines.append(("note", f"{len(receipt.notes) - MOST_NOTES:,} more notes (--json has them all)"))
-    lines.append(("table", f"{receipt.table} as of version {receipt.version}"))
+    for part in receipt.parts:
+        lines += [("table", f"{path} as of version {version}") for path, version in part.tables]
     return lines
+
+
+def _prices(receipt: Receipt) -> list[str]:
+    found = []
+    for part in receipt.parts:
+        if part.prices is not None:
+            doubts = [f"{part.prices.unpriced:,} rows unpriced", f"{part.prices.estimated:,} estimated"]
+            found.append(f"{'; '.join(part.prices.versions) or 'none'} ({', '.join(doubts)})")
+    return found or ["none: the amounts are the bills' own"]
 
 
 def _window(since: datetime | None, until: datetime | None) -> str:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from outlay.cli.common import Common, common_options, progress, show_json
+from outlay.errors import UsageError
 from outlay.money import add_exactly, plain, rounded
 
 if TYPE_CHECKING:
@@ -31,9 +32,15 @@ _MAX_PROBLEMS = 20
     help="Format id (see `outlay sources`); detected from the content unless given.",
 )
 @click.option("--source", metavar="NAME", help="Whose these are; each row's account unless given.")
+@click.option(
+    "--assume",
+    metavar="NAME=VALUE",
+    multiple=True,
+    help="What calls are taken to be whose records do not tell it: provider, model. Such rows are marked.",
+)
 @click.option("--again", is_flag=True, help="Load content that a later load has replaced: it takes its place back.")
 @common_options
-def command(paths: tuple[Path, ...], format_id: str | None, source: str | None, again: bool, common: Common) -> None:
+def command(paths: tuple[Path, ...], assume: tuple[str, ...], common: Common, **options: Any) -> None:  # noqa: ANN401 - click's
     """Load bills, usage, telemetry, runs and records into the ledger, one atomic commit a table.
 
     Files of one command belong together. Loading the same content again changes nothing; a restated billing month
@@ -48,9 +55,8 @@ def command(paths: tuple[Path, ...], format_id: str | None, source: str | None, 
             common.ledger(),
             paths,
             common.settings(),
-            format_id=format_id,
-            source=source,
-            again=again,
+            assume=_pairs(assume),
+            **options,
             progress=report_progress,
         )
     if common.as_json:
@@ -59,6 +65,16 @@ def command(paths: tuple[Path, ...], format_id: str | None, source: str | None, 
         _show(report)
     if any(f.rows_rejected for f in report.files):
         sys.exit(3)
+
+
+def _pairs(texts: Sequence[str]) -> dict[str, str]:
+    pairs = {}
+    for text in texts:
+        name, equals, value = text.partition("=")
+        if not equals or not value.strip():
+            raise UsageError(f"'{text}' is not NAME=VALUE.", where="--assume", hint="Write --assume model=gpt-5.")
+        pairs[name.strip()] = value.strip()
+    return pairs
 
 
 def _document(report: LoadReport) -> dict[str, Any]:

@@ -160,11 +160,11 @@ def shown_value(value: Decimal | None, unit: str | None, currency: str | None) -
         from outlay.money import percent
 
         return percent(value)
-    if unit == "rows":
-        return f"{value:,.0f}"
-    if unit == "tokens":
+    if unit in ("rows", "requests", "tokens", "as measured", "reported currency"):
         return f"{value:,f}".rstrip("0").rstrip(".") if value != value.to_integral_value() else f"{value:,.0f}"
-    return f"{value:,.2f}" if unit == "GPU-hours" else f"{value:,.6f}"
+    if unit == "seconds":
+        return f"{value:,.3f}"
+    return f"{value:,.2f}" if unit in ("GPU-hours", "hours") else f"{value:,.6f}"
 
 
 def _footnotes(result: Result, rows: Sequence[Row], dropped: Sequence[str]) -> Sequence[str]:
@@ -178,14 +178,17 @@ def _footnotes(result: Result, rows: Sequence[Row], dropped: Sequence[str]) -> S
         for figure in (row.figures[metric.id], *([row.previous[metric.id]] if row.previous else []))
         if figure.value is None
     }
-    said = [f"unknown (-): {text}" for text in sorted(unknown)]
+    said = [f"unknown (-): {text}" for text in sorted(unknown)[:MOST_NOTES]]
+    if len(unknown) > MOST_NOTES:
+        said.append(f"unknown (-): {len(unknown) - MOST_NOTES:,} more reasons (--json has them all).")
     said += [f"left out: {left_out_text(one)}" for one in receipt.left_out]
     said += [f"note: {currency} is not in the table: every figure in it is 0 (--json has it)." for currency in dropped]
     said += [f"note: {note}" for note in receipt.notes[:MOST_NOTES]]
     if len(receipt.notes) > MOST_NOTES:
         said.append(f"note: {len(receipt.notes) - MOST_NOTES:,} more notes (--json has them all).")
     newest = receipt.freshness.newest_charge
-    fresh = f", charges until {newest:%Y-%m-%d %H:%M} UTC" if newest else ""
+    what = "charges " if [part.relation for part in receipt.parts] == ["costs"] else ""
+    fresh = f", {what}until {newest:%Y-%m-%d %H:%M} UTC" if newest else ""
     of = f" of {count(len(receipt.sources), 'source')} ({listed(receipt.sources, 3)})" if receipt.sources else ""
     said.append(f"{count(receipt.rows, 'row')}{of}{fresh}, ledger version {receipt.version}.")
     return said

@@ -17,6 +17,8 @@ from datetime import date
 from pathlib import Path
 
 from outlay.demo.catalogue import PROVIDERS
+from outlay.demo.facts.contract import CONTRACT_NAME, write_contract
+from outlay.demo.facts.folder import NAMES, write_facts
 from outlay.demo.lines import Calendar
 from outlay.demo.plan import make_plan
 from outlay.demo.plants import Restatement
@@ -38,6 +40,7 @@ _README = """SYNTHETIC: these bills are generated. No company, account, invoice 
 
 synthetic/   FOCUS 1.4 Cost and Usage, one file a provider and month (more parts when large)
 restated/    the corrected bill of one month; load it after the others: it replaces that month
+facts/       with facts only: usage, telemetry, runs, outcomes and alerts that belong to these bills
 truth.json   totals, and what was planted with its exact worth
 
 Made by `outlay` with rows={rows}, seed={seed}, until={until}, months={months}.
@@ -48,7 +51,8 @@ Made by `outlay` with rows={rows}, seed={seed}, until={until}, months={months}.
 class Company:
     """What was written. ``files`` are the bills as first issued, ``restated`` the corrected ones, to be loaded after.
 
-    ``rows`` counts the rows of ``files``; a corrected bill has as many as the one it replaces.
+    ``rows`` counts the rows of ``files``; a corrected bill has as many as the one it replaces. ``facts`` are the files
+    of facts, empty unless they were asked for.
     """
 
     folder: Path
@@ -56,6 +60,7 @@ class Company:
     restated: tuple[Path, ...]
     rows: int
     truth: Mapping[str, object]
+    facts: tuple[Path, ...] = ()
 
 
 def generate(
@@ -66,20 +71,25 @@ def generate(
     until: date = date(2026, 10, 31),
     months: int = 12,
     file_format: FileFormat = "parquet",
+    facts: bool = False,
 ) -> Company:
     """Writes the company's bills under ``out``: about ``rows`` rows over ``months`` months, up to the day ``until``.
 
-    ``out/synthetic`` holds every month once, as first issued; ``out/restated`` the corrected month beside it.
+    ``out/synthetic`` holds every month once, as first issued; ``out/restated`` the corrected month beside it. With
+    ``facts``, ``out/facts`` holds the facts of these bills, ``out/synthetic-token-prices.csv`` what the company pays
+    below the list, and the truth what is planted in the facts, under ``facts``.
     ``out`` is made if it is missing; an earlier company in it is replaced, and any other content is left alone.
     Raises :class:`outlay.errors.UsageError` for a number out of range, and for rows too few to hold the company.
     """
     _check(rows, months, file_format)
     calendar = Calendar.ending(until, months)
     plan = make_plan(calendar, seed, rows)
-    issued_folder, corrected_folder = out / "synthetic", out / "restated"
+    issued_folder, corrected_folder, facts_folder = out / "synthetic", out / "restated", out / "facts"
     for folder in (issued_folder, corrected_folder):
         _clear(folder)
         folder.mkdir(parents=True, exist_ok=True)
+    for old in (*(facts_folder / name for name in NAMES), out / CONTRACT_NAME):
+        old.unlink(missing_ok=True)
     restated_month = calendar.months[max(0, len(calendar.months) - 2)][0]
     sums: list[Sum] = []
     first_sums: list[Sum] = []
@@ -105,10 +115,14 @@ def generate(
         [path.name for path in replaced],
     )
     truth = tell(Tally(plan.lines, sums), calendar, seed, plan.absent, restatement)
+    written: tuple[Path, ...] = ()
+    if facts:
+        written, truth["facts"] = write_facts(facts_folder, plan.lines, calendar, seed, rows)
+        write_contract(out, plan.lines)
     (out / "truth.json").write_text(json.dumps(truth, indent=1) + "\n", encoding="utf-8")
     readme = _README.format(rows=rows, seed=seed, until=until.isoformat(), months=months)
     (out / "README.txt").write_text(readme, encoding="utf-8")
-    return Company(out, tuple(files), tuple(corrected), sum(found.rows for found in sums), truth)
+    return Company(out, tuple(files), tuple(corrected), sum(found.rows for found in sums), truth, written)
 
 
 def _check(rows: int, months: int, file_format: str) -> None:

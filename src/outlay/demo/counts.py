@@ -18,7 +18,7 @@ from outlay.demo.catalogue import SERVICES
 from outlay.demo.lines import Calendar, Line
 from outlay.ledger.engine.duckdb import literal
 
-__all__ = ["Part", "narrow_sql", "shapes"]
+__all__ = ["Part", "daily_sql", "narrow_sql", "shapes"]
 
 _VARIES = 201
 """A volume is 900 to 1100 thousandths of its season."""
@@ -86,6 +86,21 @@ def narrow_sql(part: Part, late_from_day: int | None) -> str:
     if part.last_day == part.month_last_day:
         branches.append(_months_sql(part, late_from_day))
     return " UNION ALL ".join(branches)
+
+
+def daily_sql(part: Part) -> str:
+    """SQL that gives (line, day, n) of every day of ``part``, whatever the grain of its rows on the bill.
+
+    A row of a month is the sum of its days, and a day the sum of its hours, so these add up to the bill.
+    """
+    days = " UNION ALL ".join(
+        f"SELECT line, d AS day, n FROM ({_used_by_day(part, grain, part.first_day, part.last_day)}) WHERE n > 0"
+        for grain in ("day", "month")
+    )
+    return f"""
+        SELECT line, day::BIGINT AS day, sum(n)::BIGINT AS n FROM (
+            SELECT line, first_hour // 24 AS day, n FROM ({_hours_sql(part, None)}) UNION ALL {days})
+        GROUP BY line, day ORDER BY line, day"""
 
 
 def _hours_sql(part: Part, late_from_day: int | None) -> str:

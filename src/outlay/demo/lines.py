@@ -41,11 +41,16 @@ class Schedule:
     wobble: int = 0
     inverse: bool = False
 
-    def hours(self, day: int, key: int) -> int:
-        """Active hours on ``day`` (days since 1970)."""
+    def span(self, day: int, key: int) -> tuple[int, int]:
+        """Hours ``[from, to)`` of ``day`` (days since 1970), before they are inverted."""
         start, end = self.weekend if (day + 3) % 7 >= 5 else self.weekday
         if self.wobble and end > start:
             end -= mix(key, day) % (self.wobble + 1)
+        return start, end
+
+    def hours(self, day: int, key: int) -> int:
+        """Active hours on ``day``."""
+        start, end = self.span(day, key)
         return 24 - (end - start) if self.inverse else end - start
 
 

@@ -1,9 +1,9 @@
 """What ``outlay demo`` does: a ledger from real sample bills and a synthetic company, and the sixty-second bill on it.
 
 The synthetic company's bills are loaded as a company would load them: twelve months, then one month again, restated by
-its provider. The real samples are there to show that published exports load with totals equal to the last digit; they
-hold almost no AI spend, so the overspend shown is that of the synthetic company, and every screen and file says that it
-is synthetic.
+its provider; then its usage reports, traces, telemetry, runs, outcomes and alerts. The real samples are there to show
+that published exports load with totals equal to the last digit; they hold almost no AI spend, so the overspend shown is
+that of the synthetic company, and every screen and file says that it is synthetic.
 """
 
 from __future__ import annotations
@@ -35,6 +35,7 @@ class Tour:
     samples: LoadReport
     bills: LoadReport
     restatement: LoadReport
+    facts: LoadReport
     overspend: Overspend
     report: Path
 
@@ -55,7 +56,7 @@ def tour(
 ) -> Tour:
     """Make everything under ``folder`` (the ledger where ``ledger`` says). Running it again ends in the same ledger."""
     progress("generating the synthetic company's bills")
-    company = generate(folder, rows=rows)
+    company = generate(folder, rows=rows, facts=True)
     restated = {path.name: path for path in company.restated}
     originals = sorted(company.files)
     progress("loading the real samples")
@@ -63,9 +64,10 @@ def tour(
     progress("loading the synthetic company")
     bills = load(ledger, originals, settings, progress=progress)
     restatement = load(ledger, sorted(restated.values()), settings, progress=progress)
+    facts = load(ledger, company.facts, settings, progress=progress)
     current = [restated.get(path.name, path) for path in originals]
     found = overspend(current, settings, RateBook(), progress=progress)
     report = folder / "report.html"
     progress("drawing the report")
     write_overspend(found, report, synthetic=True)
-    return Tour(company, samples, bills, restatement, found, report)
+    return Tour(company, samples, bills, restatement, facts, found, report)

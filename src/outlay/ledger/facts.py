@@ -21,7 +21,7 @@ from outlay.ledger.tables.table import FACT_PARTITION, FactTable
 if TYPE_CHECKING:
     import duckdb
 
-__all__ = ["Arrivals", "Merged", "merge", "write_arrivals"]
+__all__ = ["Arrivals", "Merged", "in_window", "merge", "write_arrivals"]
 
 _OPTIONS = "FORMAT parquet, COMPRESSION zstd, RETURN_STATS"
 
@@ -139,17 +139,24 @@ def _without(connection: duckdb.DuckDBPyConnection, folder: DeltaFolder, arrival
 
 def _replaced(arrivals: Arrivals) -> str:
     """The condition over ``o`` that an old row is told again."""
-    start = identifier(arrivals.table.time[0])
-    names = {column.name for column in arrivals.table.own}
-    end = "coalesce(o.end_time, o.start_time)" if "end_time" in names else f"o.{start}"
     same = f'(o."x_Source", o."x_RowId") IN (SELECT "x_Source", "x_RowId" FROM {arrivals.identities})'
+    return f"(({same}) OR ({in_window(arrivals.table, arrivals.windows)}))"
+
+
+def in_window(table: FactTable, windows: str, *, extra: str = "") -> str:
+    """The condition over ``o`` that a row lies in one of ``windows``, a relation as :class:`Arrivals` has it.
+
+    ``extra`` is a further condition over ``o`` and the window ``w``.
+    """
+    start = f"o.{identifier(table.time[0])}"
+    end = f"coalesce(o.end_time, {start})" if any(column.name == "end_time" for column in table.own) else start
     # A row without length lies in the window that holds its moment.
-    inside = (
-        f'EXISTS (SELECT 1 FROM {arrivals.windows} w WHERE w.source = o."x_Source" AND w.format = o."x_Format" '
-        f"AND w.report = coalesce(o.\"x_Report\", '') AND o.{start} < w.until AND "
-        f"({end} > w.since OR o.{start} >= w.since))"
+    return (
+        f'EXISTS (SELECT 1 FROM {windows} w WHERE w.source = o."x_Source" AND w.format = o."x_Format" '
+        f"AND w.report = coalesce(o.\"x_Report\", '') AND {start} < w.until "
+        f"AND ({end} > w.since OR {start} >= w.since) "
+        f"{extra})"
     )
-    return f"(({same}) OR ({inside}))"
 
 
 def _discard(folder: DeltaFolder, files: list[NewFile]) -> None:

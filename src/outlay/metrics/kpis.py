@@ -1,88 +1,69 @@
-"""The seven KPIs of FinOps for AI, as far as bills alone can tell.
+"""The seven KPIs of FinOps for AI, with their targets, and the figures that stand beside them.
 
-A bill says what was paid, not how many requests, busy GPU-hours or finished runs that bought: a KPI that needs a fact
-no bill carries is ``not_computable`` and says which fact is missing. It is never 0. Targets are those of the FinOps
-practice this product follows; where a target is the team's own to set, the status is ``no_target``.
+A KPI is a metric with a target. One whose facts are not in the ledger is ``not_computable`` and says which fact is
+missing and how to bring it in; it is never 0. Definitions are data (``definitions/kpis.toml``); targets are those of
+the FinOps practice, and outlay.toml's where it sets some; where a target is the team's own to set, the status is
+``no_target``.
 
-=========================== =================================================== ====================
-KPI                         formula                                             from a bill?
-=========================== =================================================== ====================
-cost_per_inference          inference cost / successful requests                needs requests
-cost_per_1k_tokens          token spend / (tokens / 1000)                       yes
-gpu_utilization             GPU compute time / GPU allocated time               needs telemetry
-cost_per_training_run       compute cost / runs                                 needs runs
-commitment_coverage         committed GPU hours / all GPU hours                 yes
-latency_per_dollar          p95 latency / cost per request                      needs requests
-budget_alert_response_hours trigger to corrective action                        needs alerts
-=========================== =================================================== ====================
+The trap: a KPI over two sources (what the bill says over what the traces count) means something only where both cover
+the same work, so its receipt tells how far each reaches, and by a dimension that one side lacks it is not computable.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+import tomllib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime
 from decimal import Decimal
+from functools import cache
+from importlib import resources
 from typing import Any, Literal
 
-from outlay.config import Settings
+from outlay.config import Settings, TargetSettings
+from outlay.errors import ConfigError, UsageError, nearest
+from outlay.ledger.engine.duckdb import session
 from outlay.ledger.store import Ledger
-from outlay.metrics.answer import answer
-from outlay.metrics.catalogue import catalogue
-from outlay.metrics.query import Query
-from outlay.money import plain
+from outlay.metrics.answer import Asking
+from outlay.metrics.catalogue import Metric, Quotient, catalogue_of
+from outlay.metrics.compiler import CURRENCY
+from outlay.metrics.query import Filter, Query
+from outlay.metrics.reconciliation import billed_provider, price_provider
+from outlay.metrics.relations import RELATIONS
+from outlay.metrics.result import Figure, Result, Row
+from outlay.money import add_exactly, plain, rounded
 
-__all__ = ["KPI_IDS", "Kpi", "kpis"]
+__all__ = ["KPI_IDS", "Kpi", "KpiReport", "kpi_report"]
 
+_WHO = ("provider", "service")
+_MANY = 100
+"""A hundredth of the requests is too many to leave unsaid."""
+_BY_THE_CALL = Filter("ai_category", ("tokens", "provisioned_throughput"))
 Status = Literal["ok", "off", "no_target", "not_computable"]
 
-KPI_IDS = (
-    "cost_per_inference",
-    "cost_per_1k_tokens",
-    "gpu_utilization",
-    "cost_per_training_run",
-    "commitment_coverage",
-    "latency_per_dollar",
-    "budget_alert_response_hours",
-)
-_FROM_BILLS = ("cost_per_1k_tokens", "commitment_coverage")
-_COVERAGE = (Decimal("0.6"), Decimal("0.8"))
-_ELSEWHERE = {
-    "cost_per_inference": (
-        "Cost per inference",
-        "USD",
-        "inference cost / successful requests",
-        "no requests: a bill does not count them",
-    ),
-    "gpu_utilization": (
-        "GPU utilization",
-        "ratio",
-        "GPU compute time / GPU allocated time",
-        "no telemetry: a bill does not see the GPU",
-    ),
-    "cost_per_training_run": (
-        "Cost per training run",
-        "USD",
-        "compute cost / runs",
-        "no runs: a bill does not know where one ends",
-    ),
-    "latency_per_dollar": (
-        "Latency per dollar",
-        "s/USD",
-        "p95 latency / cost per request",
-        "no requests: a bill has no latency",
-    ),
-    "budget_alert_response_hours": (
-        "Budget-alert response time",
-        "h",
-        "from the 80% trigger to the corrective action",
-        "no alerts were recorded",
-    ),
-}
+
+@dataclass(frozen=True, slots=True)
+class _Definition:
+    """A KPI as ``kpis.toml`` has it."""
+
+    id: str
+    name: str
+    metric: str
+    target: str | None = None
+    min: Decimal | None = None
+    max: Decimal | None = None
+    ok_from: Decimal | None = None
+    against: str | None = None
+    by: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Kpi:
-    """One KPI: its value with both parts, its target in words, and why it can't be computed if it can't."""
+    """One KPI of one group: its value with both parts, its target in words, and why it can't be computed if it can't.
+
+    ``group`` has the dimensions asked for and those that the figure is always told by (currency, telemetry metric).
+    ``breakdown`` is the same figure by a further dimension, where the KPI has one.
+    """
 
     id: str
     name: str
@@ -95,66 +76,294 @@ class Kpi:
     numerator: Decimal | None = None
     denominator: Decimal | None = None
     group: Mapping[str, str | None] | None = None
+    breakdown: tuple[Kpi, ...] = ()
 
     def to_json(self) -> dict[str, Any]:
         """The contract's object, amounts as exact strings."""
-        return {
+        said: dict[str, Any] = {
             "id": self.id,
             "name": self.name,
             "unit": self.unit,
-            "value": None if self.value is None else plain(self.value),
+            "value": _number(self.value),
             "target": self.target,
             "status": self.status,
             "why": self.why,
             "formula": self.formula,
-            "numerator": None if self.numerator is None else plain(self.numerator),
-            "denominator": None if self.denominator is None else plain(self.denominator),
+            "numerator": _number(self.numerator),
+            "denominator": _number(self.denominator),
             "group": None if self.group is None else dict(self.group),
         }
+        if self.breakdown:
+            said["breakdown"] = [one.to_json() for one in self.breakdown]
+        return said
 
 
-def kpis(ledger: Ledger, settings: Settings, *, as_of: str | None = None) -> list[Kpi]:
-    """The seven KPIs over the whole ledger, in the settings' currency."""
-    known = catalogue(tuple(settings.tags.required))
-    rows = answer(ledger, Query(_FROM_BILLS), settings, as_of=as_of).rows
-    row = next((one for one in rows if one.dimensions.get("currency") in (None, settings.currency)), None)
-    found: dict[str, Kpi] = {}
-    for name in _FROM_BILLS:
-        metric = known.metrics[name]
-        figure = row.figures[name] if row is not None else None
-        if figure is None or figure.value is None:
-            why = (figure.why if figure is not None else None) or f"no rows in {settings.currency}"
-            found[name] = Kpi(
-                name,
-                metric.name,
-                metric.unit.replace("currency", settings.currency),
-                None,
-                None,
-                "not_computable",
-                why,
+@dataclass(frozen=True, slots=True)
+class KpiReport:
+    """The KPIs, and the figures beside them, of a window."""
+
+    since: datetime | None
+    until: datetime | None
+    kpis: tuple[Kpi, ...]
+    neighbours: tuple[Kpi, ...]
+    notes: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class _Window:
+    """What selects rows, for every KPI alike."""
+
+    by: tuple[str, ...]
+    since: datetime | None
+    until: datetime | None
+    where: tuple[Filter, ...]
+
+
+def kpi_report(
+    ledger: Ledger,
+    settings: Settings,
+    *,
+    by: Sequence[str] = (),
+    since: datetime | None = None,
+    until: datetime | None = None,
+    where: Sequence[Filter] = (),
+    as_of: str | None = None,
+) -> KpiReport:
+    """The seven KPIs and the figures beside them, over the whole ledger or a window of it, by any dimensions.
+
+    Raises :class:`UsageError` for a dimension that nothing has.
+    """
+    window = _Window(tuple(by), since, until, tuple(where))
+    known = catalogue_of(settings)
+    for name in (*window.by, *(one.dimension for one in window.where)):
+        known.dimension(name)
+    _check_targets(settings)
+    notes: dict[str, None] = {}
+    kpis: list[Kpi] = []
+    beside: list[Kpi] = []
+    names = [name for name in _neighbours() if name in known.metrics]
+    with session() as connection:
+        asked = _Asked(Asking(connection, ledger, settings, as_of=as_of), settings, notes)
+        asked.prepare([*(one.metric for one in _definitions()), *names], window)
+        for one in _definitions():
+            kpis += _kpis(asked, one, window)
+        notes.update(dict.fromkeys(_uncovered(asked, window, kpis)))
+        for name in names:
+            beside += _kpis(asked, _Definition(name, known.metric(name).name, name), window)
+    return KpiReport(since, until, tuple(kpis), tuple(beside), tuple(notes))
+
+
+@dataclass(frozen=True, slots=True)
+class _Asked:
+    """The session that all figures are asked in, and what is to be said of them."""
+
+    asking: Asking
+    settings: Settings
+    notes: dict[str, None]
+
+    def answer(self, metric: str, window: _Window, *more: str) -> Result:
+        return self.asking.answer(_query([metric], window, *more))
+
+    def prepare(self, metrics: Sequence[str], window: _Window) -> None:
+        """Read once what all metrics need that can be asked by the window's dimensions."""
+        fitting = []
+        for name in metrics:
+            try:
+                _query([name], window).check(self.asking.known)
+            except UsageError:
+                continue  # said where the metric is asked for
+            fitting.append(name)
+        if fitting:
+            self.asking.prepare(_query(fitting, window))
+
+
+def _query(metrics: Sequence[str], window: _Window, *more: str) -> Query:
+    return Query(tuple(metrics), (*window.by, *more), window.since, window.until, window.where)
+
+
+def _kpis(asked: _Asked, definition: _Definition, window: _Window) -> list[Kpi]:
+    """The KPI in each group that has it; one that says why where no group has."""
+    settings = asked.settings
+    metric = catalogue_of(settings).metric(definition.metric)
+    try:
+        result = asked.answer(definition.metric, window)
+        limits = _limits(asked, definition, window)
+    except UsageError as error:
+        return [_none(definition, metric, settings, str(error))]
+    asked.notes.update(dict.fromkeys(result.receipt.notes))
+    if not result.receipt.rows or not result.rows:
+        return [_none(definition, metric, settings, _missing(metric, settings))]
+    found = []
+    home = [row for row in result.rows if row.dimensions.get(CURRENCY) in (None, settings.currency)]
+    for row in home or result.rows:
+        figure = row.figures[definition.metric]
+        group = {k: v for k, v in row.dimensions.items() if k in window.by or (k != CURRENCY or v is not None)}
+        currency = row.dimensions.get(CURRENCY) or settings.currency
+        target, status = _judged(definition, settings, figure, group, limits.get(_key(row)))
+        found.append(
+            Kpi(
+                definition.id,
+                definition.name,
+                metric.unit.replace("currency", currency),
+                figure.value,
+                target,
+                "not_computable" if figure.value is None else status,
+                figure.why,
                 metric.formula,
+                figure.numerator,
+                figure.denominator,
+                group or None,
             )
-            continue
-        target, status = _judged(name, figure.value)
-        found[name] = Kpi(
-            name,
-            metric.name,
-            metric.unit.replace("currency", settings.currency),
-            figure.value,
-            target,
-            status,
-            None,
-            metric.formula,
-            figure.numerator,
-            figure.denominator,
         )
-    for name, (title, unit, formula, why) in _ELSEWHERE.items():
-        found[name] = Kpi(name, title, unit, None, None, "not_computable", why, formula)
-    return [found[name] for name in KPI_IDS]
+    if definition.by is not None and len(found) == 1:
+        parts = _kpis(asked, replace(definition, by=None, target=None), replace(window, by=(*window.by, definition.by)))
+        found[0] = replace(found[0], breakdown=tuple(parts))
+    return found
 
 
-def _judged(name: str, value: Decimal) -> tuple[str | None, Status]:
-    if name == "commitment_coverage":
-        low, high = _COVERAGE
-        return "60% to 80% of stable workloads", "ok" if low <= value <= high else "off"
-    return None, "no_target"
+def _uncovered(asked: _Asked, window: _Window, kpis: Sequence[Kpi]) -> list[str]:
+    """A note where the bill has inference of providers whose requests are not in the ledger:
+
+    the quotient is too high.
+    """
+    if not any(one.id == "cost_per_inference" and one.value is not None for one in kpis):
+        return []
+    whole = replace(window, by=())
+    try:
+        billed = asked.answer("inference_cost", replace(whole, where=(*whole.where, _BY_THE_CALL)), *_WHO).rows
+        served = asked.answer("served_requests", whole, "provider").rows
+    except UsageError:  # a filter that one side does not tell
+        return []
+    there = {price_provider(row.dimensions["provider"] or "") for row in served}
+    missing: dict[str, Decimal] = {}
+    for row in billed:
+        name = billed_provider(row.dimensions["provider"] or "", row.dimensions["service"] or "")
+        value = row.figures["inference_cost"].value
+        if value and name not in there and row.dimensions.get(CURRENCY) == asked.settings.currency:
+            missing[name] = missing.get(name, Decimal(0)) + value
+    notes = _untold(asked, window)
+    if not missing:
+        return notes
+    listed = ", ".join(f"{name} {rounded(value, asked.settings.currency):,}" for name, value in sorted(missing.items()))
+    return [
+        *notes,
+        f"The bill has inference whose requests are not in the ledger ({listed} {asked.settings.currency}): the cost "
+        "per inference is too high by it. Load those requests, or choose what both cover with --where.",
+    ]
+
+
+def _untold(asked: _Asked, window: _Window) -> list[str]:
+    """A note where many requests do not tell what they are asked by: the groups' quotients are too high by theirs."""
+    rows = asked.answer("served_requests", window).rows if window.by else ()
+    values = [(row, row.figures["served_requests"].value or Decimal(0)) for row in rows]
+    whole = add_exactly(value for _, value in values)
+    untold = add_exactly(value for row, value in values if None in row.dimensions.values())
+    if untold * _MANY <= whole:
+        return []
+    return [
+        f"{untold:,.0f} of {whole:,.0f} requests do not tell {' and '.join(window.by)}: the cost per inference of a "
+        "group is too high where its requests are among them."
+    ]
+
+
+def _limits(asked: _Asked, definition: _Definition, window: _Window) -> dict[tuple[str | None, ...], Decimal | None]:
+    if definition.against is None:
+        return {}
+    rows = asked.answer(definition.against, window).rows
+    return {_key(row): row.figures[definition.against].value for row in rows}
+
+
+def _key(row: Row) -> tuple[str | None, ...]:
+    return tuple(row.dimensions.values())
+
+
+def _none(definition: _Definition, metric: Metric | Quotient, settings: Settings, why: str) -> Kpi:
+    unit = metric.unit.replace("currency", settings.currency)
+    return Kpi(definition.id, definition.name, unit, None, definition.target, "not_computable", why, metric.formula)
+
+
+def _missing(metric: Metric | Quotient, settings: Settings) -> str:
+    known = catalogue_of(settings)
+    relations = dict.fromkeys(known.base(need).table for need in metric.needs)
+    return " ".join(f"no {RELATIONS[name].rows}. {RELATIONS[name].bring_in}" for name in relations)
+
+
+def _judged(
+    definition: _Definition,
+    settings: Settings,
+    figure: Figure,
+    group: Mapping[str, str | None],
+    limit: Decimal | None,
+) -> tuple[str | None, Status]:
+    """The target in words and whether it is met: outlay.toml's for this group, else the practice's."""
+    own = _own_target(definition, settings, group)
+    if own is not None:
+        said = " and ".join(
+            text
+            for text in (
+                f"at least {plain(own.min)}" if own.min is not None else "",
+                f"at most {plain(own.max)}" if own.max is not None else "",
+            )
+            if text
+        )
+        return f"{said} (outlay.toml)", _within(figure, own.min, own.max)
+    if definition.against is not None:
+        if limit is None:
+            return f"{definition.target}, which the bill does not say", "no_target"
+        return f"{definition.target}, {limit:.6f}", _within(figure, None, limit)
+    if definition.min is None and definition.max is None:
+        return definition.target, "no_target"
+    status = _within(figure, definition.min, definition.max)
+    if status == "ok" and definition.ok_from is not None and figure.value is not None:
+        status = "ok" if figure.value >= definition.ok_from else "no_target"
+    return definition.target, status
+
+
+def _own_target(definition: _Definition, settings: Settings, group: Mapping[str, str | None]) -> TargetSettings | None:
+    """The target whose ``where`` fits the group, the most telling one first."""
+    fitting = [
+        one
+        for one in settings.targets
+        if one.kpi == definition.id and all(group.get(name) == value for name, value in one.where.items())
+    ]
+    return max(fitting, key=lambda one: len(one.where), default=None)
+
+
+def _within(figure: Figure, low: Decimal | None, high: Decimal | None) -> Status:
+    if figure.value is None:
+        return "not_computable"
+    met = (low is None or figure.value >= low) and (high is None or figure.value <= high)
+    return "ok" if met else "off"
+
+
+def _check_targets(settings: Settings) -> None:
+    for one in settings.targets:
+        if one.kpi not in KPI_IDS:
+            raise ConfigError(f"there is no KPI '{one.kpi}'.", where="[[targets]]", hint=nearest(one.kpi, KPI_IDS))
+
+
+@cache
+def _toml() -> dict[str, list[dict[str, Any]]]:
+    text = resources.files(__package__).joinpath("definitions/kpis.toml").read_text(encoding="utf-8")
+    found: dict[str, list[dict[str, Any]]] = tomllib.loads(text)
+    return found
+
+
+def _definitions() -> list[_Definition]:
+    exact = ("min", "max", "ok_from")
+    return [
+        _Definition(**(entry | {key: Decimal(entry[key]) for key in exact if key in entry}))
+        for entry in _toml()["kpis"]
+    ]
+
+
+def _neighbours() -> list[str]:
+    return [entry["metric"] for entry in _toml()["neighbours"]]
+
+
+KPI_IDS = tuple(entry["id"] for entry in _toml()["kpis"])
+"""The ids of the seven, in order."""
+
+
+def _number(value: Decimal | None) -> str | None:
+    return None if value is None else plain(value)

@@ -1,8 +1,8 @@
 """A question to the ledger: which metrics, by which dimensions, over which window.
 
-Names are checked before anything is read, and an unknown one offers the nearest. The window is half-open on
-ChargePeriodStart, so two windows that touch never count a row twice; a charge for a whole month therefore lies in
-the window that holds its first day.
+Names are checked before anything is read, and an unknown one offers the nearest. The window is half-open on the start
+of a charge, a call, an hour or a run, so two windows that touch never count a row twice; a charge for a whole month
+therefore lies in the window that holds its first day.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ from typing import Literal
 
 from outlay.errors import UsageError, nearest
 from outlay.metrics.catalogue import Catalogue
+from outlay.metrics.relations import RELATIONS
 from outlay.periods import Period
 
 __all__ = ["GRAINS", "Filter", "Query", "filters"]
@@ -92,11 +93,18 @@ class Query:
         return Period(self.since, self.until).previous()
 
     def check(self, known: Catalogue) -> None:
-        """Raise :class:`UsageError` for a name that the catalogue does not have."""
+        """Raise :class:`UsageError` for a name that the catalogue, or the relation of a metric, does not have."""
+        asked = [known.dimension(name) for name in (*self.dimensions, *(one.dimension for one in self.where))]
         for name in self.metrics:
-            known.metric(name)
-        for name in (*self.dimensions, *(one.dimension for one in self.where)):
-            known.dimension(name)
+            for need in known.metric(name).needs:
+                table = known.base(need).table
+                for dimension in asked:
+                    if table not in dimension.on:
+                        there = sorted(one.id for one in known.dimensions.values() if table in one.on)
+                        raise UsageError(
+                            f"'{name}' can't be asked by '{dimension.id}': {RELATIONS[table].rows} do not tell it.",
+                            hint=f"They tell {', '.join(there)}.",
+                        )
 
 
 def filters(pairs: Iterable[str]) -> tuple[Filter, ...]:

@@ -13,7 +13,7 @@ from decimal import ROUND_HALF_EVEN, Context, Decimal
 from pathlib import Path
 from typing import Any, Literal
 
-from outlay.metrics.catalogue import Dimension, Metric
+from outlay.metrics.catalogue import Dimension, Metric, Quotient
 from outlay.money import MONEY_SCALE, plain
 from outlay.periods import Period
 
@@ -22,6 +22,8 @@ __all__ = [
     "Freshness",
     "LeftOut",
     "Load",
+    "PartReceipt",
+    "Prices",
     "Receipt",
     "Result",
     "ResultColumn",
@@ -36,7 +38,7 @@ _DIVISION = Context(prec=80)
 _QUANTUM = Decimal(1).scaleb(-MONEY_SCALE)
 
 
-def divided(metric: Metric, numerator: Decimal, denominator: Decimal) -> Decimal:
+def divided(metric: Metric | Quotient, numerator: Decimal, denominator: Decimal) -> Decimal:
     """The ratio of two exact sums, rounded half to even at 18 decimals. ``denominator`` is not 0."""
     ratio = _DIVISION.divide(_DIVISION.multiply(numerator, Decimal(metric.scale)), denominator)
     return (1 - ratio if metric.complement else ratio).quantize(_QUANTUM, ROUND_HALF_EVEN, _DIVISION)
@@ -114,7 +116,7 @@ class Load:
 
 @dataclass(frozen=True, slots=True)
 class Freshness:
-    """First ChargePeriodStart, last ChargePeriodEnd (not of purchases: theirs is a term's end), and latest load."""
+    """First start, last end (not of purchases: theirs is a term's end), and latest load."""
 
     oldest_charge: datetime | None
     newest_charge: datetime | None
@@ -122,22 +124,43 @@ class Freshness:
 
 
 @dataclass(frozen=True, slots=True)
-class Receipt:
-    """Where an answer came from. ``view`` is the SQL that makes ``costs`` what it was, for running ``sql`` by hand."""
+class Prices:
+    """Which price lists the rows of an answer were priced by, and how many rows no price is known or certain for."""
 
-    metrics: tuple[Metric, ...]
-    table: Path
-    version: int
+    versions: tuple[str, ...]
+    unpriced: int
+    estimated: int
+
+
+@dataclass(frozen=True, slots=True)
+class PartReceipt:
+    """Where the figures of one relation came from.
+
+    ``tables`` are the ledger's tables that it rests on, with their versions. ``view`` is the SQL that makes the
+    relation what it was, for running ``sql`` by hand.
+    """
+
+    relation: str
+    tables: tuple[tuple[Path, int], ...]
     rows: int
     sources: tuple[str, ...]
     loads: tuple[Load, ...]
     freshness: Freshness
+    sql: str
+    view: str
+    prices: Prices | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Receipt:
+    """Where an answer came from: a part for each relation that its metrics read."""
+
+    metrics: tuple[Metric | Quotient, ...]
+    parts: tuple[PartReceipt, ...]
     window: tuple[datetime | None, datetime | None]
     previous: Period | None
     left_out: tuple[LeftOut, ...]
     notes: tuple[str, ...]
-    sql: str
-    view: str
 
     @property
     def formula(self) -> str:
@@ -146,18 +169,62 @@ class Receipt:
             return self.metrics[0].formula
         return "; ".join(f"{metric.id}: {metric.formula}" for metric in self.metrics)
 
+    @property
+    def rows(self) -> int:
+        """Rows in the window and filters, of all parts."""
+        return sum(part.rows for part in self.parts)
+
+    @property
+    def sources(self) -> tuple[str, ...]:
+        """Sources of all parts."""
+        return tuple(sorted({source for part in self.parts for source in part.sources}))
+
+    @property
+    def loads(self) -> tuple[Load, ...]:
+        """Loads of all parts."""
+        return tuple(load for part in self.parts for load in part.loads)
+
+    @property
+    def freshness(self) -> Freshness:
+        """Of all parts: the oldest start, the newest end, the latest load."""
+        found = [part.freshness for part in self.parts]
+        return Freshness(
+            min((one.oldest_charge for one in found if one.oldest_charge), default=None),
+            max((one.newest_charge for one in found if one.newest_charge), default=None),
+            max((one.loaded_at for one in found if one.loaded_at), default=None),
+        )
+
+    @property
+    def version(self) -> int | None:
+        """The version of the first table."""
+        tables = [table for part in self.parts for table in part.tables]
+        return tables[0][1] if tables else None
+
+    @property
+    def sql(self) -> str:
+        """The SQL of the parts, one statement each."""
+        return ";\n\n".join(part.sql for part in self.parts)
+
     def to_json(self, *, with_view: bool = False) -> dict[str, Any]:
-        """As the contract has it. ``with_view`` adds the SQL of the view ``costs``, which names every file."""
-        table: dict[str, Any] = {"table": "costs", "path": str(self.table), "version": self.version}
-        if with_view:
-            table["view"] = self.view
+        """As the contract has it. ``with_view`` adds the SQL of the views, which names every file."""
         return {
             "formula": self.formula,
             "metrics": [
                 {"id": m.id, "name": m.name, "unit": m.unit, "formula": m.formula, "source": m.source}
                 for m in self.metrics
             ],
-            "tables": [table],
+            "tables": [
+                {
+                    "table": path.name,
+                    "path": str(path),
+                    "version": version,
+                    "relation": part.relation,
+                    "rows": part.rows,
+                    **({"view": part.view} if with_view else {}),
+                }
+                for part in self.parts
+                for path, version in part.tables
+            ],
             "rows": self.rows,
             "since": _moment(self.window[0]),
             "until": _moment(self.window[1]),
@@ -169,7 +236,7 @@ class Receipt:
                 {"load_id": one.id, "version": one.version, "at": _moment(one.at), "files": list(one.files)}
                 for one in self.loads
             ],
-            "prices": {"version": None, "why": "the amounts are the bills' own; no price book was used"},
+            "prices": self._prices(),
             "freshness": {
                 "oldest_charge": _moment(self.freshness.oldest_charge),
                 "newest_charge": _moment(self.freshness.newest_charge),
@@ -183,6 +250,19 @@ class Receipt:
             "notes": list(self.notes),
             "sql": self.sql,
             "version": self.version,
+        }
+
+    def _prices(self) -> dict[str, Any]:
+        used = [part.prices for part in self.parts if part.prices is not None]
+        if not used:
+            return {"version": None, "why": "the amounts are the bills' own; no price book was used"}
+        versions = sorted({version for one in used for version in one.versions})
+        return {
+            "version": "; ".join(versions) or None,
+            "versions": versions,
+            "unpriced_rows": sum(one.unpriced for one in used),
+            "estimated_rows": sum(one.estimated for one in used),
+            "why": None if versions else "no row is priced",
         }
 
 
@@ -211,7 +291,7 @@ class Result:
             said[metric.id] = _number(figure.value)
             if figure.value is None:
                 why[metric.id] = figure.why
-            if metric.denominator is not None:
+            if metric.is_ratio:
                 said[f"{metric.id}_numerator"] = _number(figure.numerator)
                 said[f"{metric.id}_denominator"] = _number(figure.denominator)
             if row.previous is not None:
@@ -234,13 +314,13 @@ def _moment(moment: datetime | None) -> str | None:
 
 
 def columns_of_answer(
-    dimensions: Sequence[Dimension], metrics: Sequence[Metric], *, compare: bool
+    dimensions: Sequence[Dimension], metrics: Sequence[Metric | Quotient], *, compare: bool
 ) -> tuple[ResultColumn, ...]:
     """The columns of an answer, in order."""
     found = [ResultColumn(d.id, "dimension", d.name, missing=d.missing) for d in dimensions]
     for m in metrics:
         found.append(ResultColumn(m.id, "metric", m.name, m.unit))
-        if m.denominator is not None:
+        if m.is_ratio:
             found.append(ResultColumn(f"{m.id}_numerator", "numerator", f"{m.name}: numerator"))
             found.append(ResultColumn(f"{m.id}_denominator", "denominator", f"{m.name}: denominator"))
         if compare:

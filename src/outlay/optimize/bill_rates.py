@@ -9,15 +9,15 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import date, timedelta
-from decimal import Context, Decimal
+from decimal import Decimal
 
+from outlay.money import share
 from outlay.optimize.finding import Claim, Evidence
 from outlay.optimize.spend import Line, Spend, Totals
 from outlay.prices.rates import Rate, RateBook
 
-__all__ = ["UnitRate", "claim", "evidence_of", "gpu_rate", "money", "share", "token_rate"]
+__all__ = ["UnitRate", "claim", "evidence_of", "gpu_rate", "money", "token_rate"]
 
-_DIVISION = Context(prec=34)
 _CLAIM_STEP = Decimal("0.000000001")
 _EVIDENCE_LINES = 5
 _PER_TOKENS = Decimal(1_000_000)
@@ -38,11 +38,6 @@ class UnitRate:
     unit_price: Decimal
     origin: str
     elsewhere: bool = False
-
-
-def share(part: Decimal, whole: Decimal) -> Decimal:
-    """``part / whole`` to 34 digits."""
-    return _DIVISION.divide(part, whole)
 
 
 def money(amount: Decimal) -> Decimal:

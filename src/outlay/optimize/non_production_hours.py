@@ -18,7 +18,8 @@ from decimal import Decimal
 
 from outlay.config import OverspendSettings
 from outlay.ledger.engine.duckdb import identifier
-from outlay.optimize.bill_rates import claim, evidence_of, share
+from outlay.money import share
+from outlay.optimize.bill_rates import claim, evidence_of
 from outlay.optimize.finding import Candidate
 from outlay.optimize.spend import Line, Spend
 from outlay.prices.rates import RateBook

@@ -14,7 +14,7 @@ from typing import Any
 from outlay.config import Settings
 from outlay.ledger.engine.duckdb import session
 from outlay.money import add_exactly, plain
-from outlay.optimize.bill_rates import share as share_of
+from outlay.money import share as share_of
 from outlay.optimize.detector import Detector
 from outlay.optimize.finding import Finding
 from outlay.optimize.settlement import settle

@@ -14,8 +14,8 @@ from collections.abc import Iterable
 from decimal import Decimal
 
 from outlay.config import OverspendSettings
-from outlay.money import percent
-from outlay.optimize.bill_rates import claim, evidence_of, share, token_rate
+from outlay.money import percent, share
+from outlay.optimize.bill_rates import claim, evidence_of, token_rate
 from outlay.optimize.finding import Candidate
 from outlay.optimize.spend import Line, Spend
 from outlay.prices.rates import RateBook

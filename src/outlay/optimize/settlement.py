@@ -18,7 +18,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from decimal import Decimal
 
-from outlay.optimize.bill_rates import money, share
+from outlay.money import share
+from outlay.optimize.bill_rates import money
 from outlay.optimize.finding import Candidate, Claim, Finding
 
 __all__ = ["settle"]

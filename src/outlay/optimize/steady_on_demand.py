@@ -28,8 +28,8 @@ from decimal import Context, Decimal, localcontext
 
 from outlay.config import OverspendSettings
 from outlay.ledger.engine.duckdb import literal
-from outlay.money import add_exactly, percent
-from outlay.optimize.bill_rates import UnitRate, evidence_of, gpu_rate, money, share
+from outlay.money import add_exactly, percent, share
+from outlay.optimize.bill_rates import UnitRate, evidence_of, gpu_rate, money
 from outlay.optimize.finding import Candidate, Claim
 from outlay.optimize.spend import Line, Spend
 from outlay.prices.rates import RateBook

@@ -119,6 +119,8 @@ _OPENTELEMETRY = Shape(
         "|gen_ai.usage.prompt_tokens_details.cache_creation_tokens|gen_ai.usage.details.cache_write_tokens"
         "|gen_ai.usage.details.cache_creation_input_tokens|llm.token_count.prompt_details.cache_write"
         "|ai.usage.inputTokenDetails.cacheWriteTokens",
+        cache_write_5m="anthropic.usage.cache_creation.ephemeral_5m_input_tokens",
+        cache_write_1h="anthropic.usage.cache_creation.ephemeral_1h_input_tokens",
         cache_miss="ai.usage.inputTokenDetails.noCacheTokens",
         reasoning="gen_ai.usage.reasoning.output_tokens|gen_ai.usage.reasoning_tokens|llm.usage.reasoning_tokens"
         "|gen_ai.usage.completion_tokens_details.reasoning_tokens|gen_ai.usage.details.reasoning_tokens"

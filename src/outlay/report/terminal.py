@@ -6,6 +6,7 @@ bill is never read as markup. Long lists are cut and say so; ``--json`` and ``--
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from decimal import Decimal
 
 from rich import box
@@ -14,8 +15,9 @@ from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
-from outlay.metrics.kpis import Kpi
-from outlay.money import percent
+from outlay.metrics.kpis import Kpi, KpiReport
+from outlay.metrics.reconciliation import Reconciliation
+from outlay.money import percent, rounded
 from outlay.optimize.finding import Finding
 from outlay.optimize.overspend import Overspend
 from outlay.report.wording import (
@@ -25,13 +27,18 @@ from outlay.report.wording import (
     count,
     headline,
     kept_out,
+    listed,
     second_sentence,
     share_base,
     shortened,
     total,
 )
 
-__all__ = ["show_kpis", "show_overspend"]
+__all__ = ["show_kpis", "show_overspend", "show_reconciliation"]
+
+_MOST_MODELS = 5
+_MOST_KPI_NOTES = 5
+_LARGE = 100
 
 _MAX_COUNTED = 20
 _MAX_TO_CONFIRM = 10
@@ -146,35 +153,98 @@ def _show_remarks(console: Console, result: Overspend) -> None:
         console.print(Padding(Text(shortened(clean(remark.strip()), 60), style="dim"), (0, 0, 0, indent)))
 
 
-def show_kpis(figures: list[Kpi]) -> None:
-    """The KPIs on stdout: value and target, or the fact that is missing."""
+def show_reconciliation(found: Reconciliation) -> None:
+    """Usage priced from requests beside the bill: people ask first whether they can trust the numbers."""
     console = Console(highlight=False, markup=False, emoji=False)
-    table = Table(
-        title=Text("KPIs of the whole ledger, from bills alone", style="bold"),
-        title_justify="left",
-        box=box.SIMPLE_HEAD,
-        show_edge=False,
-        pad_edge=False,
+    if found.bill is None or found.usage is None or found.difference is None:
+        console.print(f"Usage against the bill: not compared, {found.why or 'no usage has a known price'}\n")
+        return
+    amounts = [f"{rounded(value, found.currency):,}" for value in (found.bill, found.usage, abs(found.difference))]
+    share = "" if found.share is None else f" ({percent(abs(found.share), to_tenths=True)} of the bill)"
+    more = "the bill has {} {} more" if found.difference > 0 else "the bill has {} {} less"
+    said = "they are equal" if not found.difference else more.format(amounts[2], found.currency) + share
+    console.print(
+        f"Usage against the bill, {found.since} to {found.until}: billed {amounts[0]} {found.currency} for tokens, "
+        f"usage priced at {amounts[1]} {found.currency}; {said}.",
+        soft_wrap=True,
     )
-    table.add_column("KPI")
+    for one in found.models[:_MOST_MODELS]:
+        if one.difference:
+            name = f"{one.provider} {one.model or '(no model)'}"
+            console.print(f"  {name}: {rounded(one.difference, found.currency):+,} {found.currency}", soft_wrap=True)
+            for reason in one.reasons:
+                console.print(f"    {reason}", soft_wrap=True, style="dim")
+    console.print()
+
+
+def show_kpis(report: KpiReport, by: Sequence[str] = ()) -> None:
+    """The KPIs on stdout: value and target; those that can't be computed, and why; the figures beside them."""
+    console = Console(highlight=False, markup=False, emoji=False)
+    known = [one for one in report.kpis if one.value is not None]
+    if known:
+        console.print(_kpi_table("KPIs", known, by))
+    missing: dict[tuple[str, str], list[str]] = {}
+    for one in report.kpis:
+        if one.value is None:
+            missing.setdefault((one.name, one.why or ""), []).append(_group(one))
+    if missing:
+        console.print(Text("\nNot computable" if known else "KPIs: none is computable", style="bold"))
+    for (name, why), groups in missing.items():
+        of = [group for group in groups if group]
+        said = f" ({listed(of, 3)})" if of else ""
+        console.print(f"  {name}{said}: {why}", soft_wrap=True)
+    beside = [one for one in report.neighbours if one.value is not None]
+    if beside:
+        console.print()
+        console.print(_kpi_table("Beside them", beside, by))
+    for note in report.notes[:_MOST_KPI_NOTES]:
+        console.print(f"note: {note}", soft_wrap=True)
+    if len(report.notes) > _MOST_KPI_NOTES:
+        console.print(f"note: {len(report.notes) - _MOST_KPI_NOTES:,} more notes (--json has them all).")
+
+
+def _kpi_table(title: str, figures: Sequence[Kpi], by: Sequence[str]) -> Table:
+    table = Table(title=Text(title, style="bold"), title_justify="left", box=box.SIMPLE_HEAD, show_edge=False)
+    table.add_column("KPI" if title == "KPIs" else "Figure")
+    grouped = bool(by) or any(_group(one) for figure in figures for one in (figure, *figure.breakdown))
+    if grouped:
+        table.add_column("of")
     table.add_column("Value", justify="right")
-    table.add_column("Target, or what is missing")
+    if title == "KPIs":
+        table.add_column("Target")
+    name: str = ""
+    said: str | None = None
     for figure in figures:
-        if figure.value is None:
-            table.add_row(figure.name, "not computable", figure.why or "")
-        else:
-            table.add_row(figure.name, _kpi_value(figure, figure.value), _kpi_target(figure))
-    console.print(table)
+        for one in (figure, *(part for part in figure.breakdown if part.value is not None)):
+            assert one.value is not None
+            cells = ["" if one.name == name else one.name, *([_group(one)] if grouped else [])]
+            short = one.name == name and one.target == said
+            target = _kpi_target(one, short=short) if title == "KPIs" and one is figure else ""
+            table.add_row(*cells, _kpi_value(one, one.value), *([target] if title == "KPIs" else []))
+            name, said = one.name, one.target
+    return table
+
+
+def _group(figure: Kpi) -> str:
+    said = {name: value for name, value in (figure.group or {}).items() if name != "currency"}
+    return ", ".join(value if value is not None else f"no {name}" for name, value in said.items())
 
 
 def _kpi_value(figure: Kpi, value: Decimal) -> str:
     """To tenths of a percent where there is a target: 59.6% misses one of 60% to 80%, and 60% would not show it."""
     if figure.unit in ("ratio", "share"):
         return percent(value, to_tenths=figure.target is not None)
-    return f"{value:.6f} {figure.unit}"
+    if figure.unit in ("rows", "requests"):
+        return f"{value:,.0f}"
+    digits = 1 if figure.unit == "hours" else 3 if figure.unit == "seconds" or abs(value) >= _LARGE else 6
+    return f"{value:,.{digits}f} {figure.unit}"
 
 
-def _kpi_target(figure: Kpi) -> str:
+def _kpi_target(figure: Kpi, *, short: bool = False) -> str:
+    """The target and whether it is met; ``short``: the second only, where the first stands above."""
+    met = {"ok": "on target", "off": "off target"}.get(figure.status)
+    if short:
+        return met or ""
     if figure.target is None:
         return "no target set"
-    return f"{figure.target}: {'on target' if figure.status == 'ok' else 'off target'}"
+    return f"{figure.target}: {met}" if met else figure.target

@@ -27,10 +27,17 @@ from outlay.sources.runs.run_record import RunRecordReader
 from outlay.sources.runs.sagemaker import SageMakerReader
 from outlay.sources.runs.slurm import SlurmReader
 from outlay.sources.runs.wandb_runs import WandbReader
+from outlay.sources.telemetry.cloudwatch_agent import CloudWatchGpuReader
 from outlay.sources.telemetry.dcgm import DcgmReader
+from outlay.sources.telemetry.nvml import NvmlReader
+from outlay.sources.telemetry.prometheus import PrometheusReader
 from outlay.sources.usage.anthropic_usage import AnthropicUsageReader
+from outlay.sources.usage.azure_openai_metrics import AzureOpenAIMetricsReader
 from outlay.sources.usage.bedrock_log import BedrockLogReader
+from outlay.sources.usage.gemini_usage import GeminiUsageReader
+from outlay.sources.usage.langfuse_export import LangfuseReader
 from outlay.sources.usage.litellm_spend import LiteLLMSpendReader
+from outlay.sources.usage.llm_trace import LLMTraceReader
 from outlay.sources.usage.openai_usage import OpenAIUsageReader
 from outlay.sources.usage.otlp_json import OtlpJson
 
@@ -51,8 +58,15 @@ def outlay_fact_readers() -> Sequence[FactReader]:
         AnthropicUsageReader(),
         BedrockLogReader(),
         LiteLLMSpendReader(),
+        GeminiUsageReader(),
+        LangfuseReader(),
+        AzureOpenAIMetricsReader(),
         OtlpJson(),
+        LLMTraceReader(),
         DcgmReader(),
+        PrometheusReader(),
+        CloudWatchGpuReader(),
+        NvmlReader(),
         SlurmReader(),
         MlflowReader(),
         WandbReader(),

@@ -19,7 +19,7 @@ import json
 import shutil
 import tempfile
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from decimal import Decimal
@@ -30,7 +30,7 @@ from outlay.config import Settings
 from outlay.errors import ReconciliationError
 from outlay.ledger.delta import DeltaFolder, NewFile, Scope
 from outlay.ledger.engine.duckdb import identifier, literal, session
-from outlay.ledger.facts import Arrivals, merge, write_arrivals
+from outlay.ledger.facts import Arrivals, in_window, merge, write_arrivals
 from outlay.ledger.store import Ledger
 from outlay.ledger.tables.requests import REQUESTS
 from outlay.ledger.tables.table import FactTable
@@ -39,7 +39,7 @@ from outlay.prices.request_costs import priced_sql
 from outlay.prices.tokens import TokenPrices
 from outlay.problems import Problem, summarise
 from outlay.sources.digest import file_digest
-from outlay.sources.fact_rows import SEQUENCE, RowWriter, coalesced
+from outlay.sources.fact_rows import FILE, SEQUENCE, RowWriter, coalesced
 from outlay.sources.facts import Window
 from outlay.sources.find import FoundFacts
 from outlay.sources.load_report import FileReport, TableLoad, report_from_json, report_to_json
@@ -53,7 +53,8 @@ __all__ = ["load_facts"]
 _READING = 1
 """Part of a load's identity: raise it when a release reads the same file differently."""
 Progress = Callable[[str], None]
-_WindowKey = tuple[str, str, str]
+_WindowKey = tuple[str, str, str, int]
+"""Source, format, report, and the number of the file that told it."""
 
 
 @dataclass(slots=True)
@@ -92,13 +93,15 @@ def load_facts(
     prices: TokenPrices,
     *,
     source: str | None = None,
+    assumed: Mapping[str, str] | None = None,
     again: bool = False,
     progress: Progress = lambda _: None,
 ) -> TableLoad:
     """Load files of one table in one commit. Raises an :class:`outlay.errors.OutlayError` with nothing changed."""
     folder = ledger.facts(table)
     found, digests, copies = _without_copies(found)
-    load_id = _load_id(found, digests, settings, prices if table is REQUESTS else None, source)
+    told = [source, dict(assumed or {})]
+    load_id = _load_id(found, digests, settings, prices if table is REQUESTS else None, told)
     if not again and (known := _known(folder, table, load_id)) is not None:
         return known
     tags = settings.tags
@@ -109,11 +112,12 @@ def load_facts(
     written: list[NewFile] = []
     try:
         with session() as connection:
-            writer = RowWriter(rows, table, tags, load_id, source)
+            writer = RowWriter(rows, table, tags, load_id, source=source, assumed=assumed)
             this = _Load(connection, folder, table, load_id, rows, writer, written=written)
             parts = [_read(one, this, progress) for one in found]
             writer.close()
             progress("writing")
+            stretches = _windows(this)
             doubled = _distinct(this)
             relation = "rows_to_load"
             if table is REQUESTS:
@@ -123,7 +127,7 @@ def load_facts(
                 written += write_arrivals(connection, folder, f"(SELECT {names} FROM {relation})", load_id)
             progress("reconciling")
             _reconcile(this)
-            arrivals = _arrivals(this)
+            arrivals = _arrivals(this, stretches)
             reports = tuple(_report(part, table) for part in parts)
             write_quarantine(ledger.path, load_id, [one for part in parts for one in part.rejected])
             progress("committing")
@@ -190,14 +194,14 @@ def _load_id(
     digests: Sequence[str],
     settings: Settings,
     prices: TokenPrices | None,
-    source: str | None,
+    told: Sequence[object],
 ) -> str:
     said = json.dumps(
         [
             _READING,
             sorted([one.reader.format.id, digest] for one, digest in zip(found, digests, strict=True)),
             settings.tags.model_dump(mode="json"),
-            source,
+            told,
             prices.version if prices is not None else None,
         ],
         sort_keys=True,
@@ -214,7 +218,7 @@ def _read(found: FoundFacts, load: _Load, progress: Progress) -> _Part:
     writer.months = set()
     for one in found.reader.facts(found.file):
         if isinstance(one, Window):
-            key = (writer.source_of(one, format_id), format_id, one.kind)
+            key = (writer.source_of(one, format_id), format_id, one.kind, writer.file)
             load.windows.setdefault(key, []).append((one.start, one.end))
             continue
         problem = one if isinstance(one, Problem) else writer.add(one, format_id, name)
@@ -228,21 +232,40 @@ def _read(found: FoundFacts, load: _Load, progress: Progress) -> _Part:
     part.months = {month for _, month in writer.months}
     part.quantities = {m: writer.sums[m] - before[m] for m in writer.sums}
     writer.months |= had
+    writer.file += 1
     part.seconds = time.monotonic() - started
     return part
 
 
+def _windows(load: _Load) -> list[tuple[str, datetime, datetime]]:
+    """Table ``windows``: the stretches of time told whole, by file. Returns each stretch with its source."""
+    import pyarrow as pa
+
+    stretches = [(*key, *stretch) for key, found in load.windows.items() for stretch in coalesced(found)]
+    names = ("source", "format", "report", "file", "since", "until")
+    types = [pa.string(), pa.string(), pa.string(), pa.int32(), pa.timestamp("us"), pa.timestamp("us")]
+    columns = list(zip(*stretches, strict=True)) or [()] * len(names)
+    arrays = [pa.array(column, kind) for column, kind in zip(columns, types, strict=True)]
+    load.connection.register("windows_arrow", pa.table(dict(zip(names, arrays, strict=True))))
+    load.connection.execute("CREATE OR REPLACE TEMP TABLE windows AS SELECT * FROM windows_arrow")
+    load.connection.unregister("windows_arrow")
+    return [(one[0], one[4], one[5]) for one in stretches]
+
+
 def _distinct(load: _Load) -> int:
-    """View ``rows_to_load``: the last telling of each thing. Returns how many rows were told again."""
+    """View ``rows_to_load``: the last telling of each thing and of each window. Returns how many rows gave way."""
     relation = f"read_parquet({literal(str(load.rows))})"
-    counted, distinct = load.connection.execute(
+    connection = load.connection
+    counted, distinct = connection.execute(
         f'SELECT count(*), count(DISTINCT ("x_Source", "x_RowId")) FROM {relation}'
     ).fetchall()[0]
-    kept = f"SELECT * FROM {relation}"
+    kept = f"SELECT * FROM {relation} o"
+    if load.writer.file > 1 and load.windows:
+        kept += f" WHERE NOT {in_window(load.table, 'windows', extra=f'AND w.file > o.{FILE}')}"
     if counted != distinct:
         kept += f' QUALIFY row_number() OVER (PARTITION BY "x_Source", "x_RowId" ORDER BY {SEQUENCE} DESC) = 1'
-    load.connection.execute(f"CREATE OR REPLACE TEMP VIEW rows_to_load AS {kept}")
-    return int(counted - distinct)
+    connection.execute(f"CREATE OR REPLACE TEMP VIEW rows_to_load AS {kept}")
+    return int(counted - connection.execute("SELECT count(*) FROM rows_to_load").fetchall()[0][0])
 
 
 def _reconcile(load: _Load) -> None:
@@ -272,22 +295,12 @@ def _spelled(table: FactTable, values: Sequence[Any]) -> str:
     return ", ".join([f"{values[0]:,} rows", *(f"{name} {plain(Decimal(value))}" for name, value in pairs)])
 
 
-def _arrivals(load: _Load) -> Arrivals:
-    import pyarrow as pa
-
-    stretches = [(*key, *stretch) for key, found in load.windows.items() for stretch in coalesced(found)]
-    names = ("source", "format", "report", "since", "until")
-    types = [pa.string(), pa.string(), pa.string(), pa.timestamp("us"), pa.timestamp("us")]
-    columns = list(zip(*stretches, strict=True)) or [()] * len(names)
-    arrays = [pa.array(column, kind) for column, kind in zip(columns, types, strict=True)]
-    connection = load.connection
-    connection.register("windows_arrow", pa.table(dict(zip(names, arrays, strict=True))))
-    connection.execute("CREATE OR REPLACE TEMP TABLE windows AS SELECT * FROM windows_arrow")
-    connection.execute(
+def _arrivals(load: _Load, stretches: Sequence[tuple[str, datetime, datetime]]) -> Arrivals:
+    load.connection.execute(
         'CREATE OR REPLACE TEMP TABLE identities AS SELECT DISTINCT "x_Source", "x_RowId" FROM rows_to_load'
     )
     scopes = {Scope(source, month) for source, month in load.writer.months}
-    for source, _, _, since, until in stretches:
+    for source, since, until in stretches:
         scopes |= {Scope(source, month) for month in _months(since, until)}
     sources = frozenset(scope.source for scope in scopes)
     return Arrivals(load.table, load.load_id, load.written, "identities", "windows", frozenset(scopes), sources)

@@ -21,10 +21,11 @@ from outlay.sources.source_name import source_slug
 if TYPE_CHECKING:
     import pyarrow as pa
 
-__all__ = ["SEQUENCE", "RowWriter", "flat_tags"]
+__all__ = ["FILE", "SEQUENCE", "RowWriter", "coalesced", "flat_tags"]
 
 SEQUENCE = "__sequence"
-"""Column of the written file: the order in which rows came, over all files of the load."""
+FILE = "__file"
+"""Columns of the written file: the order in which rows came, over all files of the load, and the file's number."""
 
 _BATCH_ROWS = 20_000
 _INT64 = 1 << 63
@@ -35,9 +36,21 @@ class Unfit(ValueError):
 
 
 class RowWriter:
-    """Writes the facts of a load into one Parquet file, batch by batch, and sums the measures as they come."""
+    """Writes the facts of a load into one Parquet file, batch by batch, and sums the measures as they come.
 
-    def __init__(self, path: Path, table: FactTable, tags: TagSettings, load_id: str, source: str | None) -> None:
+    ``assumed`` has values for columns that records may lack; a row that takes one is marked in ``x_Remarks``.
+    """
+
+    def __init__(
+        self,
+        path: Path,
+        table: FactTable,
+        tags: TagSettings,
+        load_id: str,
+        *,
+        source: str | None = None,
+        assumed: Mapping[str, str] | None = None,
+    ) -> None:
         import pyarrow as pa
         import pyarrow.parquet as pq
 
@@ -46,14 +59,16 @@ class RowWriter:
         self._tag_names = [tag_column(tag) for tag in tags.required]
         self._load_id = load_id
         self._source = source
+        self._assumed = dict(assumed or {})
         columns = [column for column in table.columns(tags.required) if column.name not in table.filled]
-        self._schema = arrow_schema(columns).append(pa.field(SEQUENCE, pa.int64()))
+        self._schema = arrow_schema(columns).append(pa.field(SEQUENCE, pa.int64())).append(pa.field(FILE, pa.int32()))
         self._fit = {column.name: _fit(column.sql_type) for column in table.own if column.name not in table.filled}
         self._required = [column.name for column in table.own if not column.nullable]
         self._allowed = {column.name: frozenset(column.allowed) for column in table.own if column.allowed}
-        self._columns: dict[str, list[Any]] = {name: [] for name in self._schema.names}
+        self._batch: list[dict[str, Any]] = []
         self._writer = pq.ParquetWriter(path, self._schema, compression="lz4")
         self.rows = 0
+        self.file = 0
         self.sums: dict[str, Decimal] = dict.fromkeys(table.measures, Decimal(0))
         self.months: set[tuple[str, str]] = set()
 
@@ -70,6 +85,7 @@ class RowWriter:
             return Problem(file, fact.line, "unfit-value", str(unfit))
         if moment is None:
             return Problem(file, fact.line, "missing-time", f"{self._table.time[0]} is missing")
+        self._assume(values)
         missing = [name for name in self._required if name not in values]
         if missing:
             return Problem(file, fact.line, "missing-value", f"{missing[0]} is missing")
@@ -87,9 +103,9 @@ class RowWriter:
             "x_Source": source,
             "x_Month": month,
             SEQUENCE: self.rows,
+            FILE: self.file,
         }
-        for name, column in self._columns.items():
-            column.append(row.get(name))
+        self._batch.append(row)
         for name in self.sums:
             if (value := values.get(name)) is not None:
                 self.sums[name] += value
@@ -99,15 +115,22 @@ class RowWriter:
             self._flush()
         return None
 
+    def _assume(self, values: dict[str, Any]) -> None:
+        """Fill in what the user said to assume where the record does not tell it, and remark on it."""
+        for name, value in self._assumed.items():
+            if name not in values:
+                values[name] = value
+                said = values.get("x_Remarks")
+                values["x_Remarks"] = f"{said};assumed-{name}" if said else f"assumed-{name}"
+
     def close(self) -> None:
         """Write what is left and finish the file."""
         self._flush()
         self._writer.close()
 
     def _flush(self) -> None:
-        self._writer.write_batch(_batch(self._columns, self._schema))
-        for column in self._columns.values():
-            column.clear()
+        self._writer.write_batch(_record_batch(self._batch, self._schema))
+        self._batch.clear()
 
     def _value(self, name: str, value: Any) -> Any:  # noqa: ANN401 - of any column's type
         if name not in self._fit:
@@ -121,10 +144,18 @@ class RowWriter:
         return next((values[name] for name in self._table.time if name in values), None)
 
 
-def _batch(columns: Mapping[str, list[Any]], schema: pa.Schema) -> pa.RecordBatch:
+def _record_batch(rows: Sequence[Mapping[str, Any]], schema: pa.Schema) -> pa.RecordBatch:
+    """Most columns of a wide table are empty in any one source: those are not asked for row by row."""
     import pyarrow as pa
 
-    return pa.record_batch([pa.array(columns[field.name], field.type) for field in schema], schema=schema)
+    used = {name for row in rows for name in row}
+    arrays = [
+        pa.array([row.get(field.name) for row in rows], field.type)
+        if field.name in used
+        else pa.nulls(len(rows), field.type)
+        for field in schema
+    ]
+    return pa.record_batch(arrays, schema=schema)
 
 
 def _fit(sql_type: str) -> Callable[[Any, str], Any]:

@@ -86,12 +86,14 @@ def test_json_lines_are_read_as_well(tmp_path: Path) -> None:
         "BillingCurrency": "USD",
         "ContractCommitmentPeriodStart": "2026-01-01T00:00:00Z",
         "ContractCommitmentPeriodEnd": "2027-01-01T00:00:00Z",
-        "ContractCommitmentApplicability": {"IsGlobalScope": True},
+        "ContractCommitmentApplicability": {"IsGlobalScope": True, "Applicability": {"Cost": 0.25}},
     }
     lines = [json.dumps(row), json.dumps({**row, "ContractCommitmentId": "c2"}), "{"]
     facts, problems = read(_READER, written(tmp_path, "a.jsonl", "\n".join(lines)))
     assert [fact.values["ContractCommitmentCost"] for fact in facts] == [Decimal("12.345")] * 2
-    assert facts[0].values["ContractCommitmentApplicability"] == '{"IsGlobalScope": true}'
+    assert facts[0].values["ContractCommitmentApplicability"] == (
+        '{"Applicability": {"Cost": 0.25}, "IsGlobalScope": true}'
+    )
     assert [(problem.code, problem.line) for problem in problems] == [("not-json", 3)]
 
 

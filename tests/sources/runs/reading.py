@@ -13,6 +13,7 @@ from typing import Any
 
 from hypothesis import strategies as st
 
+from outlay.errors import UnreadableError
 from outlay.ledger.tables.runs import RUNS
 from outlay.problems import CATALOGUE, Problem
 from outlay.sources.fact_file import open_facts
@@ -71,6 +72,9 @@ def fits(fact: Fact) -> None:
             exponent = value.as_tuple().exponent
             assert isinstance(exponent, int)
             assert -exponent <= (6 if column.sql_type == "DECIMAL(18,6)" else 18), (name, value)
+            assert value < 10 ** (12 if column.sql_type == "DECIMAL(18,6)" else 20), (name, value)
+        if column.sql_type == "BIGINT" and isinstance(value, int):
+            assert value < 2**63
         if isinstance(value, datetime):
             assert value.tzinfo is None
         if isinstance(value, str):
@@ -83,10 +87,17 @@ def fits(fact: Fact) -> None:
 
 
 def survives(reader: FactReader, path: Path) -> None:
-    """Whatever ``path`` holds, the reader says rows that fit and problems of the catalogue, and raises nothing."""
+    """Whatever ``path`` holds, the reader says rows that fit and problems of the catalogue, and raises nothing.
+
+    A file that is no whole JSON document is refused as such by :class:`FactFile`, before any reader.
+    """
     file = open_facts(path)
     reader.recognises(file)
-    for one in reader.facts(file):
+    try:
+        found = list(reader.facts(file))
+    except UnreadableError:
+        return
+    for one in found:
         if isinstance(one, Fact):
             fits(one)
         elif isinstance(one, Problem):

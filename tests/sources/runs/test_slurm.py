@@ -62,6 +62,7 @@ def test_a_requeued_job_has_an_attempt_for_each_time_it_ran() -> None:
         Decimal(16),
     ]
     assert [one["x_InstanceCount"] for one in attempts] == [2, 2, 2]
+    assert attempts[0]["x_Reason"] == "ERROR, exit code 1, node gpu1-002 failed"
     assert attempts[1]["x_Reason"] == "SIGNALED, signal 15"
     assert "x_LostGpuHours" not in attempts[0]  # Slurm knows no checkpoints
 
@@ -222,7 +223,7 @@ def test_other_files_are_not_taken_for_sacct(tmp_path: Path, content: str) -> No
     assert not READER.recognises(open_facts(path))
 
 
-@settings(max_examples=80, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(document=mangled(json.loads(NEW.read_text())))
 def test_no_json_crashes_the_reader(tmp_path: Path, document: Any) -> None:
     path = tmp_path / "sacct.json"
@@ -230,7 +231,7 @@ def test_no_json_crashes_the_reader(tmp_path: Path, document: Any) -> None:
     survives(READER, path)
 
 
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(data=st.data())
 def test_no_text_crashes_the_reader(tmp_path: Path, data: st.DataObject) -> None:
     lines = [line.split("|") for line in TEXT.read_text().splitlines()]

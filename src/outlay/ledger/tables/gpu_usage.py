@@ -5,7 +5,8 @@ seen (idle: activity below the threshold that the row names); ``x_NoTelemetryHou
 ``x_UnallocatedHours`` were nobody's. Missing telemetry is never idleness. ``x_ActiveHours`` is activity x time, the
 numerator of utilisation, and means nothing without ``x_UtilizationMetric``: the same fleet is 70 %, 38 % or 12 %
 "utilised" by GPU_UTIL, SM active and tensor active. MIG instances and time-sliced holders carry ``x_GpuShare``, and
-their hours are hours of the whole card times that share, so that parts add up to the card.
+their hours are hours of the whole card times that share, so that parts add up to the card. ``x_Holder`` is null for
+unallocated hours, and for allocated ones whose holder nobody told; ``x_Remarks`` says which.
 """
 
 from __future__ import annotations
@@ -31,13 +32,13 @@ GPU_USAGE = FactTable(
         Column("x_GpuIndex", "BIGINT", meaning="index of the card on its host"),
         Column("x_GpuType", "VARCHAR", meaning="the accelerator as outlay.prices names it, e.g. H100"),
         Column("x_GpuName", "VARCHAR", meaning="the model name as the telemetry has it"),
-        Column("x_Holder", "VARCHAR", meaning="who it was allocated to: pod, job or process; null for nobody"),
+        Column("x_Holder", "VARCHAR", meaning="pod, job or process that had it; null for nobody, or if not told"),
         Column("x_Namespace", "VARCHAR", meaning="Kubernetes namespace, or Slurm account"),
         Column("x_Run", "VARCHAR", meaning="the run (job) it served, where the telemetry names it"),
         Column("x_AllocatedHours", _HOURS, False, meaning="card hours allocated: busy + idle + no telemetry"),
         Column("x_BusyHours", _HOURS, False, meaning="allocated, seen, activity at or above the threshold"),
         Column("x_IdleHours", _HOURS, False, meaning="allocated, seen, activity below the threshold"),
-        Column("x_NoTelemetryHours", _HOURS, False, meaning="allocated, no sample"),
+        Column("x_NoTelemetryHours", _HOURS, False, meaning="allocated and no sample, or not known to whom"),
         Column("x_UnallocatedHours", _HOURS, False, meaning="card hours that nobody held"),
         Column("x_ActiveHours", _HOURS, meaning="activity x time by x_UtilizationMetric; null where nothing was seen"),
         Column("x_UtilizationMetric", "VARCHAR", meaning="e.g. DCGM_FI_PROF_GR_ENGINE_ACTIVE; null without telemetry"),

@@ -105,7 +105,7 @@ class AwsCommitmentsReader:
             else:
                 yield fact
         if free:
-            yield file.problem(None, "not-a-commitment", f"{free} capacity reservations can be given back at any time")
+            yield file.problem(None, "not-a-commitment", f"capacity reservations that can be given back: {free}")
 
 
 def _records(file: FactFile) -> Iterator[tuple[int, Mapping[str, Json]] | Problem]:

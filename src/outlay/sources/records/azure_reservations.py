@@ -189,9 +189,10 @@ def _fact(identity: str, line: int, record: _Record, order: _Record) -> Fact:
         **_reserved(record, about, start, end),
         **_price(bought, plan[0]),
     }
-    scope = re.match(r"/subscriptions/([^/]+)", text(about, "billingScopeId") or "", re.IGNORECASE)
     known = {column: value for column, value in values.items() if value is not None}
-    return Fact(identity, line, known, _tags(record), scope[1].lower() if scope else None)
+    # An order names no subscription, so the subscription can't be the source: a reservation told by its order and
+    # then by itself would be two rows.
+    return Fact(identity, line, known, _tags(record))
 
 
 def _reserved(record: _Record, about: _Record, start: datetime, end: datetime) -> dict[str, Value]:

@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping
+from decimal import Decimal
 from typing import Literal
 
 from outlay.ledger.tables.commitments import COMMITMENTS, FOCUS_COMMITMENT_COLUMNS
@@ -103,6 +104,16 @@ def _values(cells: Mapping[str, Json]) -> dict[str, Value]:
 def _text(record: Mapping[str, Json], name: str) -> str | None:
     """A text; a JSON object (Applicability, in JSON lines) as its text."""
     value = record[name]
+    try:
+        return _json(value) if isinstance(value, dict) else text(record, name)
+    except RecursionError:
+        raise RecordError("unusable-record", f"{name} is nested too deep") from None
+
+
+def _json(value: Json) -> str:
+    """``value`` as JSON with every number as it was written; the json module would make floats of them."""
     if isinstance(value, dict):
-        return json.dumps(value, default=str, sort_keys=True)
-    return text(record, name)
+        return "{" + ", ".join(f"{json.dumps(key)}: {_json(value[key])}" for key in sorted(value)) + "}"
+    if isinstance(value, list):
+        return "[" + ", ".join(map(_json, value)) + "]"
+    return str(value) if isinstance(value, Decimal) else json.dumps(value)

@@ -25,6 +25,8 @@ __all__ = ["Attempt", "Unusable", "at", "listed", "mapped", "quantity", "rounded
 _WIDE = Context(prec=80)
 _MOST = 10**12
 _LONGEST = 1000
+_WIDEST = {True: 10**12, False: 10**20}
+"""What the columns hold: DECIMAL(18,6) for GPUs, DECIMAL(38,18) for hours and seconds."""
 
 
 class Unusable(Exception):
@@ -135,6 +137,9 @@ class Attempt:
             "x_Model": self.model,
         }
         known = {name: value for name, value in values.items() if value is not None}
+        for name, found in known.items():
+            if isinstance(found, Decimal) and found >= _WIDEST[name == "x_GpuCount"]:
+                raise Unusable("unparsable-amount", f"run {self.run_id}: {name} is too large: {found:.3e}")
         return Fact(self.key or f"{self.run_id}#{self.attempt}", line, known, self.tags, self.source)
 
     def _held_seconds(self) -> Fraction | None:

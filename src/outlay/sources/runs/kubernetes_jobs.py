@@ -26,6 +26,7 @@ from fractions import Fraction
 from typing import Any, Literal
 
 from outlay.ledger.tables.runs import RUNS
+from outlay.prices.gpus import gpu_instance
 from outlay.problems import Problem
 from outlay.sources.fact_file import FactFile
 from outlay.sources.facts import Fact
@@ -87,30 +88,36 @@ class KubernetesJobsReader:
 
     def facts(self, file: FactFile) -> Iterator[Fact | Problem]:
         """One row a pod of a job; a job's pods are numbered by their start."""
-        sample = file.sample if isinstance(file.sample, dict) else {}
-        listing = str(sample.get("kind", "")).removesuffix("List")
-        items = list(enumerate(listed(sample.get("items")), start=1))
-        nodes = {text(mapped(one, "metadata", "name")): one for _, one in items if _kind(one, listing) == "Node"}
-        jobs = {
-            _run_id(one): one for _, one in items if _kind(one, listing) in _OWNERS and _kind(one, listing) != "Pod"
-        }
-        pods: dict[str, list[_Pod]] = {}
-        for number, one in items:
-            if not isinstance(one, dict):
-                yield file.problem(number, "not-json", f"item {number} is no JSON object")
-            elif _kind(one, listing) == "Pod" and (owner := _owner(one)) is not None:
-                try:
-                    attempt = _attempt(one, owner, jobs, nodes)
-                except Unusable as unusable:
-                    yield unusable.problem(file, number)
-                    continue
-                pods.setdefault(attempt.run_id, []).append(_Pod(number, attempt))
-        for group in pods.values():
-            group.sort(key=lambda pod: (pod.attempt.started or pod.attempt.submitted or datetime.max, pod.line))
-            for order, pod in enumerate(group, start=1):
-                yield told(file, pod.line, replace(pod.attempt, attempt=order))
-        if gone := [run for run, job in jobs.items() if run not in pods and not _never_ran(job)]:
-            yield file.problem(None, "attempts-missing", f"{len(gone)} jobs ran and have no pods in the list")
+        for one in file.objects():
+            if isinstance(one, Problem):
+                yield one
+            else:
+                yield from _facts(file, one[1])
+
+
+def _facts(file: FactFile, listing: Mapping[str, Any]) -> Iterator[Fact | Problem]:
+    """The rows of one list."""
+    kind = str(listing.get("kind", "")).removesuffix("List")
+    items = list(enumerate(listed(listing.get("items")), start=1))
+    nodes = {text(mapped(one, "metadata", "name")): one for _, one in items if _kind(one, kind) == "Node"}
+    jobs = {_run_id(one): one for _, one in items if _kind(one, kind) in _OWNERS}
+    pods: dict[str, list[_Pod]] = {}
+    for number, one in items:
+        if not isinstance(one, dict):
+            yield file.problem(number, "not-json", f"item {number} is no JSON object")
+        elif _kind(one, kind) == "Pod" and (owner := _owner(one)) is not None:
+            try:
+                attempt = _attempt(one, owner, jobs, nodes)
+            except Unusable as unusable:
+                yield unusable.problem(file, number)
+                continue
+            pods.setdefault(attempt.run_id, []).append(_Pod(number, attempt))
+    for group in pods.values():
+        group.sort(key=lambda pod: (pod.attempt.started or pod.attempt.submitted or datetime.max, pod.line))
+        for order, pod in enumerate(group, start=1):
+            yield told(file, pod.line, replace(pod.attempt, attempt=order))
+    if gone := [run for run, job in jobs.items() if run not in pods and not _never_ran(job)]:
+        yield file.problem(None, "attempts-missing", f"jobs that ran and have no pods in the list: {len(gone)}")
 
 
 def _attempt(
@@ -140,9 +147,7 @@ def _attempt(
         started=at(mapped(status, "startTime"), "status.startTime"),
         ended=_end(status) if finished else None,
         gpus=gpus,
-        gpu_type=gpu_type(
-            next((found for key in _PRODUCT if (found := _label(labels, key) or _label(wanted, key))), device)
-        ),
+        gpu_type=_card(labels, wanted, device),
         instance_type=_label(labels, "node.kubernetes.io/instance-type"),
         interruptible=None if labels is None else any(_label(labels, k, fold=True) == v for k, v in _SPOT.items()),
         account=namespace,
@@ -228,6 +233,15 @@ def _gpus(spec: Any) -> tuple[Fraction | None, str | None]:  # noqa: ANN401 - wh
         else:
             first = max(first, _devices(one, names))
     return max(together, first), names.pop() if len(names) == 1 else None
+
+
+def _card(labels: Any, wanted: Any, device: str | None) -> str | None:  # noqa: ANN401 - whatever a file holds
+    """The GPU by the node's instance type, else by a label of the node, else by what the pod asked of its node."""
+    fact = gpu_instance(None, _label(labels, "node.kubernetes.io/instance-type") or "")
+    if fact is not None:
+        return fact.gpu_type
+    found = next((told for key in _PRODUCT if (told := _label(labels, key) or _label(wanted, key))), device)
+    return gpu_type(found)
 
 
 def _devices(container: Any, names: set[str]) -> Fraction:  # noqa: ANN401 - whatever a file holds

@@ -125,7 +125,7 @@ def _attempts(job: Mapping[str, Any], unknown: set[str]) -> Iterator[Attempt]:
         gpu_type=kind,
         instance_type=instance,
         instance_count=count,
-        interruptible=job.get("EnableManagedSpotTraining") is True,
+        interruptible=spot if isinstance(spot := job.get("EnableManagedSpotTraining"), bool) else None,
         account=account,
         region=region,
         tags=_tags(job),
@@ -151,7 +151,7 @@ def _outcome(state: str, secondary: str | None) -> str:
     """Ours for the job: a job that was stopped by its time limit says so in the secondary status only."""
     outcome = SAGEMAKER.outcome(state)
     detail = SAGEMAKER_SECONDARY.outcome(secondary)
-    if outcome == "cancelled" and detail in ("timed out", "preempted"):
+    if outcome == "cancelled" and detail == "timed out":
         return detail
     return "pending" if outcome == "running" and detail == "pending" else outcome
 

@@ -105,9 +105,9 @@ SAGEMAKER_SECONDARY = _states(
     succeeded="Completed",
     failed="Failed",
     cancelled="Stopped",
-    timed_out="MaxRuntimeExceeded",
-    # Spot capacity: taken back, or not (again) to be had within the time allowed.
-    preempted="Interrupted MaxWaitTimeExceeded",
+    # The second: no spot capacity, at first or again, within the time allowed.
+    timed_out="MaxRuntimeExceeded MaxWaitTimeExceeded",
+    preempted="Interrupted",
     running="Starting LaunchingMLInstances PreparingTrainingStack PreparingTraining Downloading "
     "DownloadingTrainingImage Training Uploading Stopping Restarting Updating",
     pending="Pending",

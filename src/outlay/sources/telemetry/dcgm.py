@@ -66,6 +66,6 @@ def exposition_facts(file: FactFile, rules: Rules) -> Iterator[Fact | Problem]:
             found.append(one)
     telemetry = Telemetry()
     for lost in gather(found, telemetry):
-        yield file.problem(lost.line, "unidentified-gpu", f"{lost.metric} without a UUID, or a host and an index")
+        yield file.problem(lost.line, "missing-value", f"{lost.metric} without a UUID, or a host and an index")
     found.clear()
     yield from facts_of(file, telemetry, rules)

@@ -16,7 +16,7 @@ from outlay.problems import Problem
 from outlay.sources.fact_file import FactFile
 from outlay.sources.facts import epoch, moment
 from outlay.sources.telemetry.labels import LabelledSeries
-from outlay.sources.telemetry.samples import METRICS, micros, whole
+from outlay.sources.telemetry.samples import METRICS, micros, whole_of_text
 
 __all__ = ["has_series", "read_exposition"]
 
@@ -24,8 +24,9 @@ _LABEL = re.compile(r'([A-Za-z_]\w*)\s*=\s*"((?:[^"\\]|\\.)*)"')
 _ESCAPE = re.compile(r"\\(.)")
 _MARK = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d(?::\d\d(?:[.,]\d+)?)?(?:Z|[+-]\d\d:?\d\d)?")
 _FORMAL = ("# HELP", "# TYPE", "# UNIT", "# EOF")
+_NO_READING = "the line is not name{labels} number [time]"
 _MILLISECONDS_FROM = 10**11  # as seconds, the year 5138; as milliseconds, 1973
-_MOST_REMEMBERED = 100_000
+_READ = frozenset(name for name, metric in METRICS.items() if metric.kind != "request")
 
 
 def has_series(text: str, prefix: str) -> bool:
@@ -39,27 +40,31 @@ def read_exposition(file: FactFile) -> Iterator[LabelledSeries | Problem]:
 
 
 class _Exposition:
-    """Where the reading of a file stands."""
+    """Where the reading of a file stands. A series is known by its line up to the closing brace; None is not read."""
 
     def __init__(self, file: FactFile) -> None:
         self.file = file
-        self.series: dict[str, LabelledSeries] = {}
-        self.seen_in: dict[str, int] = {}
+        self.series: dict[str, LabelledSeries | None] = {}
+        self.marked: dict[str, int] = {}
         self.mark: int | None = None
         self.marks = 0
         self.complained = False
-        self.values: dict[tuple[str, str], int | None] = {}
 
     def read(self) -> Iterator[LabelledSeries | Problem]:
+        known = self.series
         for number, line in self.file.lines():
-            brace = line.find("{")
             if line.startswith("#"):
                 self._comment(line)
-            elif brace > 0 and line[:brace].strip() in METRICS:
-                problem = self._reading(number, line, brace)
+                continue
+            head, _, tail = line.rpartition("}")
+            series = known[head] if head in known else self._found(number, line, head)
+            if isinstance(series, LabelledSeries):
+                problem = self._reading(number, series, head, tail)
                 if problem is not None:
                     yield problem
-        yield from self.series.values()
+            elif series is not None:
+                yield series
+        yield from (series for series in known.values() if series is not None and series.times)
 
     def _comment(self, line: str) -> None:
         if line.startswith(_FORMAL):
@@ -71,49 +76,42 @@ class _Exposition:
             self.marks += 1
             self.complained = False
 
-    def _reading(self, number: int, line: str, brace: int) -> Problem | None:
-        close = line.rfind("}")
-        head, tail = line[: close + 1], line[close + 1 :].split()
-        if close < brace or not 1 <= len(tail) <= 2:
-            return self.file.problem(number, "unparsable-amount", "the line is no reading: name{labels} number [time]")
-        metric = line[:brace].strip()
-        value = self._value(metric, tail[0])
+    def _found(self, number: int, line: str, head: str) -> LabelledSeries | Problem | None:
+        """The series that begins with this line, None for one that is not read."""
+        name, brace, labels = (head or line).partition("{")
+        metric = name.strip()
+        if metric not in _READ:
+            if brace:
+                self.series[head] = None
+            return None
+        if not head or not brace:
+            return self.file.problem(number, "unfit-value", f"{metric}: {_NO_READING}")
+        series = self.series[head] = LabelledSeries(metric, _labels(labels), number)
+        return series
+
+    def _reading(self, number: int, series: LabelledSeries, head: str, tail: str) -> Problem | None:
+        told = tail.split()
+        if not 1 <= len(told) <= 2:
+            return self.file.problem(number, "unfit-value", f"{series.metric}: {_NO_READING}")
+        value = whole_of_text(METRICS[series.metric], told[0])
         if value is None:
-            return self.file.problem(number, "unparsable-amount", f"{metric}: a value that is no number")
+            return self.file.problem(number, "unfit-value", f"{series.metric}: a value that is no number")
         at = self.mark
-        if len(tail) == 2:
-            at = _time(tail[1])
+        if len(told) == 2:
+            at = _time(told[1])
             if at is None:
-                return self.file.problem(number, "unparsable-time", f"{metric}: a time that is none")
-        elif at is None or self.seen_in.get(head) == self.marks:
+                return self.file.problem(number, "unparsable-time", f"{series.metric}: a time that is none")
+        elif at is None or self.marked.get(head) == self.marks:
             # The same series twice after one mark: a second scrape began without saying when.
             if self.complained:
                 return None
             self.complained = True
             return self.file.problem(number, "scrape-without-time", "a scrape that does not say when it was made")
         else:
-            self.seen_in[head] = self.marks
-        series = self.series.get(head)
-        if series is None:
-            series = self.series[head] = LabelledSeries(metric, _labels(line[brace + 1 : close]), number)
+            self.marked[head] = self.marks
         series.times.append(at)
         series.values.append(value)
         return None
-
-    def _value(self, metric: str, text: str) -> int | None:
-        """The reading as a whole number, ABSENT for NaN; None for what is no number at all."""
-        key = (metric, text)
-        if key in self.values:
-            return self.values[key]
-        try:
-            number: Decimal | None = Decimal(text)
-        except InvalidOperation:
-            number = None
-        found = None if number is None or "_" in text else whole(METRICS[metric], number)
-        if len(self.values) >= _MOST_REMEMBERED:
-            self.values.clear()
-        self.values[key] = found
-        return found
 
 
 def _time(text: str) -> int | None:

@@ -2,7 +2,9 @@
 
 DCGM exporter's labels, as it writes them and as Prometheus stores them: ``UUID``, ``gpu``, ``modelName``, ``Hostname``,
 ``GPU_I_ID`` and ``GPU_I_PROFILE`` of a MIG instance, ``pod``, ``namespace``, ``container`` of the pod that holds the
-card, ``hpc_job`` of the Slurm job.
+card, ``hpc_job`` of the Slurm job; ``process`` is the host sampler's own.
+
+What other labels there are (the exporter can be told to add those of the pod) become tags of the pod's rows.
 
 The traps are in the holder:
 
@@ -29,6 +31,12 @@ _HOLDER = {
     "container": ("container", "container_name"),
 }
 _HOST = ("node", "kubernetes_node", "NodeName", "Hostname", "hostname", "instance")
+_OF_THE_SERIES = re.compile(
+    r"__name__|gpu|uu?id|pci_bus_id|device|modelname|gpu_i_\w+|vgpu|dcgm_\w+|dra_\w+|err_\w+|hpc_job|process"
+    r"|(?:exported_)?(?:pod|namespace|container)(?:_name|_namespace|_uid)?|exported_job|hostname|node|nodename"
+    r"|kubernetes_node|instance|job|endpoint|service|prometheus\w*",
+    re.IGNORECASE,
+)
 _EXPORTER = re.compile(r"dcgm-?exporter|gpu-exporter")
 
 
@@ -66,11 +74,18 @@ def gather(found: Iterable[LabelledSeries], telemetry: Telemetry) -> Iterator[Un
         into = telemetry.series(part, NOBODY if free else holder, series.metric)
         into.times.extend(series.times)
         into.values.extend(series.values)
+        if holder and holder.name:
+            telemetry.tag(holder, {name: value for name, value in series.labels.items() if _is_tag(name, value)})
 
 
 def _scope(labels: Mapping[str, str]) -> str:
     """What maps holders alike: the exporters of one scrape job; a file of scrapes is one."""
     return labels.get("job", "")
+
+
+def _is_tag(name: str, value: str) -> bool:
+    """Whether a label is none of the exporter's or of the scrape's own: the pod's (``team``), or the target's."""
+    return bool(value) and _OF_THE_SERIES.fullmatch(name) is None
 
 
 def _part(labels: Mapping[str, str]) -> Part | None:
@@ -94,6 +109,8 @@ def _holder(labels: Mapping[str, str], *, exported: bool) -> Holder | None:
     prefix = "exported_" if exported else ""
     told = {what: _first(labels, [prefix + name for name in names]) for what, names in _HOLDER.items()}
     pod, job = told["pod"], labels.get("hpc_job")
+    if pod is None:
+        pod = labels.get("process")
     if pod and _EXPORTER.search(pod) and not exported:
         pod = None
     if pod or job:

@@ -2,8 +2,9 @@
 
 A *scrape* is what was told of a card at one moment. It stands for the time until the card's next scrape, at most
 ``max_gap``; what lies beyond is **no telemetry**, never idleness, and the holder's only if the same held it on both
-sides. A card is known from its first scrape to its last: nothing is said of the time before and after. One metric says
-whether a card was busy, the same for a card in the whole file, since two metrics of one card are two different figures.
+sides. A card is known from its first scrape to its last: nothing is said of the time before and after, nor of a
+silence of more than a week, after which a card may have been given back (or a clock was wrong). One metric says whether
+a card was busy, the same for a card in the whole file, since two metrics of one card are two different figures.
 
 The arithmetic is exact. Moments are put on a grid of 10^-9 hours (3.6 microseconds) *before* they are subtracted, so
 that intervals which touch add up to the interval they make, over files as well; shares of a card are fractions until
@@ -45,12 +46,14 @@ class Rules:
     stand for; None is three times the card's median spacing, at least a minute. ``metric`` is one of
     :data:`~outlay.sources.telemetry.samples.METRICS`; None is the first of ``PREFERRED`` that the card has.
     ``last_stands_seconds``: how long the last scrape stands for, where the source says so (averages of a period).
+    ``longest_silence_hours`` (at least 2): after a longer one nobody knows that the card was still there.
     """
 
     idle_below: Decimal = Decimal("0.05")
     max_gap_seconds: int | None = None
     metric: str | None = None
     last_stands_seconds: int | None = None
+    longest_silence_hours: int = 7 * 24
 
 
 @dataclass(slots=True)
@@ -88,14 +91,14 @@ class _Sum:
 
 @dataclass(frozen=True, slots=True)
 class _Slot:
-    """A share with its whole-number weight: the share times the card's common denominator."""
+    """A share with its whole-number weight: the share times the card's common denominator. Rows and keys by number."""
 
-    row: RowKey
+    row: int
     key: int | None
     weight: int
     memory_weight: int
     free: bool
-    unseen: RowKey
+    unseen: int
 
 
 def roll_up(telemetry: Telemetry, rules: Rules) -> Iterator[Row]:
@@ -117,33 +120,40 @@ class _Card:
         self.parts = _canonical_parts(series)
         self.card = whole_card(min(self.parts.values(), key=_fullest))
         self.metric = rules.metric or _metric_of(series)
+        self.has_power = any(METRICS[one.metric].kind in ("power", "energy") for one in series)
         self.threshold = int(rules.idle_below * 1_000_000_000)
-        self.keys: list[Key] = []
+        self.numbers: dict[Key, int] = {}
         self.scrapes = self._scrapes(series)
         self.times = sorted(self.scrapes)
-        self.end = self.times[-1] + (rules.last_stands_seconds or 0) * 1_000_000 if self.times else 0
         self.gap = self._gap()
-        self.sums: dict[int, dict[RowKey, _Sum]] = {}
-        found = {told: shares([self.keys[key] for key in told], self.card) for told in set(map(_told, self._all()))}
+        self.known: dict[int, list[int]] = {}
+        self.rows_by_number: dict[RowKey, int] = {}
+        self.sums: dict[int, dict[int, _Sum]] = {}
+        keys = list(self.numbers)
+        found = {
+            told: shares([keys[key] for key in told], self.card)
+            for told in {_told(scrape) for scrape in self.scrapes.values()}
+        }
         self.whole = lcm(*(share.row.share.denominator * share.holders for one in found.values() for share in one))
         self.slots = {told: [self._slot(share) for share in one] for told, one in found.items()}
 
     def rows(self) -> Iterator[Row]:
         """The card's rows, hour by hour."""
-        for at, until in zip(self.times, [*self.times[1:], self.end], strict=True):
-            if at < until:
-                self._take(at, until)
+        silence = max(2, self.rules.longest_silence_hours) * _HOUR
+        for at, until in zip(self.times, [*self.times[1:], None], strict=True):
+            last = until is None or until - at > silence
+            stands_until = at + (self.rules.last_stands_seconds or 0) * 1_000_000 if last else until
+            if stands_until is not None and at < stands_until:
+                self._take(at, stands_until)
+        names = list(self.rows_by_number)
         for hour in sorted(self.sums):
-            yield from self._rows_of(hour, max(self.times[0], hour * _HOUR), min(self.end, (hour + 1) * _HOUR))
-
-    def _all(self) -> Iterator[_Scrape]:
-        return iter(self.scrapes.values())
+            sums = sorted(((names[row], total) for row, total in self.sums[hour].items()), key=_row_order)
+            yield from self._rows_of(sums, *self.known[hour])
 
     def _scrapes(self, series: Sequence[Series]) -> dict[int, _Scrape]:
         scrapes: dict[int, _Scrape] = {}
-        numbers: dict[Key, int] = {}
         for one in series:
-            key = numbers.setdefault(Key(self.parts[one.part], one.holder), len(numbers))
+            key = self.numbers.setdefault(Key(self.parts[one.part], one.holder), len(self.numbers))
             column = _COLUMN.get(METRICS[one.metric].kind, _ACTIVITY if one.metric == self.metric else None)
             for at, value in zip(one.times, one.values, strict=True):
                 scrape = scrapes.get(at)
@@ -154,7 +164,6 @@ class _Card:
                     reading = scrape[key] = [ABSENT, ABSENT, ABSENT, ABSENT]
                 if column is not None and value > reading[column]:  # told twice: the larger, in whatever order
                     reading[column] = value
-        self.keys = list(numbers)
         return scrapes
 
     def _gap(self) -> int:
@@ -165,35 +174,45 @@ class _Card:
 
     def _slot(self, share: Share) -> _Slot:
         return _Slot(
-            row=share.row,
-            key=None if share.key is None else self.keys.index(share.key),
+            row=self._number(share.row),
+            key=None if share.key is None else self.numbers[share.key],
             weight=int(share.row.share * self.whole),
             memory_weight=self.whole // share.holders,
             free=share.free,
-            unseen=share.unseen,
+            unseen=self._number(share.unseen),
         )
+
+    def _number(self, row: RowKey) -> int:
+        return self.rows_by_number.setdefault(row, len(self.rows_by_number))
 
     def _take(self, at: int, until: int) -> None:
         """Book the time from one scrape to the next."""
         scrape = self.scrapes[at]
         slots = self.slots[_told(scrape)]
         seen_until = min(until, at + self.gap)
-        power = self._power(at, until, seen=seen_until == until)
-        for hour, start, end in _hours(at, seen_until):
-            self._book(self.sums.setdefault(hour, {}), slots, scrape, start, end, power=power)
-        if seen_until == until:
-            return
-        unseen = [(RowKey(self.card, None, Fraction(1), NOT_SEEN), self.whole)]
-        if (after := self.scrapes.get(until)) is not None and _told(after) == _told(scrape):
-            unseen = [(slot.unseen, slot.weight) for slot in slots]
-        for hour, start, end in _hours(seen_until, until):
-            units = grid(end) - grid(start)
-            sums = self.sums.setdefault(hour, {})
-            for row, weight in unseen:
-                sums.setdefault(row, _Sum()).hours[_UNSEEN] += units * weight
+        power = self._power(at, until, seen=seen_until == until) if self.has_power else ABSENT
+        for hour, start, end in _hours(at, until):
+            self.known.setdefault(hour, [start, end])[1] = end
+            sums = self.sums.get(hour)
+            if sums is None:
+                sums = self.sums[hour] = {}
+            seen_end = min(end, seen_until)
+            if start < seen_end:
+                self._book(sums, slots, scrape, start, seen_end, power=power)
+            if seen_end < end:
+                units = grid(end) - grid(max(start, seen_end))
+                for row, weight in self._unseen(scrape, slots, until):
+                    sums.setdefault(row, _Sum()).hours[_UNSEEN] += units * weight
+
+    def _unseen(self, scrape: _Scrape, slots: Sequence[_Slot], until: int) -> list[tuple[int, int]]:
+        """Who has the time that no scrape stands for, with its weight: the holders, if the next scrape has the same."""
+        after = self.scrapes.get(until)
+        if after is not None and _told(after) == _told(scrape):
+            return [(slot.unseen, slot.weight) for slot in slots]
+        return [(self._number(RowKey(self.card, None, Fraction(1), NOT_SEEN)), self.whole)]
 
     def _book(
-        self, sums: dict[RowKey, _Sum], slots: Sequence[_Slot], scrape: _Scrape, start: int, end: int, *, power: int
+        self, sums: dict[int, _Sum], slots: Sequence[_Slot], scrape: _Scrape, start: int, end: int, *, power: int
     ) -> None:
         """Book seen time within an hour to the rows that share the card."""
         units = grid(end) - grid(start)
@@ -230,8 +249,7 @@ class _Card:
                 return (after - before) * 1_000_000_000 // (until - at)
         return max(reading[_POWER] for reading in self.scrapes[at].values())
 
-    def _rows_of(self, hour: int, start: int, end: int) -> Iterator[Row]:
-        known = [(row, total) for row, total in sorted(self.sums[hour].items(), key=_row_order)]
+    def _rows_of(self, known: Sequence[tuple[RowKey, _Sum]], start: int, end: int) -> Iterator[Row]:
         exact = [part for _, total in known for part in total.hours]
         assert sum(exact) == (grid(end) - grid(start)) * self.whole, "parts that do not add up to the card"
         rounded = iter(_apportion(exact, self.whole))

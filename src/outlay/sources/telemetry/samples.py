@@ -15,7 +15,7 @@ from array import array
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
-from decimal import ROUND_HALF_EVEN, Decimal
+from decimal import ROUND_HALF_EVEN, Decimal, InvalidOperation
 from types import MappingProxyType
 from typing import Literal, NamedTuple
 
@@ -24,6 +24,7 @@ __all__ = [
     "METRICS",
     "NOBODY",
     "PREFERRED",
+    "REQUESTS",
     "Holder",
     "Metric",
     "Part",
@@ -32,15 +33,18 @@ __all__ = [
     "Telemetry",
     "micros",
     "whole",
+    "whole_of_text",
 ]
 
-Kind = Literal["activity", "memory", "power", "energy"]
+Kind = Literal["activity", "memory", "power", "energy", "request"]
+REQUESTS = "kube_pod_container_resource_requests"
 ABSENT = -1
 """The value of a reading that is not one: NaN, or a number that the metric can't have."""
 
 _EPOCH = datetime(1970, 1, 1)
-_MOST = {"activity": 1_000_000_000, "memory": 1 << 50, "power": 10**11, "energy": 1 << 60}
+_MOST = {"activity": 1_000_000_000, "memory": 1 << 50, "power": 10**11, "energy": 1 << 60, "request": 1 << 20}
 _ROUNDING_ABOVE_ONE = 10_000_000  # profiling metrics may come out a little over 1: to 1.01 it is 1
+_POWERS: list[int] = [10**places for places in range(30)]
 _NONE: Mapping[str, str] = MappingProxyType({})
 
 
@@ -74,6 +78,7 @@ _KNOWN = (
     Metric("NVML_POWER_USAGE", "power", 1_000),
     Metric("DCGM_FI_DEV_TOTAL_ENERGY_CONSUMPTION", "energy", 1),
     Metric("NVML_TOTAL_ENERGY_CONSUMPTION", "energy", 1),
+    Metric(REQUESTS, "request", 1),
 )
 METRICS: Mapping[str, Metric] = MappingProxyType({metric.name: metric for metric in _KNOWN})
 """The metrics that are read."""
@@ -133,7 +138,7 @@ class Series:
 class Telemetry:
     """All readings of a file, by card. ``tags`` of a holder are kept by ``(namespace, name)``."""
 
-    tags: dict[tuple[str | None, str | None], Mapping[str, str]] = field(default_factory=dict)
+    tags: dict[tuple[str | None, str | None], dict[str, str]] = field(default_factory=dict)
     _cards: dict[str, dict[tuple[Part, Holder | None, str], Series]] = field(default_factory=dict)
 
     def series(self, part: Part, holder: Holder | None, metric: str) -> Series:
@@ -154,6 +159,12 @@ class Telemetry:
         """Each card with its series, in the order of their names."""
         for card in sorted(self._cards):
             yield card, list(self._cards[card].values())
+
+    def tag(self, holder: Holder, labels: Mapping[str, str]) -> None:
+        """Labels of the pod that ``holder`` is. Of two values of a label the one that sorts last is kept."""
+        if labels:
+            known = self.tags.setdefault((holder.namespace, holder.name), {})
+            known.update((key, max(value, known.get(key, ""))) for key, value in labels.items())
 
     def tags_of(self, holder: Holder | None) -> Mapping[str, str]:
         """The labels of the pod that ``holder`` is, as far as they are known."""
@@ -181,3 +192,18 @@ def whole(metric: Metric, value: Decimal | int | str | None) -> int:
     if metric.kind == "activity" and most < found <= most + _ROUNDING_ABOVE_ONE:
         return most
     return found if 0 <= found <= most else ABSENT
+
+
+def whole_of_text(metric: Metric, text: str) -> int | None:
+    """The same of a number's text; None for what is no number at all."""
+    digits = text.replace(".", "", 1)
+    if len(text) < 30 and digits.isascii() and digits.isdigit():  # 0.123456: nearly all of them, and five times faster
+        places = len(text) - 1 - text.find(".") if "." in text else 0
+        found, rest = divmod(int(digits) * metric.scale, _POWERS[places])
+        if not rest and found <= _MOST[metric.kind]:
+            return found
+    try:
+        number = Decimal(text)
+    except InvalidOperation:
+        return None
+    return None if "_" in text else whole(metric, number)

@@ -15,7 +15,7 @@ from typing import NamedTuple
 
 from outlay.sources.telemetry.samples import NOBODY, Holder, Part
 
-__all__ = ["NOT_SEEN", "Key", "RowKey", "Share", "shares", "slices", "slices_of_card"]
+__all__ = ["NOT_SEEN", "Key", "RowKey", "Share", "shares", "slices", "slices_of_card", "whole_card"]
 
 NOT_SEEN = "holder not known"
 _UNTOLD = "holder not told"

@@ -42,6 +42,16 @@ __all__ = [
 NOT_TOLD = "usage-not-told"
 """Remark of a call that succeeded and whose record has no counts."""
 
+_ONCE = (
+    "x_Succeeded",
+    "error_type",
+    "x_DurationSeconds",
+    "x_FirstTokenSeconds",
+    "x_ReportedCost",
+    "x_ReportedCurrency",
+    "x_Remarks",
+)
+"""What is the whole call's, and no call's within it."""
 _LARGEST = 2**63 - 1
 _MOST_SECONDS = Decimal(10) ** 9
 _MOST_MONEY = Decimal(10) ** 15
@@ -51,10 +61,11 @@ def text(value: Any) -> str | None:  # noqa: ANN401 - whatever a file holds
     """A text that says something, or a whole number as text; None for anything else."""
     if isinstance(value, int) and not isinstance(value, bool):
         return str(value) if abs(value) <= _LARGEST else None
-    if not isinstance(value, str) or not (value := value.strip()):
+    if not isinstance(value, str):
         return None
-    # A lone surrogate is legal JSON and no text that a table could hold.
-    return value if value.isascii() else value.encode("utf-8", "replace").decode("utf-8").replace("\0", "")
+    if not value.isascii() or "\0" in value:  # half a character or a NUL: legal JSON, and no text of a table
+        value = value.encode("utf-8", "replace").decode("utf-8").replace("\0", "")
+    return value.strip() or None
 
 
 def whole(value: Any) -> int | None:  # noqa: ANN401 - whatever a file holds
@@ -136,7 +147,7 @@ def no_time(file: FactFile, line: int, name: str, value: Any) -> Problem:  # noq
 def spoilt_count(file: FactFile, line: int, error: UsageError) -> Problem:
     """The problem of a call whose counts :func:`normalise` refused."""
     code = "negative-quantity" if "negative" in str(error) else "unparsable-amount"
-    return file.problem(line, code, str(error)[:200])
+    return file.problem(line, code, text(str(error)[:200]) or "the counts can't be read")
 
 
 def read_usage(
@@ -172,20 +183,25 @@ def call_rows(
     ``values`` need no usage columns; what they hold of them wins (a gateway's own cost). Absent values are left out.
     ``usage`` None: the record does not tell it.
     """
-    told = usage_values(usage, context=context) if usage is not None else {}
-    both = [word for word in (told.get("x_Remarks"), values.get("x_Remarks")) if isinstance(word, str)]
-    row = {**told, **values, "x_Remarks": ";".join(sorted(set(both))) or None}
+    told = _told(usage, context) if usage is not None else {}
+    said = (told.get("x_Remarks"), values.get("x_Remarks"))
+    remarks = {code for codes in said if isinstance(codes, str) for code in codes.split(";")}
+    row = {**told, **values, "x_Remarks": ";".join(sorted(remarks)) or None}
     yield Fact(identity, line, _known({"x_Kind": "call", "x_Requests": 1, **row}), tags or {}, source)
     if usage is None:
         return
     model = values.get("gen_ai_response_model") or values.get("gen_ai_request_model")
-    once = ("x_Succeeded", "error_type", "x_DurationSeconds", "x_FirstTokenSeconds", "x_ReportedCost", "x_Remarks")
-    outer = {name: value for name, value in values.items() if name not in once}
+    outer = {name: value for name, value in values.items() if name not in _ONCE}
     for suffix, inner_model, inner in inner_calls(usage, model if isinstance(model, str) else None):
-        told = usage_values(inner, context={**usage.context, **(context or {})})
+        told = _told(inner, {**usage.context, **(context or {})})
         del told[meter_column("requests")]
         own = {"x_Kind": "call", "x_Requests": 0, "gen_ai_response_model": text(inner_model), **told}
         yield Fact(f"{identity}#{suffix}", line, _known({**outer, **own}), tags or {}, source)
+
+
+def _told(usage: Usage, context: dict[str, str] | None) -> dict[str, Value]:
+    values = usage_values(usage, context=context)
+    return values | {"x_PriceContext": text(values["x_PriceContext"])}
 
 
 def _known(values: Mapping[str, Value]) -> dict[str, Value]:

@@ -25,8 +25,8 @@ class Unusable(Exception):
 def whole(result: Mapping[str, Json], name: str) -> int | None:
     """The count under ``name``, None where it is not told. Raises :class:`Unusable` for anything but a count."""
     value = result.get(name)
-    if value is None:
-        return None
+    if value is None or (type(value) is int and 0 <= value <= _MOST):  # nearly always
+        return value
     if isinstance(value, Decimal) and value.is_finite() and abs(value) <= _MOST and value == value.to_integral_value():
         value = int(value)
     if not isinstance(value, int) or isinstance(value, bool) or value > _MOST:

@@ -25,6 +25,7 @@ from typing import Literal
 from outlay.errors import UsageError
 from outlay.ledger.tables.requests import REQUESTS, meter_column
 from outlay.ledger.tables.table import FactTable
+from outlay.prices.tokens import context_text
 from outlay.prices.usage import normalise
 from outlay.problems import Problem
 from outlay.sources.fact_file import FactFile, Json
@@ -63,9 +64,25 @@ _TOTALS = {
     "gen_ai_usage_reasoning_output_tokens": "",  # no report tells
 }
 _SUMS = {
+    "input_tokens": ("input_uncached_tokens", "input_cached_tokens", "input_cache_write_tokens"),
     "input_uncached_tokens": ("input_text_tokens", "input_audio_tokens", "input_image_tokens"),
     "input_cached_tokens": ("input_cached_text_tokens", "input_cached_audio_tokens", "input_cached_image_tokens"),
     "output_tokens": ("output_text_tokens", "output_audio_tokens", "output_image_tokens"),
+}
+_METERS = {
+    name: meter_column(meter)
+    for name, meter in {
+        "input_text_tokens": "input",
+        "input_audio_tokens": "input_audio",
+        "input_image_tokens": "input_image",
+        "input_cached_text_tokens": "cache_read",
+        "input_cached_audio_tokens": "cache_read_audio",
+        "input_cached_image_tokens": "cache_read_image",
+        "input_cache_write_tokens": "cache_write",
+        "output_text_tokens": "output",
+        "output_audio_tokens": "output_audio",
+        "output_image_tokens": "output_image",
+    }.items()
 }
 _FEES = {
     "audio_speeches": ("characters", "input_characters"),
@@ -238,7 +255,8 @@ def _values(kind: str, result: Mapping[str, Json]) -> dict[str, Value]:
         values["x_Requests"] = requests
     tokens = {name: count for name in _TOKENS if (count := whole(result, name)) is not None}
     if "input_tokens" in tokens or "output_tokens" in tokens:
-        values |= _token_values(tokens, result, requests)
+        values |= _exact(tokens, requests) or _normalised(tokens, requests)
+        values["x_PriceContext"] = _context(result)
     if fee := _FEES.get(kind):
         count = whole(result, fee[0])
         if count is None:
@@ -250,19 +268,37 @@ def _values(kind: str, result: Mapping[str, Json]) -> dict[str, Value]:
     return values
 
 
-def _token_values(tokens: Mapping[str, int], result: Mapping[str, Json], requests: int | None) -> dict[str, Value]:
-    raw: dict[str, Json] = {**tokens, "service_tier": result.get("service_tier")}
-    if requests is not None:
-        raw["num_model_requests"] = requests
+def _context(result: Mapping[str, Json]) -> str | None:
+    """What decides the price beside the model."""
+    context = {"service_tier": text(result.get("service_tier")) or "default"}
+    if result.get("batch") is True:
+        context["processing"] = "batch"
+    return context_text(context) or None
+
+
+def _exact(tokens: Mapping[str, int], requests: int | None) -> dict[str, Value] | None:
+    """The usage of a result whose parts are all told and add up, as nearly always: they are the meters as they stand.
+
+    What :func:`_normalised` gives too, in a tenth of the time. None for any other result.
+    """
+    if len(tokens) < len(_TOKENS) or not all(_adds_up(tokens, total, parts) for total, parts in _SUMS.items()):
+        return None
+    values: dict[str, Value] = {column: tokens[name] for column, name in _TOTALS.items() if name}
+    values |= {column: tokens[name] for name, column in _METERS.items() if tokens[name]}
+    return values | {meter_column("requests"): requests or None, "x_Remarks": None}
+
+
+def _normalised(tokens: Mapping[str, int], requests: int | None) -> dict[str, Value]:
+    """The usage of any result; what does not add up is in the remarks."""
     try:
-        usage = normalise("openai", raw, flavor="openai.usage_api")
+        usage = normalise("openai", {**tokens, "num_model_requests": requests}, flavor="openai.usage_api")
     except UsageError as error:
         raise Unusable("unparsable-amount", str(error)) from None
-    values = usage_values(usage, context={"processing": "batch"} if result.get("batch") is True else None)
+    values = usage_values(usage)
     for column, name in _TOTALS.items():
         if name not in tokens:
             del values[column]
-    if not all(_adds_up(tokens, total, parts) for total, parts in _SUMS.items()):
+    if not all(_adds_up(tokens, total, parts) for total, parts in _SUMS.items() if total != "input_tokens"):
         said = values["x_Remarks"]
         codes = {"modality-sum", *(said.split(";") if isinstance(said, str) else ())}
         values["x_Remarks"] = ";".join(sorted(codes))

@@ -19,18 +19,16 @@ __all__ = [
     "CACHE_INSIDE",
     "CALL_LOCAL",
     "EMBEDDINGS",
+    "ESTIMATES_STREAMS",
     "FACT",
     "FIRST_TOKEN_EVENTS",
     "LONGEST_TAG",
     "MODEL_OPERATIONS",
     "OPERATIONS",
     "OUTER_OPERATIONS",
-    "PROVIDERS",
     "TAG",
     "USAGE",
     "USAGE_FACTS",
-    "price_provider",
-    "provider_name",
     "resource_tag",
     "route",
 ]
@@ -51,19 +49,42 @@ ALIASES: dict[str, tuple[str, ...]] = {
     "operation": ("gen_ai.operation.name", "ai.operationId", "openinference.span.kind", "llm.request.type"),
     "outer": ("traceloop.span.kind",),
     "provider": ("gen_ai.provider.name", "gen_ai.system", "llm.provider", "llm.system", "ai.model.provider"),
-    "request_model": ("gen_ai.request.model", "ai.model.id", "llm.request.model", "langfuse.observation.model.name"),
-    "response_model": ("gen_ai.response.model", "ai.response.model", "llm.response.model", "llm.model_name"),
+    "request_model": (
+        "gen_ai.request.model",
+        "ai.model.id",
+        "llm.request.model_name",
+        "llm.request.model",
+        "langfuse.observation.model.name",
+    ),
+    "response_model": (
+        "gen_ai.response.model",
+        "ai.response.model",
+        "llm.response.model_name",
+        "llm.model_name",
+        "embedding.model_name",
+    ),
     "error": ("error.type",),
     "first_token_seconds": (
         "gen_ai.response.time_to_first_chunk",
         "gen_ai.server.time_to_first_token",
         "gen_ai.client.operation.time_to_first_chunk",
         "gen_ai.response.time_to_first_token",
+        "gen_ai.latency.time_to_first_token",
     ),
     "first_token_millis": ("ai.response.msToFirstChunk", "ai.stream.msToFirstChunk"),
     "cost": ("gen_ai.usage.cost", "operation.cost", "llm.cost.total"),
-    "service_tier": ("openai.response.service_tier", "gen_ai.openai.response.service_tier"),
+    "service_tier": (
+        "openai.response.service_tier",
+        "gen_ai.openai.response.service_tier",
+        "anthropic.response.service_tier",
+    ),
     "service_tier_asked": ("openai.request.service_tier", "gen_ai.openai.request.service_tier"),
+    "response_id": ("gen_ai.response.id", "ai.response.id"),
+    "stream": ("gen_ai.request.stream",),
+    "account": ("anthropic.organization.id",),
+    "project": ("anthropic.workspace.id",),
+    "compaction_input": ("anthropic.usage.compaction.input_tokens",),
+    "compaction_output": ("anthropic.usage.compaction.output_tokens",),
     "user": (
         "enduser.id",
         "user.id",
@@ -156,53 +177,22 @@ FIRST_TOKEN_EVENTS = frozenset(
 )
 """Events (in lower case) that mark that output began; the earliest holds."""
 
-CACHE_INSIDE = frozenset({"opentelemetry.instrumentation.anthropic", "opentelemetry.util.genai.handler", "pydantic-ai"})
+CACHE_INSIDE = frozenset(
+    {
+        "com.anthropic.sdk.python",
+        "openinference.instrumentation.anthropic",
+        "opentelemetry.instrumentation.anthropic",
+        "opentelemetry.instrumentation.genai.anthropic",
+        "pydantic-ai",
+    }
+)
 """Emitters (scope names) whose input holds Anthropic's cache reads and writes, as the convention wants."""
 
-CACHE_BESIDE = frozenset({"openlit"})
-"""Emitters (first part of the scope name) that hand on Anthropic's own input count, which leaves the cache out."""
+CACHE_BESIDE = frozenset({"openlit.instrumentation.anthropic", "openlit.instrumentation.bedrock"})
+"""Emitters (scope names) that hand on the provider's own input count, which leaves the cache out."""
 
-PROVIDERS: dict[str, str] = {
-    "amazon-bedrock": "aws.bedrock",
-    "anthropic.messages": "anthropic",
-    "aws": "aws.bedrock",
-    "aws_bedrock": "aws.bedrock",
-    "az.ai.inference": "azure.ai.inference",
-    "az.ai.openai": "azure.ai.openai",
-    "azure": "azure.ai.openai",
-    "azure_openai": "azure.ai.openai",
-    "bedrock": "aws.bedrock",
-    "cohere_chat": "cohere",
-    "fireworks_ai": "fireworks",
-    "gemini": "gcp.gemini",
-    "google": "gcp.gen_ai",
-    "google.generative-ai": "gcp.gemini",
-    "google.vertex": "gcp.vertex_ai",
-    "mistral": "mistral_ai",
-    "mistralai": "mistral_ai",
-    "openai.chat": "openai",
-    "openai.completion": "openai",
-    "openai.embedding": "openai",
-    "openai.responses": "openai",
-    "vertexai": "gcp.vertex_ai",
-    "vertex_ai": "gcp.vertex_ai",
-    "watsonx": "ibm.watsonx.ai",
-    "xai": "x_ai",
-}
-"""Older and vendors' names of providers, in lower case -> the convention's."""
-
-_PRICE_PROVIDERS: dict[str, str] = {
-    "aws.bedrock": "aws",
-    "azure.ai.inference": "azure",
-    "azure.ai.openai": "azure",
-    "gcp.gemini": "google",
-    "gcp.gen_ai": "google",
-    "gcp.vertex_ai": "google",
-    "mistral_ai": "mistral",
-    "moonshot_ai": "moonshotai",
-    "together_ai": "together",
-    "x_ai": "x-ai",
-}
+ESTIMATES_STREAMS = frozenset({"openlit.instrumentation.anthropic", "openlit.instrumentation.openai"})
+"""Emitters that count tokens themselves where a stream does not report usage."""
 
 _TAGS: dict[str, str] = {
     "deployment.environment.name": "environment",
@@ -272,6 +262,8 @@ class _Routes(dict[str, "Route | None"]):
     """Where an attribute goes, by its name; looked up once a name and kept, as a program has few names."""
 
     def __missing__(self, key: str) -> Route | None:
+        if len(key) > LONGEST_TAG:
+            return None
         found = _routed(key)
         if len(self) < _MOST_ROUTES:
             self[key] = found
@@ -304,15 +296,3 @@ def resource_tag(key: str) -> str | None:
     if key.startswith("outlay."):
         return key.removeprefix("outlay.") or None
     return None if key.startswith(_NO_RESOURCE_TAGS) else key
-
-
-def provider_name(name: str) -> str:
-    """The convention's name of a provider that an emitter names otherwise: ``AWS`` is ``aws.bedrock``."""
-    folded = name.strip().lower()
-    return PROVIDERS.get(folded, folded)
-
-
-def price_provider(name: str) -> str:
-    """The price list's id of a provider: ``aws.bedrock`` is ``aws``; a name it does not know comes back as it is."""
-    canonical = provider_name(name)
-    return _PRICE_PROVIDERS.get(canonical, canonical)

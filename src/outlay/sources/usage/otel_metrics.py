@@ -22,9 +22,10 @@ from outlay.errors import UsageError
 from outlay.prices.usage import normalise
 from outlay.problems import Problem
 from outlay.sources.facts import Fact, Value
-from outlay.sources.usage.otel_attributes import ALIASES, MODEL_OPERATIONS, OPERATIONS, provider_name
-from outlay.sources.usage.otel_genai import whole
-from outlay.sources.usage.otel_span import MetricPoint
+from outlay.sources.usage.otel_attributes import ALIASES, MODEL_OPERATIONS, OPERATIONS
+from outlay.sources.usage.otel_providers import provider_name
+from outlay.sources.usage.otel_span import MetricPoint, forget_oldest
+from outlay.sources.usage.otel_usage import whole
 from outlay.sources.usage.row import usage_values
 
 __all__ = ["METRICS_SOURCE", "GenAiMetrics", "is_read"]
@@ -75,6 +76,7 @@ class _Bucket:
     point: MetricPoint
     facts: dict[str, str]
     tags: dict[str, str]
+    start: int
     usage: dict[str, int] = field(default_factory=dict)
     calls: int | None = None
     histogram: dict[str, int] = field(default_factory=dict)
@@ -106,6 +108,7 @@ class GenAiMetrics:
                 yield flaw
         for key, bucket in buckets.items():
             yield from self._bucket(key, bucket)
+        forget_oldest(self._before)
 
     def _add(self, point: MetricPoint, buckets: dict[Series, _Bucket]) -> Problem | None:
         """Adds a point to its bucket. Raises :class:`UsageError` for totals that are no counts."""
@@ -136,26 +139,28 @@ class GenAiMetrics:
         start, remark = point.start, ""
         if point.cumulative:
             series = (*shared, point.metric, point.token_type, point.modality)
-            before = self._before.get(series)
+            before = self._before.pop(series, None)  # and in again, so that what ended long ago is the oldest
             if before and before[0] == point.start and point.end <= before[1]:
+                self._before[series] = before
                 return None  # sent again
             self._before[series] = (point.start, point.end, total, calls)
-            if before and before[0] == point.start and total >= before[2]:
-                start, total, calls = before[1], total - before[2], calls - before[3]
-            elif before is None:
+            if before is None:
                 remark = "cumulative-since-start"
+            elif before[0] == point.start and total >= before[2] and calls >= before[3]:
+                start, total, calls = before[1], total - before[2], calls - before[3]
+            elif before[0] == point.start:
+                start, remark = before[1], "counter-reset"  # it fell without saying that it began again
         if not total and not calls:
             return None
-        bucket = buckets.setdefault((*shared, start, point.end), _Bucket(point, facts, tags))
+        bucket = buckets.setdefault((*shared, point.end), _Bucket(point, facts, tags, start))
+        bucket.start = min(bucket.start, start)  # an SDK dates each type from its own first record
         bucket.remarks |= {remark} if remark else set()
         _count(bucket, point, total, calls)
         return None
 
     def _bucket(self, key: Series, bucket: _Bucket) -> Iterator[Fact | Problem]:
         point = bucket.point
-        start, end = key[-2:]
-        assert isinstance(start, int)
-        assert isinstance(end, int)
+        start, end = bucket.start, point.end
         usage = bucket.usage or bucket.histogram  # the counters say more; the histogram says the same again
         try:
             found = normalise(bucket.facts.get("provider", ""), usage, flavor="opentelemetry")

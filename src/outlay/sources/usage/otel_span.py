@@ -8,10 +8,15 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from decimal import Decimal
+from itertools import islice
+from typing import Any
 
-from outlay.sources.usage.otel_attributes import resource_tag
+from outlay.sources.facts import amount
+from outlay.sources.usage.otel_attributes import ALIASES, resource_tag
 
-__all__ = ["MetricPoint", "Origin", "Scalar", "Span", "origin"]
+__all__ = ["MetricPoint", "Origin", "Scalar", "Span", "forget_oldest", "number", "origin", "text"]
+
+_MOST_REMEMBERED = 300_000
 
 Scalar = str | int | Decimal | bool
 
@@ -79,3 +84,26 @@ def origin(resource: Mapping[str, Scalar], scope: str, scope_version: str) -> Or
             tags[tag] = value
     known = isinstance(service, str) and service and not service.startswith("unknown_service")
     return Origin(service if known else None, tags, scope, scope_version)  # type: ignore[arg-type]
+
+
+def text(facts: dict[str, Scalar], what: str) -> str | None:
+    """What a span says of ``what`` (a key of ALIASES), as text; None where it says nothing."""
+    for name in ALIASES[what]:
+        if isinstance(found := facts.get(name), (str, int)) and (told := str(found).strip()):
+            return told[:512]
+    return None
+
+
+def number(facts: dict[str, Scalar], what: str) -> Decimal | None:
+    """The number that a span says of ``what``; None where it says none."""
+    for name in ALIASES[what]:
+        if (found := amount(facts.get(name))) is not None:
+            return found
+    return None
+
+
+def forget_oldest(remembered: dict[Any, Any]) -> None:
+    """Drops the older half of what a receiver remembers, where that has grown too long."""
+    if len(remembered) > _MOST_REMEMBERED:
+        for key in list(islice(remembered, _MOST_REMEMBERED // 2)):
+            del remembered[key]

@@ -4,15 +4,18 @@ The format is OpenTelemetry's protocol in its JSON encoding (opentelemetry.io/do
 Encoding*): lowerCamelCase names, ids in hex, 64-bit integers as text. The Python SDK's OTLP/JSON file exporters write
 the same. Calls of models in it become requests; all else is passed over.
 
-The trap: metrics and spans of one service tell the same tokens. Rows from metrics have a source of their own and the
-remark ``from-metrics``, so that they can be left out.
+The trap: metrics and spans of one service tell the same tokens. Where a file has both, its metrics are left out; where
+they came in two files, the rows from metrics can be told by a source of their own and the remark ``from-metrics``.
 """
 
 from __future__ import annotations
 
 import base64
 import binascii
+import re
+from collections import Counter
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from decimal import Decimal
 from typing import Any, Literal
 
@@ -20,7 +23,7 @@ from outlay.ledger.tables.requests import REQUESTS
 from outlay.ledger.tables.table import FactTable
 from outlay.problems import Problem
 from outlay.sources.fact_file import FactFile, Json
-from outlay.sources.facts import Fact
+from outlay.sources.facts import Fact, Value, amount
 from outlay.sources.reader import Format
 from outlay.sources.usage.otel_attributes import FACT, FIRST_TOKEN_EVENTS, LONGEST_TAG, USAGE, route
 from outlay.sources.usage.otel_genai import GenAiSpans
@@ -28,6 +31,11 @@ from outlay.sources.usage.otel_metrics import GenAiMetrics, is_read
 from outlay.sources.usage.otel_span import MetricPoint, Origin, Scalar, Span, origin
 
 __all__ = ["OtlpJson", "metric_points", "spans"]
+
+_MOST_NANOS = Decimal(10) ** 20
+_LONG = 200_000
+_MOST_HELD = 100_000
+_BEGINS = re.compile(r'\s*\{\s*"resource(Spans|Metrics)"\s*:\s*\[')
 
 
 class OtlpJson:
@@ -43,6 +51,8 @@ class OtlpJson:
 
     def recognises(self, file: FactFile) -> bool:
         """Whether its first object is an OTLP export request."""
+        if _longer_than_head(file):
+            return _BEGINS.match(file.head) is not None
         found = file.sample
         if isinstance(found, list):
             found = found[0] if found else None
@@ -53,18 +63,51 @@ class OtlpJson:
         return isinstance(found.get("resourceLogs"), list) and '"resourceSpans"' in file.head
 
     def facts(self, file: FactFile) -> Iterator[Fact | Problem]:
-        """Requests of the file's spans, then buckets of its metrics."""
-        calls, buckets = GenAiSpans(file.name), GenAiMetrics(file.name)
-        for found in file.objects():
+        """Requests of the file's spans, and buckets of the metrics of services without spans in it."""
+        calls, metrics = GenAiSpans(file.name), GenAiMetrics(file.name)
+        services: set[Value] = set()
+        held: list[Fact] = []
+        left_out: Counter[Value] = Counter()
+        for found in (replace(file, kind="jsonl") if _longer_than_head(file) else file).objects():
             if isinstance(found, Problem):
                 yield found
                 continue
             line, request = found
             flaws: list[str] = []
-            yield from calls.facts(spans(request, line, flaws))
-            yield from buckets.facts(metric_points(request, line, flaws))
+            for row in calls.facts(spans(request, line, flaws)):
+                if isinstance(row, Fact):
+                    services.add(row.values.get("x_Service"))
+                yield row
+            for row in metrics.facts(metric_points(request, line, flaws)):
+                if isinstance(row, Fact):
+                    held.append(row)
+                else:
+                    yield row
             for flaw in flaws:
                 yield file.problem(line, "unknown-layout", flaw)
+            if len(held) > _MOST_HELD:
+                yield from _not_told(held, services, left_out)
+                held = []
+        yield from _not_told(held, services, left_out)
+        for service, count in left_out.items():
+            whose = f"of the service '{service}'" if service else "of a service without a name"
+            message = f"{count} buckets of metrics {whose} are left out: its spans in the file tell the same tokens"
+            yield file.problem(None, "usage-told-twice", message)
+
+
+def _not_told(held: list[Fact], services: set[Value], left_out: Counter[Value]) -> Iterator[Fact]:
+    """The buckets of services whose spans are not in the file; the others are counted in ``left_out``."""
+    for bucket in held:
+        service = bucket.values.get("x_Service")
+        if service in services:
+            left_out[service] += 1
+        else:
+            yield bucket
+
+
+def _longer_than_head(file: FactFile) -> bool:
+    """Whether the first line does not end within the head: a batch of thousands of spans, alone or one of many."""
+    return file.kind == "json" and len(file.head) > _LONG and "\n" not in file.head and file.head.lstrip()[:1] == "{"
 
 
 def spans(request: Mapping[str, Json], line: int | None = None, flaws: list[str] | None = None) -> Iterator[Span]:
@@ -143,7 +186,7 @@ def _attributes(found: Json) -> Iterator[tuple[str, Scalar]]:
         if isinstance(one, dict) and isinstance(key := one.get("key"), str):
             value = _scalar(one.get("value"))
             if value is not None:
-                yield key, value
+                yield _clean(key), value
 
 
 def _scalar(value: Json) -> Scalar | None:
@@ -156,7 +199,7 @@ def _scalar(value: Json) -> Scalar | None:
                 return int(text) if text.lstrip("-").isdecimal() and len(text) <= 20 else found
             return found if isinstance(found, (int, Decimal)) else None
         if kind == "stringValue" and isinstance(found, str):
-            return found
+            return _clean(found)
         if kind == "doubleValue" and isinstance(found, (int, Decimal, str)) and not isinstance(found, bool):
             return found
         if kind == "boolValue" and isinstance(found, bool):
@@ -210,7 +253,7 @@ def _sort(
             if isinstance(value, str):
                 token_type, modality = (value, modality) if key.endswith("type") else (token_type, value)
             continue
-        if (where := route(key)) is None or (value := _scalar(one.get("value"))) is None:
+        if (where := route(_clean(key))) is None or (value := _scalar(one.get("value"))) is None:
             continue
         kind, name = where
         if kind is USAGE:
@@ -265,18 +308,22 @@ def _id(found: Json, size: int) -> str:
         except (binascii.Error, ValueError):
             decoded = b""
         found = decoded.hex() if len(decoded) == size else found[:64]
-    return "" if not found.strip("0") else found.lower()
+    return "" if not found.strip("0") else _clean(found).lower()
 
 
 def _nanos(found: Json) -> int:
     """Nanoseconds since 1970; 0 for none, -1 for what is no number."""
     if found is None or found == "":
         return 0
-    if isinstance(found, str) and found.isdecimal() and len(found) <= 20:
-        return int(found)
-    if isinstance(found, bool) or not isinstance(found, (int, Decimal)) or not -(10**20) < found < 10**20:
+    number = None if isinstance(found, bool) else amount(found)
+    if number is None or abs(number) >= _MOST_NANOS or number != int(number):
         return -1
-    return int(found) if found == int(found) else -1
+    return int(number)
+
+
+def _clean(text: str) -> str:
+    """A text that can be stored: JSON may spell halves of characters, which are no text."""
+    return text if text.isascii() else text.encode("utf-8", "replace").decode("utf-8")
 
 
 def _enum(found: Any, name: str, number: int) -> bool:  # noqa: ANN401 - whatever a file holds

@@ -1,0 +1,324 @@
+"""Usage priced from requests against the provider's bill, for the same days: can the numbers be trusted?
+
+Both sides tell the same story twice: what was asked, counted at the caller or by the provider's usage report and priced
+by the price book; and what the provider charged for tokens. They are compared by provider, model and day over the days
+that both cover. The difference is taken apart exactly: *volume* is what the bill has in tokens more or less than the
+usage, at the usage's own price a token; *price* is the rest, the same tokens at another price. Each comes with what
+usually is behind it and what the ledger shows of it; a likely reason is a lead, not a finding.
+
+The trap: names. A bill says "Amazon Bedrock" and a trace "aws.bedrock"; a bill's model is an SKU. Both are taken to the
+price list's own provider and model where it knows them; what it does not know is compared by its own name.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import date, datetime, timedelta
+from decimal import Decimal
+from typing import TYPE_CHECKING, Any
+
+from outlay.config import Settings
+from outlay.ledger.store import Ledger
+from outlay.metrics.relations import RELATIONS
+from outlay.metrics.views import open_view
+from outlay.money import MONEY_SCALE, add_exactly, plain
+from outlay.money import share as share_of
+from outlay.prices import genai
+
+if TYPE_CHECKING:
+    import duckdb
+
+__all__ = ["Compared", "Reconciliation", "billed_provider", "price_provider", "reconcile"]
+
+_BILL_PROVIDERS = (
+    ("bedrock", "aws"),
+    ("openai", "azure"),  # of Microsoft, see billed_provider
+    ("vertex", "google"),
+    ("gemini", "google"),
+)
+_NOTHING = Decimal(0)
+_QUANTUM = Decimal(1).scaleb(-MONEY_SCALE)
+
+
+@dataclass(frozen=True, slots=True)
+class Compared:
+    """Bill and usage of one provider and model (and day). ``volume`` + ``price`` is the difference, exactly.
+
+    ``usage`` is None where no row is priced; volume and price are None then too.
+    """
+
+    provider: str
+    model: str | None
+    day: date | None
+    bill: Decimal
+    usage: Decimal | None
+    bill_tokens: Decimal
+    usage_tokens: Decimal
+    unpriced_rows: int
+    estimated_rows: int
+    volume: Decimal | None
+    price: Decimal | None
+    reasons: tuple[str, ...] = ()
+
+    @property
+    def difference(self) -> Decimal | None:
+        """What the bill has more than the usage."""
+        return None if self.usage is None else self.bill - self.usage
+
+    def to_json(self) -> dict[str, Any]:
+        """Amounts and counts as exact strings."""
+        return {
+            "provider": self.provider,
+            "model": self.model,
+            "day": None if self.day is None else self.day.isoformat(),
+            "bill": plain(self.bill),
+            "usage": _number(self.usage),
+            "difference": _number(self.difference),
+            "volume": _number(self.volume),
+            "price": _number(self.price),
+            "bill_tokens": plain(self.bill_tokens),
+            "usage_tokens": plain(self.usage_tokens),
+            "unpriced_rows": self.unpriced_rows,
+            "estimated_rows": self.estimated_rows,
+            "reasons": list(self.reasons),
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class Reconciliation:
+    """The whole comparison: sums, by model, by day. ``why`` says why there is none."""
+
+    currency: str
+    since: date | None
+    until: date | None
+    bill: Decimal | None
+    usage: Decimal | None
+    models: tuple[Compared, ...]
+    days: tuple[Compared, ...]
+    why: str | None = None
+
+    @property
+    def difference(self) -> Decimal | None:
+        """What the bill has more than the usage."""
+        return None if self.bill is None or self.usage is None else self.bill - self.usage
+
+    @property
+    def share(self) -> Decimal | None:
+        """The difference as a share of the bill."""
+        if self.difference is None or not self.bill:
+            return None
+        return share_of(self.difference, self.bill)
+
+    def to_json(self) -> dict[str, Any]:
+        """Amounts as exact strings."""
+        return {
+            "currency": self.currency,
+            "since": None if self.since is None else self.since.isoformat(),
+            "until": None if self.until is None else self.until.isoformat(),
+            "bill": _number(self.bill),
+            "usage": _number(self.usage),
+            "difference": _number(self.difference),
+            "share": _number(self.share),
+            "models": [one.to_json() for one in self.models],
+            "days": [one.to_json() for one in self.days],
+            "why": self.why,
+        }
+
+
+def reconcile(
+    connection: duckdb.DuckDBPyConnection,
+    ledger: Ledger,
+    settings: Settings,
+    *,
+    since: datetime | None = None,
+    until: datetime | None = None,
+    as_of: str | None = None,
+) -> Reconciliation:
+    """Compare over the days that both sides cover, within the window. In the settings' currency only."""
+    tags = settings.tags.required
+    open_view(connection, ledger, RELATIONS["costs"], tags, as_of=as_of)
+    open_view(connection, ledger, RELATIONS["requests"], tags, as_of=as_of)
+    currency = settings.currency
+    _names(connection)
+    window = connection.execute(_SPANS.format(currency=currency)).fetchall()[0]
+    if window[0] is None or window[2] is None:
+        what = "token rows of a bill" if window[0] is None else "usage"
+        return _none(currency, f"no {what} in {currency} in the ledger: there is nothing to compare with.")
+    first = max(window[0], window[2], since.date() if since else date.min)
+    last = min(window[1], window[3], (until - timedelta(microseconds=1)).date() if until else date.max)
+    if first > last:
+        return _none(
+            currency,
+            f"the bill's token rows ({window[0]} to {window[1]}) and the usage ({window[2]} to {window[3]}) "
+            "share no day.",
+        )
+    rows = connection.execute(_COMPARE.format(currency=currency, first=first, last=last)).fetchall()
+    both = {(row[0]) for row in rows if row[3] is not None} & {row[0] for row in rows if row[4] is not None}
+    rows = [row for row in rows if row[0] in both]
+    if not rows:
+        return _none(currency, "the bill and the usage are of different providers.")
+    models = _by(rows, lambda row: (row[0], row[1], None), last)
+    days = _by(rows, lambda row: (row[0], None, row[2]), last)
+    usage = [one.usage for one in models if one.usage is not None]
+    return Reconciliation(
+        currency,
+        first,
+        last + timedelta(days=1),
+        add_exactly(one.bill for one in models),
+        add_exactly(usage) if usage else None,
+        tuple(sorted(models, key=lambda one: -abs(one.difference or _NOTHING))),
+        tuple(sorted(days, key=lambda one: (one.provider, one.day or date.min))),
+    )
+
+
+_SPANS = """
+SELECT b.first, b.last, u.first, u.last FROM
+  (SELECT min("x_ChargeDate") AS first, max("x_ChargeDate") AS last FROM costs
+   WHERE "x_AiCategory" = 'tokens' AND "ChargeCategory" = 'Usage' AND "BillingCurrency" = '{currency}') b,
+  (SELECT min(CAST(start_time AS DATE)) AS first,
+     max(CAST(coalesce(end_time - INTERVAL 1 MICROSECOND, start_time) AS DATE)) AS last FROM requests) u
+"""
+_COMPARE = """
+WITH bill AS (
+  SELECT n.provider, n.model, "x_ChargeDate" AS day, sum(coalesce("EffectiveCost", "BilledCost")) AS cost,
+    sum(coalesce("x_Tokens", 0)) AS tokens
+  FROM costs c JOIN bill_names n ON n.named = coalesce("ServiceProviderName", '')
+    AND n.service = coalesce("ServiceName", '') AND n.model_named = coalesce("x_ModelId", '')
+  WHERE "x_AiCategory" = 'tokens' AND "ChargeCategory" = 'Usage' AND "BillingCurrency" = '{currency}'
+    AND "x_ChargeDate" BETWEEN DATE '{first}' AND DATE '{last}' GROUP BY ALL
+), used AS (
+  SELECT n.provider, n.model, CAST(start_time AS DATE) AS day, sum("x_Cost") AS cost,
+    sum(coalesce(gen_ai_usage_input_tokens, 0) + coalesce(gen_ai_usage_output_tokens, 0)) AS tokens,
+    count(*) FILTER (WHERE "x_PriceStatus" = 'unpriced') AS unpriced,
+    count(*) FILTER (WHERE "x_CostEstimated") AS estimated
+  FROM requests r JOIN usage_names n ON n.named = coalesce(gen_ai_provider_name, '')
+    AND n.model_named = coalesce(gen_ai_response_model, gen_ai_request_model, '')
+  WHERE ("x_CostCurrency" = '{currency}' OR "x_CostCurrency" IS NULL)
+    AND CAST(start_time AS DATE) BETWEEN DATE '{first}' AND DATE '{last}' GROUP BY ALL
+)
+SELECT coalesce(b.provider, u.provider), coalesce(b.model, u.model), coalesce(b.day, u.day), b.cost,
+  CASE WHEN u.tokens IS NOT NULL THEN true END, u.cost, coalesce(b.tokens, 0), coalesce(u.tokens, 0),
+  coalesce(u.unpriced, 0), coalesce(u.estimated, 0)
+FROM bill b FULL JOIN used u ON b.provider = u.provider AND b.model = u.model AND b.day = u.day
+"""
+
+
+def _names(connection: duckdb.DuckDBPyConnection) -> None:
+    """Tables ``bill_names`` and ``usage_names``: what each side calls a provider and model, and what both mean."""
+    import pyarrow as pa
+
+    billed = connection.execute(
+        "SELECT DISTINCT coalesce(\"ServiceProviderName\", ''), coalesce(\"ServiceName\", ''), "
+        "coalesce(\"x_ModelId\", '') FROM costs WHERE \"x_AiCategory\" = 'tokens'"
+    ).fetchall()
+    used = connection.execute(
+        "SELECT DISTINCT coalesce(gen_ai_provider_name, ''), coalesce(gen_ai_response_model, gen_ai_request_model, '') "
+        "FROM requests"
+    ).fetchall()
+    sides = {
+        "bill_names": [
+            {"named": n, "service": s, "model_named": m, **_meant(billed_provider(n, s), m)} for n, s, m in billed
+        ],
+        "usage_names": [{"named": n, "service": "", "model_named": m, **_meant(n, m)} for n, m in used],
+    }
+    schema = pa.schema([(name, pa.string()) for name in ("named", "service", "model_named", "provider", "model")])
+    for name, rows in sides.items():
+        connection.register("names_arrow", pa.Table.from_pylist(rows, schema=schema))
+        connection.execute(f"CREATE OR REPLACE TEMP TABLE {name} AS SELECT * FROM names_arrow")
+        connection.unregister("names_arrow")
+
+
+def billed_provider(provider: str, service: str) -> str:
+    """The price list's id of who a bill's row is from, by its provider and service; the provider's name, else."""
+    low = f"{provider} {service}".lower()
+    if "microsoft" in low or "azure" in low:
+        return "azure"
+    if provider.lower() in ("openai", "anthropic"):
+        return provider.lower()
+    return next((known for word, known in _BILL_PROVIDERS if word in low), provider.lower())
+
+
+def price_provider(name: str) -> str:
+    """The price list's id of a provider, by any of its names; its own name where the list does not know it."""
+    return genai.provider_id(name) or name.lower()
+
+
+def _meant(provider: str, model: str) -> Mapping[str, str]:
+    found = genai.resolve(provider, model) if model else None
+    if found is not None:
+        return {"provider": found.provider, "model": found.model}
+    return {"provider": price_provider(provider), "model": model.lower()}
+
+
+_Key = tuple[str, str | None, date | None]
+
+
+def _by(rows: Sequence[tuple[Any, ...]], key: Callable[[tuple[Any, ...]], _Key], last: date) -> list[Compared]:
+    groups: dict[_Key, list[tuple[Any, ...]]] = {}
+    for row in rows:
+        groups.setdefault(key(row), []).append(row)
+    return [_compared(group, members, last) for group, members in groups.items()]
+
+
+def _compared(group: _Key, rows: Sequence[tuple[Any, ...]], last: date) -> Compared:
+    bill = add_exactly(row[3] for row in rows if row[3] is not None)
+    costs = [row[5] for row in rows if row[5] is not None]
+    usage = add_exactly(costs) if costs else None
+    bill_tokens, used_tokens = add_exactly(row[6] for row in rows), add_exactly(Decimal(row[7]) for row in rows)
+    unpriced, estimated = sum(row[8] for row in rows), sum(row[9] for row in rows)
+    if usage is None and not any(row[4] for row in rows):
+        usage = _NOTHING  # no usage at all: it cost nothing, and the bill says otherwise
+    volume = price = None
+    if usage is not None:
+        volume = _volume(bill, usage, bill_tokens, used_tokens)
+        price = bill - usage - volume
+    found = Compared(*group, bill, usage, bill_tokens, used_tokens, unpriced, estimated, volume, price)
+    return replace(found, reasons=tuple(_reasons(found, rows, last)))
+
+
+def _volume(bill: Decimal, usage: Decimal, bill_tokens: Decimal, used_tokens: Decimal) -> Decimal:
+    """What the tokens that one side has more are worth: at the usage's price, or at the bill's where it has none."""
+    if used_tokens:
+        return share_of((bill_tokens - used_tokens) * usage, used_tokens).quantize(_QUANTUM)
+    return bill - usage
+
+
+def _reasons(one: Compared, rows: Sequence[tuple[Any, ...]], last: date) -> list[str]:
+    found = []
+    if one.bill_tokens > one.usage_tokens:
+        missing = one.bill_tokens - one.usage_tokens
+        found.append(
+            f"{missing:,.0f} tokens on the bill are in no usage that was loaded: a key, project or day is missing"
+        )
+    elif one.usage_tokens > one.bill_tokens:
+        more = one.usage_tokens - one.bill_tokens
+        late = max((row[2] for row in rows if row[3] is not None), default=None)
+        if late is not None and late < last and one.day is None:
+            found.append(
+                f"{more:,.0f} tokens of usage are not billed: the bill of it ends on {late}, so it may be late"
+            )
+        else:
+            found.append(
+                f"{more:,.0f} tokens of usage are not billed: late data, a credit, or usage of another account"
+            )
+    if one.price and one.usage and one.bill_tokens and one.usage_tokens:
+        paid, listed = share_of(one.bill, one.bill_tokens), share_of(one.usage, one.usage_tokens)
+        ratio = share_of(paid, listed) if listed else None
+        if ratio is not None and abs(ratio - 1) >= Decimal("0.001"):
+            said = f"the bill's price a token is {ratio * 100:.1f}% of the price book's"
+            why = "a negotiated rate (give it in [prices] tokens), a tier, or cache writes billed apart"
+            found.append(
+                f"{said}: {why}" + (f"; {one.estimated_rows:,} rows are estimates" if one.estimated_rows else "")
+            )
+    if one.unpriced_rows:
+        found.append(f"{one.unpriced_rows:,} rows of usage have no known price")
+    return found
+
+
+def _none(currency: str, why: str) -> Reconciliation:
+    return Reconciliation(currency, None, None, None, None, (), (), why)
+
+
+def _number(value: Decimal | None) -> str | None:
+    return None if value is None else plain(value)

@@ -1,0 +1,155 @@
+"""Usage against the bill: the difference adds up to the last digit, by model and day, and names what is behind it."""
+
+from __future__ import annotations
+
+import json
+import tempfile
+from datetime import UTC, date, datetime
+from decimal import Decimal
+from pathlib import Path
+
+from hypothesis import HealthCheck, given
+from hypothesis import settings as trials
+from hypothesis import strategies as st
+
+from outlay.config import Settings
+from outlay.ledger.engine.duckdb import session
+from outlay.ledger.store import Ledger
+from outlay.metrics.reconciliation import Compared, Reconciliation, reconcile
+from outlay.sources.loading import load
+from tests.sources.bills import row, write_csv
+
+DAY = 86_400
+FIRST = int(datetime(2026, 11, 1, tzinfo=UTC).timestamp())
+INPUT = Decimal("0.00000015")
+"""gpt-4o-mini, a token of input."""
+
+
+def usage(path: Path, *days: int, model: str = "gpt-4o-mini") -> Path:
+    """OpenAI's usage report: input tokens of the days from 1 November on."""
+    name = "organization.usage.completions.result"
+    buckets = [
+        {
+            "object": "bucket",
+            "start_time": FIRST + day * DAY,
+            "end_time": FIRST + (day + 1) * DAY,
+            "results": [
+                {"object": name, "input_tokens": tokens, "output_tokens": 0, "num_model_requests": 1, "model": model}
+            ],
+        }
+        for day, tokens in enumerate(days)
+    ]
+    path.write_text(json.dumps({"object": "page", "data": buckets, "has_more": False, "next_page": None}))
+    return path
+
+
+def billed(day: int, tokens: int, cost: Decimal, model: str = "gpt-4o-mini") -> dict[str, str]:
+    """A line of OpenAI's bill: a day's input tokens of a model."""
+    details = {"ModelId": model, "TokenDirection": "Input"}
+    return row(
+        ServiceProviderName="OpenAI",
+        ServiceName="OpenAI API",
+        ServiceCategory="AI and Machine Learning",
+        SkuId=f"{model}-input",
+        SkuMeter=f"{model} input tokens",
+        SkuPriceDetails=json.dumps(details),
+        PricingUnit="Tokens",
+        PricingQuantity=str(tokens),
+        BilledCost=f"{cost:f}",
+        EffectiveCost=f"{cost:f}",
+        BillingPeriodStart="2026-11-01T00:00:00Z",
+        BillingPeriodEnd="2026-12-01T00:00:00Z",
+        ChargePeriodStart=f"2026-11-{day + 1:02}T00:00:00Z",
+        ChargePeriodEnd=f"2026-11-{day + 2:02}T00:00:00Z",
+    )
+
+
+def compared(folder: Path, lines: list[dict[str, str]], *reports: Path) -> Reconciliation:
+    ledger = Ledger(folder / "ledger")
+    load(ledger, [write_csv(folder / "bill.csv", lines, list(billed(0, 1, INPUT))), *reports], Settings())
+    with session() as connection:
+        return reconcile(connection, ledger, Settings())
+
+
+def only(found: Reconciliation) -> Compared:
+    (one,) = found.models
+    return one
+
+
+def test_a_bill_that_is_the_usage_has_no_difference(tmp_path: Path) -> None:
+    lines = [billed(day, 1_000_000, 1_000_000 * INPUT) for day in range(2)]
+    found = compared(tmp_path, lines, usage(tmp_path / "u.json", 1_000_000, 1_000_000))
+    assert [found.bill, found.usage, found.difference, found.share] == [Decimal("0.3"), Decimal("0.3"), 0, 0]
+    assert (found.since, found.until) == (date(2026, 11, 1), date(2026, 11, 3))
+    assert only(found).reasons == ()
+    assert (only(found).provider, only(found).model) == ("openai", "gpt-4o-mini")
+
+
+def test_tokens_in_no_report_are_volume_and_a_missing_key(tmp_path: Path) -> None:
+    found = compared(tmp_path, [billed(0, 1_500_000, 1_500_000 * INPUT)], usage(tmp_path / "u.json", 1_000_000))
+    one = only(found)
+    assert [one.difference, one.volume, one.price] == [Decimal("0.075"), Decimal("0.075"), 0]
+    assert one.reasons == (
+        "500,000 tokens on the bill are in no usage that was loaded: a key, project or day is missing",
+    )
+
+
+def test_a_negotiated_rate_is_price(tmp_path: Path) -> None:
+    found = compared(tmp_path, [billed(0, 1_000_000, Decimal("0.12"))], usage(tmp_path / "u.json", 1_000_000))
+    one = only(found)
+    assert [one.difference, one.volume, one.price] == [Decimal("-0.03"), 0, Decimal("-0.03")]
+    assert one.reasons[0].startswith("the bill's price a token is 80.0% of the price book's: a negotiated rate")
+
+
+def test_usage_after_a_models_last_day_on_the_bill_may_be_late(tmp_path: Path) -> None:
+    lines = [billed(0, 1_000_000, 1_000_000 * INPUT), billed(1, 10, Decimal("0.01"), "gpt-4o")]
+    reports = [usage(tmp_path / "u.json", 1_000_000, 400_000)]
+    found = compared(tmp_path, lines, *reports)
+    late = next(one for one in found.models if one.model == "gpt-4o-mini")
+    assert late.reasons == (
+        "400,000 tokens of usage are not billed: the bill of it ends on 2026-11-01, so it may be late",
+    )
+
+
+def test_usage_without_a_price_is_counted_and_not_zero(tmp_path: Path) -> None:
+    lines = [billed(0, 5, Decimal(1), "no-such-model-1"), billed(0, 1_000, 1_000 * INPUT)]
+    unknown = usage(tmp_path / "u.json", 5, model="no-such-model-1")
+    found = compared(tmp_path, lines, unknown)
+    one = next(one for one in found.models if one.model == "no-such-model-1")
+    assert [one.usage, one.difference, one.unpriced_rows] == [None, None, 1]
+    assert one.reasons == ("1 rows of usage have no known price",)
+
+
+def test_only_days_that_both_cover_are_compared(tmp_path: Path) -> None:
+    lines = [billed(day, 1_000_000, 1_000_000 * INPUT) for day in range(3)]
+    found = compared(tmp_path, lines, usage(tmp_path / "u.json", 1_000_000, 1_000_000))
+    assert found.until == date(2026, 11, 3)
+    assert found.difference == 0
+
+
+def test_without_one_side_it_says_which(tmp_path: Path) -> None:
+    found = compared(tmp_path, [billed(0, 1_000_000, Decimal("0.15"))])
+    assert found.bill is None
+    assert found.why == "no usage in USD in the ledger: there is nothing to compare with."
+
+
+_TOKENS = st.integers(0, 10**9)
+_COST = st.decimals(0, 1000, places=6)
+
+
+@given(
+    lines=st.lists(st.tuples(_TOKENS, _COST), min_size=1, max_size=3), used=st.lists(_TOKENS, min_size=1, max_size=3)
+)
+@trials(max_examples=15, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+def test_volume_and_price_always_add_up(tmp_path: Path, lines: list[tuple[int, Decimal]], used: list[int]) -> None:
+    with tempfile.TemporaryDirectory(dir=tmp_path) as name:
+        folder = Path(name)
+        bill = [billed(day, tokens, cost) for day, (tokens, cost) in enumerate(lines)]
+        found = compared(folder, bill, usage(folder / "u.json", *used))
+    for one in (*found.models, *found.days):
+        assert one.difference is not None
+        assert one.volume is not None
+        assert one.price is not None
+        assert one.volume + one.price == one.difference == one.bill - (one.usage or 0)
+    assert found.difference == sum((one.difference or Decimal(0) for one in found.models), Decimal(0))
+    assert found.difference == sum((one.difference or Decimal(0) for one in found.days), Decimal(0))
