@@ -16,7 +16,7 @@ The trap is the fraction: a ``g6f.large`` holds 1/8 of an L4, so its GPU-hour co
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
 from decimal import Context, Decimal
@@ -219,8 +219,8 @@ def _answer(known: _Known, day: date) -> GpuPrice:
         per_instance_hour=per_instance,
         per_gpu_hour=per_gpu,
         currency=listed.currency,
-        gpu_type=instance and instance.gpu_type,
-        gpu_count=instance and instance.gpu_count,
+        gpu_type=None if instance is None else instance.gpu_type,
+        gpu_count=None if instance is None else instance.gpu_count,
         valid_from=listed.valid_from,
         valid_to=listed.valid_to,
         as_of=listed.as_of,
@@ -255,8 +255,3 @@ def _of_user(rate: Rate) -> _Known:
         rate.source or rate.where,
     )
     return _Known(listed, per_gpu=rate.unit_price)
-
-
-def providers(prices: Iterable[GpuPrice]) -> tuple[str, ...]:
-    """The sellers of some prices, each once."""
-    return tuple(sorted({price.provider for price in prices}))

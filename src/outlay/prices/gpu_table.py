@@ -37,6 +37,7 @@ __all__ = [
     "read_table",
     "rounded_price",
     "rows_of",
+    "the_amount",
     "the_currency",
     "the_day",
     "the_price",
@@ -117,18 +118,18 @@ def the_price(text: str) -> Decimal:
     """A price above zero at 18 decimals. Raises :class:`BadLine`: a price of 0 is one that is not known."""
     found = the_amount(text)
     if not found:
-        raise BadLine(f"a price of {text.strip()} is not taken for free")
+        raise BadLine(f"a price of {text.strip()[:40]} is not taken for free")
     return found
 
 
-def the_amount(text: str) -> Decimal:
-    """A number of zero or more at 18 decimals. Raises :class:`BadLine`."""
+def the_amount(text: str, *, most: Decimal = _DEAREST) -> Decimal:
+    """A number from zero to ``most`` at 18 decimals. Raises :class:`BadLine`."""
     text = text.strip()
     if not _NUMBER.fullmatch(text):
         raise BadLine(f"'{text[:40]}' is not a price" if text else "no price")
     found = rounded_price(Decimal(text))
-    if found > _DEAREST:
-        raise BadLine(f"{text} an hour can't be a price")
+    if found > most:
+        raise BadLine(f"{text[:40]} is too much to be a price")
     return found
 
 
@@ -208,7 +209,7 @@ def _optional(cells: dict[str, str], name: str, parse: Callable[[str], _T]) -> _
 
 
 def write_table(prices: Iterable[ListedPrice], path: Path) -> None:
-    """The prices as CSV at ``path``, whole or not at all. Raises :class:`UsageError` rather than replace another file."""
+    """The prices as CSV at ``path``, whole or not at all; another file than such a table is not replaced."""
     if path.exists() and not _is_table(path):
         raise UsageError("is not a table of GPU prices.", where=str(path), hint="Name another file with --out.")
     written = path.with_name(f".{path.name}.{os.getpid()}")
