@@ -1,9 +1,9 @@
 """AWS' public price list of EC2: on-demand prices and reserved instances, as CSV, without an account.
 
 ``https://pricing.us-east-1.amazonaws.com/offers/v1.0/aws/AmazonEC2/current/<region>/index.csv``
-(https://docs.aws.amazon.com/awsaccountbilling/latest/aboutv2/reading-an-offer.html). Five lines tell the version and the
-``Publication Date``, the sixth the columns; a row is one rate of one SKU. A region has hundreds of megabytes, so the file
-is read as a stream and only the rows of GPU instances are kept.
+(https://docs.aws.amazon.com/awsaccountbilling/latest/aboutv2/reading-an-offer.html). Five lines tell the version and
+the ``Publication Date``, the sixth the columns; a row is one rate of one SKU. A region has hundreds of megabytes, so
+the file is read as a stream and only the rows of GPU instances are kept.
 
 What is taken: Linux without paid software, shared tenancy, capacity in use, no capacity block. ``EffectiveDate`` is the
 first day of the price, ``Publication Date`` the day that it is as of.
