@@ -127,10 +127,10 @@ def the_amount(text: str, *, most: Decimal = _DEAREST) -> Decimal:
     text = text.strip()
     if not _NUMBER.fullmatch(text):
         raise BadLine(f"'{text[:40]}' is not a price" if text else "no price")
-    found = rounded_price(Decimal(text))
+    found = Decimal(text)
     if found > most:
         raise BadLine(f"{text[:40]} is too much to be a price")
-    return found
+    return rounded_price(found)
 
 
 def rounded_price(price: Decimal) -> Decimal:
