@@ -92,7 +92,7 @@ class GpuPrices:
 
     def __init__(self, catalogues: Sequence[Catalogue] = (), rates: RateBook | None = None) -> None:
         """``catalogues`` stand beside the seed; ``rates`` is the user's price file, which wins."""
-        self._known: dict[tuple[str, str, str], list[_Known]] = {}
+        self._known: dict[tuple[str, str, str], dict[str | None, list[_Known]]] = {}
         for rate in rates.rates if rates is not None else ():
             if rate.kind in _OF_USER:
                 self._add(_of_user(rate))
@@ -101,7 +101,8 @@ class GpuPrices:
 
     def _add(self, known: _Known) -> None:
         listed = known.listed
-        self._known.setdefault(_key(listed.provider, listed.instance_type, listed.purchase), []).append(known)
+        regions = self._known.setdefault(_key(listed.provider, listed.instance_type, listed.purchase), {})
+        regions.setdefault(_region(listed.region), []).append(known)
 
     def price(
         self, provider: str, instance_type: str, region: str | None, purchase: str, at: date | datetime
@@ -115,11 +116,9 @@ class GpuPrices:
         if purchase not in ASKABLE:
             raise UsageError(f"unknown purchase '{purchase}'.", hint=nearest(purchase, ASKABLE))
         day = _day(at)
-        holding = [
-            known
-            for known in self._known.get(_key(provider, instance_type, purchase), ())
-            if _holds(known.listed, day) and known.listed.region in (None, *_spellings(region, known.listed.region))
-        ]
+        regions = self._known.get(_key(provider, instance_type, purchase), {})
+        told = (known for place in {None, _region(region)} for known in regions.get(place, ()))
+        holding = [known for known in told if _holds(known.listed, day)]
         best = max(holding, key=_rank, default=None)
         return None if best is None else _answer(best, day)
 
@@ -128,11 +127,11 @@ class GpuPrices:
         day = _day(at)
         wanted = None if provider is None else _provider(provider)
         found: dict[tuple[str, str, str, str], GpuPrice] = {}
-        for (owner, _, purchase), knowns in self._known.items():
+        for (owner, _, purchase), regions in self._known.items():
             if wanted not in (None, owner):
                 continue
-            for listed in (known.listed for known in knowns if _holds(known.listed, day)):
-                price = self.price(listed.provider, listed.instance_type, listed.region, purchase, day)
+            for first in (knowns[0].listed for knowns in regions.values()):
+                price = self.price(first.provider, first.instance_type, first.region, purchase, day)
                 if price is not None:
                     found.setdefault((owner, price.instance_type, purchase, price.region or ""), price)
         return [found[key] for key in sorted(found)]
@@ -140,7 +139,11 @@ class GpuPrices:
     def unpriced(self, at: date | datetime) -> tuple[GpuInstance, ...]:
         """The instance types of the map for which no price at all holds ``at`` a day."""
         day = _day(at)
-        priced = {key[:2] for key, knowns in self._known.items() if any(_holds(one.listed, day) for one in knowns)}
+        priced = {
+            key[:2]
+            for key, regions in self._known.items()
+            if any(_holds(known.listed, day) for knowns in regions.values() for known in knowns)
+        }
         return tuple(one for one in gpu_instances() if _key(one.provider, one.instance_type, "")[:2] not in priced)
 
 
@@ -177,14 +180,9 @@ def _key(provider: str, instance_type: str, purchase: str) -> tuple[str, str, st
     return _provider(provider), normal_instance(instance_type), purchase
 
 
-def _spellings(asked: str | None, listed: str | None) -> tuple[str | None, ...]:
-    """The listed region, if it is the one asked for: Azure's ``East US`` is ``eastus``."""
-    same = asked is not None and listed is not None and _region(asked) == _region(listed)
-    return (listed,) if same else ()
-
-
-def _region(name: str) -> str:
-    return name.replace(" ", "").casefold()
+def _region(name: str | None) -> str | None:
+    """One spelling: Azure's ``East US`` is ``eastus``."""
+    return None if name is None else name.replace(" ", "").casefold()
 
 
 def _day(at: date | datetime) -> date:
