@@ -7,10 +7,11 @@ model has prices that depend on a call's size.
 
 from __future__ import annotations
 
+from datetime import datetime
 from types import MappingProxyType
 from typing import TYPE_CHECKING
 
-from outlay.ledger.engine.duckdb import identifier
+from outlay.ledger.engine.duckdb import identifier, literal
 from outlay.ledger.meters import METERS
 from outlay.ledger.tables.requests import meter_column
 from outlay.money import MONEY_SQL
@@ -29,10 +30,13 @@ _TIMED = tuple(meter for meter, unit in METERS.items() if unit == "second")
 _COUNTED = tuple(meter for meter, unit in METERS.items() if unit != "second")
 
 
-def priced_sql(connection: duckdb.DuckDBPyConnection, relation: str, key: str, prices: TokenPrices) -> str:
+def priced_sql(
+    connection: duckdb.DuckDBPyConnection, relation: str, key: str, prices: TokenPrices, *, at: datetime | None = None
+) -> str:
     """A SELECT of ``relation`` (rows of ``requests`` without their prices, ``key`` unique in them) with their prices.
 
-    Temporary tables that it needs are made in the session.
+    Each is priced as of its own time, or all as of ``at`` (naive UTC). Temporary tables that it needs are made in the
+    session.
     """
     any_timed, *used = connection.execute(
         f"SELECT coalesce(bool_or({_is_timed()}), false), "
@@ -41,7 +45,7 @@ def priced_sql(connection: duckdb.DuckDBPyConnection, relation: str, key: str, p
     meters = [meter for meter, is_used in zip(_COUNTED, used, strict=True) if is_used or meter in FREE_UNLESS_PRICED]
     asked = f"""SELECT r.*, coalesce(gen_ai_provider_name, '') AS provider,
         coalesce(gen_ai_response_model, gen_ai_request_model, '') AS model, coalesce("x_PriceContext", '') AS context,
-        start_time AS at,
+        {"start_time" if at is None else f"TIMESTAMP {literal(at.isoformat(sep=' '))}"} AS at,
         CASE WHEN "x_Kind" = 'bucket' THEN 0 ELSE coalesce(gen_ai_usage_input_tokens, 0) END AS input_tokens
         {"".join(f", {identifier(meter_column(m))} AS {m}" for m in meters)} FROM {relation} r"""
     connection.execute(f"CREATE OR REPLACE TEMP VIEW requests_to_price AS {asked}")

@@ -16,10 +16,12 @@ priced at the full rate. Here it is marked.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+import re
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from decimal import Context, Decimal
+from functools import partial
 from typing import Literal
 
 from outlay.errors import UsageError
@@ -125,7 +127,17 @@ class TokenPrices:
     def __init__(self, contracts: Sequence[Contract] = ()) -> None:
         self._agreed = AgreedPrices(contracts)
         self._list: dict[tuple[str, str], dict[str, list[PriceRow]]] = {}
+        self._contracts = tuple(contracts)
         self.version = "; ".join([genai.version(), *(contract.version for contract in contracts)])
+
+    def lists(self) -> list[tuple[str, str, Callable[[], Iterable[PriceRow]]]]:
+        """Name, version and rows of each list: the package's, then the contracts'. Names and versions suit a folder."""
+        package, number = genai.version().rsplit(" ", 1)
+        found: list[tuple[str, str, Callable[[], Iterable[PriceRow]]]] = [(package, number, genai.all_rows)]
+        for contract in self._contracts:
+            name, digest = contract.version.rsplit(" ", 1)
+            found.append((re.sub(r"[^A-Za-z0-9._-]+", "-", name), digest, partial(iter, contract.rows)))
+        return found
 
     def price(
         self, usage: Usage, provider: str, model: str, at: datetime, context: Mapping[str, str] | None = None

@@ -35,6 +35,7 @@ from outlay.ledger.store import Ledger
 from outlay.ledger.tables.requests import REQUESTS
 from outlay.ledger.tables.table import FactTable
 from outlay.money import plain
+from outlay.prices.kept import keep_prices
 from outlay.prices.request_costs import priced_sql
 from outlay.prices.tokens import TokenPrices
 from outlay.problems import Problem, summarise
@@ -127,6 +128,8 @@ def load_facts(
                 written += write_arrivals(connection, folder, f"(SELECT {names} FROM {relation})", load_id)
             progress("reconciling")
             _reconcile(this)
+            if table is REQUESTS and writer.rows:
+                keep_prices(connection, ledger, prices)
             arrivals = _arrivals(this, stretches)
             reports = tuple(_report(part, table) for part in parts)
             write_quarantine(ledger.path, load_id, [one for part in parts for one in part.rejected])
