@@ -24,7 +24,7 @@ _DISAGREE = 1
 
 @click.group("prices", epilog="Example: outlay prices list --provider openai --model gpt-5")
 def command() -> None:
-    """The price list as of a time, and a check of it against LiteLLM's."""
+    """Price lists as of a time: tokens, checked against LiteLLM's list, and GPUs."""
 
 
 command.add_command(gpus)
