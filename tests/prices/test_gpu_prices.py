@@ -144,6 +144,16 @@ def test_the_price_read_last_wins_while_it_holds() -> None:
     assert price(date(2026, 11, 12)) == (Decimal(50), 2)
 
 
+def test_what_was_read_last_wins_though_it_began_first() -> None:
+    """A list of 20 November that knows no price of 1 November takes back what one of 5 November said."""
+    earlier = listed("40", date(2026, 11, 5), valid_from=date(2026, 11, 1))
+    later = listed("50", date(2026, 11, 20), valid_from=date(2026, 6, 1))
+    for order in ((earlier, later), (later, earlier)):
+        price = GpuPrices([Catalogue(order)]).price("aws", "p5.48xlarge", "us-east-1", "on_demand", NOW)
+        assert price is not None
+        assert price.per_instance_hour == 50
+
+
 def test_an_end_is_exclusive() -> None:
     ended = listed("50", NOW, region="eu-west-1", valid_to=NOW + timedelta(days=1))
     book = GpuPrices([Catalogue((ended,))])
