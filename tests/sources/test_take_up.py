@@ -193,6 +193,8 @@ def test_a_damaged_segment_gives_what_is_whole_and_is_kept(tmp_path: Path) -> No
     segment.path.write_bytes(content)
     (done,) = take_up(tmp_path)
     assert (done.rows, done.rejected) == (1, 1)
+    assert done.load is not None
+    assert [one.code for file in done.load.files for one in file.problems] == ["damaged-segment"]
     assert (tmp_path / "spool" / "damaged" / segment.path.name).read_bytes() == content
     assert sealed(tmp_path / "spool") == []
 
