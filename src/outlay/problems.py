@@ -110,8 +110,8 @@ CATALOGUE: dict[str, ProblemKind] = _kinds(
     ProblemKind(
         "unusable-price",
         True,
-        "a line of a token price file that can't be used; the other lines hold",
-        "Correct the line; docs/reference/prices.md has the columns and the meters.",
+        "a line of a price file or catalogue that can't be used; the other lines hold",
+        "Correct the line; docs/reference/prices.md and docs/reference/gpu-prices.md have the columns.",
     ),
     ProblemKind(
         "not-usage",

@@ -32,13 +32,20 @@ GPU_HOUR = {
 
 
 def call(
-    number: int, *, team: str, seconds: int, tokens: int = 1_000, ok: bool = True, model: str = "gpt-4o-mini"
+    number: int,
+    *,
+    team: str,
+    seconds: int,
+    tokens: int = 1_000,
+    ok: bool = True,
+    model: str = "gpt-4o-mini",
+    provider: str = "openai",
 ) -> Any:
     """A GenAI span as the OpenTelemetry Collector's file exporter writes it."""
     begin = int((START + timedelta(minutes=number)).timestamp()) * 10**9
     attributes: dict[str, str | int] = {
         "gen_ai.operation.name": "chat",
-        "gen_ai.provider.name": "openai",
+        "gen_ai.provider.name": provider,
         "gen_ai.request.model": model,
         "gen_ai.response.model": model,
         "gen_ai.usage.input_tokens": tokens,
@@ -229,14 +236,35 @@ def test_a_run_without_such_a_gpu_on_the_bill_has_no_cost(tmp_path: Path) -> Non
     assert "3 rows should carry x_Cost" in one.why
 
 
+def test_jobs_of_two_clusters_with_the_same_id_are_two_runs(tmp_path: Path) -> None:
+    header = "JobID|JobName|Partition|Account|QOS|User|Cluster|State|ExitCode|Submit|Start|End|ElapsedRaw|NNodes"
+    job = (
+        "4101|pretrain|h100|search|normal|alice|{}|COMPLETED|0:0|2026-10-03T15:59:00|2026-10-03T16:00:00|"
+        "2026-10-03T18:00:00|7200|1|gres/gpu:h100=8"
+    )
+    bill = row(**GPU_HOUR, BilledCost="8", EffectiveCost="8", PricingQuantity="1")
+    files = [write_csv(tmp_path / "bill.csv", [bill], list(bill))]
+    for cluster in ("east", "west"):
+        files.append(tmp_path / f"{cluster}.txt")
+        files[-1].write_text(f"{header}|AllocTRES\n{job.format(cluster)}\n")
+    ledger = Ledger(tmp_path / "ledger")
+    load(ledger, files, Settings())
+    (one,) = asked(ledger, "runs").values()
+    assert one.figures["runs"].value == 2
+    (one,) = asked(ledger, "cost_per_training_run").values()
+    figure = one.figures["cost_per_training_run"]
+    assert [figure.numerator, figure.denominator, figure.value] == [32, 2, 16]
+
+
 def test_the_response_clock_runs_from_the_crossing_to_the_action(tmp_path: Path) -> None:
     head = "alert_id,budget,threshold,crossed_at,acted_at\n"
     late = "b,llm,80 %,2026-10-02T00:00:00Z,2026-10-05T00:00:00Z\n"
     full = "c,llm,1.0,2026-10-02T00:00:00Z,2026-10-02T01:00:00Z\n"
-    still = "d,llm,0.8,2026-10-20T00:00:00Z,\n"
+    still = "d,llm,0.8,2026-10-20T00:00:00Z,\ne,llm,80.4%,2026-10-02T00:00:00Z,2026-10-02T02:00:00Z\n"
     ledger = ledger_of(
         tmp_path, alerts=f"{head}a,llm,0.8,2026-10-01T00:00:00Z,2026-10-01T12:30:00Z\n{late}{full}{still}"
     )
+    assert {key[0] for key in asked(ledger, "alerts", "threshold")} == {"80%", "80.4%", "100%"}
 
     (one,) = kpi(ledger, "budget_alert_response_hours")
 
@@ -314,6 +342,12 @@ def test_the_receipt_can_be_run_by_hand(calls: Ledger) -> None:
     assert {team: cost for team, _, cost, *_ in given[0] if cost is not None} == {
         team: figures["usage_cost"].value for team, figures in by_team.items()
     }
+
+
+def test_a_receipt_counts_rows_and_loads_of_one_table_once(calls: Ledger) -> None:
+    receipt = answer(calls, Query(("p95_latency", "usage_cost")), Settings()).receipt
+    assert len(receipt.parts) == 2
+    assert (receipt.rows, len(receipt.loads)) == (22, 1)
 
 
 def test_a_metric_of_ones_own(calls: Ledger) -> None:

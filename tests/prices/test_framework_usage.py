@@ -110,6 +110,16 @@ def test_langfuse_hands_on_anthropics_own_names() -> None:
     assert read(raw).remarks == ()
 
 
+@pytest.mark.parametrize(
+    ("whole", "out", "total"), [(200, 10, None), (200, 10, 1030), (1000, 10, 1030), (200, 30, 1030), (1000, 30, 1030)]
+)
+def test_langfuse_parts_that_a_program_left_inside(whole: int, out: int, total: int | None) -> None:
+    """The total tells whether 800 cached and 20 of reasoning stand beside input and output, or in them."""
+    raw = {"input": whole, "input_cached_tokens": 800, "output": out, "output_reasoning_tokens": 20, "total": total}
+    assert meters(raw, "openai") == {"input": 200, "cache_read": 800, "output": 10, "output_reasoning": 20}
+    assert read(raw, "openai").remarks == ()
+
+
 def test_a_langfuse_observation_holds_it() -> None:
     """Its ``input`` and ``output`` are what was said, and its older ``usage`` knows no cache."""
     observation = {

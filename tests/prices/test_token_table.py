@@ -175,6 +175,13 @@ def test_the_flat_table_is_the_list() -> None:
     assert time(1) in hours.column("time_from").to_pylist()
 
 
+def test_a_multiplier_has_no_unit_price_in_the_flat_table(tmp_path: Path) -> None:
+    path = tmp_path / "contract.csv"
+    path.write_text("provider,model,meter,multiplier,when\nopenai,*,tokens,1.1,*\n", encoding="utf-8")
+    (row,) = flat_table(read_contract(path).rows).to_pylist()
+    assert (row["unit_price"], row["multiplier"], row["when"]) == (None, Decimal("1.1"), "*")
+
+
 def test_a_context_is_written_one_way() -> None:
     assert context_text({"service_tier": "Flex", "processing": "batch"}) == "processing=batch;service_tier=flex"
     assert context_text({"service_tier": "standard"}) == ""

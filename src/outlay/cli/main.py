@@ -33,7 +33,7 @@ COMMANDS = {
     "query": ("outlay.cli.query", "Any metric by any dimension, from the ledger."),
     "kpis": ("outlay.cli.kpis", "The seven KPIs, with targets, and usage compared with the bill."),
     "price": ("outlay.cli.price", "What one model call cost, as of its time, meter by meter."),
-    "prices": ("outlay.cli.prices", "The price list as of a time, and a check of it against LiteLLM's."),
+    "prices": ("outlay.cli.prices", "Price lists as of a time: tokens, checked against LiteLLM's list, and GPUs."),
     "reprice": ("outlay.cli.reprice", "Usage in the ledger at the prices of today's lists; shown first."),
     "explain": ("outlay.cli.explain", "The receipt of a metric: formula, rows, sources, freshness, SQL."),
     "history": ("outlay.cli.history", "The loads of the ledger, newest first."),

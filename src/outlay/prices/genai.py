@@ -19,7 +19,7 @@ The traps:
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime, time, timedelta
 from decimal import Decimal
@@ -28,13 +28,12 @@ from itertools import pairwise
 from typing import TYPE_CHECKING
 
 from outlay.errors import nearest
-from outlay.ledger.meters import FEE_METERS, METERS, MODALITIES
+from outlay.prices.genai_units import dimensions_of_meters, stand_in, units
 from outlay.prices.price_row import PriceRow, per_unit
 
 if TYPE_CHECKING:
     from genai_prices.data_snapshot import DataSnapshot
     from genai_prices.types import ConditionalPrice, ModelInfo, ModelPrice, PriceVariant, Provider, TieredPrices
-    from genai_prices.units import UnitDef
 
 __all__ = [
     "MINIMUM_SECONDS",
@@ -42,6 +41,7 @@ __all__ = [
     "Variant",
     "all_rows",
     "model_rows",
+    "models",
     "provider_id",
     "resolve",
     "unknown",
@@ -66,17 +66,6 @@ _PROVIDERS = {
 
 MINIMUM_SECONDS = {("groq", "whisper-large-v3"): 10, ("groq", "whisper-large-v3-turbo"): 10}
 """Audio billed at least for so long a request (as genai-prices has it)."""
-
-_TOKEN_TYPES: dict[str, dict[str, str]] = {
-    "input": {"direction": "input"},
-    "cache_read": {"direction": "input", "token_type": "cache_read"},
-    "cache_write": {"direction": "input", "token_type": "cache_write"},
-    "cache_write_5m": {"direction": "input", "token_type": "cache_write", "cache_ttl": "5m"},
-    "cache_write_1h": {"direction": "input", "token_type": "cache_write", "cache_ttl": "1h"},
-    "tool_input": {"direction": "input", "token_type": "tool"},
-    "output": {"direction": "output"},
-    "output_reasoning": {"direction": "output", "token_type": "reasoning"},
-}
 
 
 @dataclass(frozen=True, slots=True)
@@ -260,9 +249,9 @@ def _flat(prices: ModelPrice, only: frozenset[str] | None) -> Iterator[tuple[str
 
     ``only`` keeps those whose price one of these keys gives.
     """
-    units = _units()
-    priced = [(units[key], value) for key, value in vars(prices).items() if value is not None and key in units]
-    for meter, dimensions in _dimensions().items():
+    by_key = units()
+    priced = [(by_key[key], value) for key, value in vars(prices).items() if value is not None and key in by_key]
+    for meter, dimensions in dimensions_of_meters().items():
         fitting = [(unit, value) for unit, value in priced if unit.dimensions.items() <= dimensions.items()]
         if not fitting:
             continue
@@ -270,45 +259,13 @@ def _flat(prices: ModelPrice, only: frozenset[str] | None) -> Iterator[tuple[str
         if only is not None and unit.price_key not in only:
             continue
         for threshold, price in _tiers(value):
-            yield meter, per_unit(price, unit.per), threshold, _stand_in(dimensions, unit.dimensions)
-
-
-def _stand_in(wanted: Mapping[str, str], priced: Mapping[str, str]) -> str | None:
-    """The meter whose price is used for a cache meter that has none of its own."""
-    if not wanted.get("token_type", "").startswith("cache_"):
-        return None
-    if "token_type" not in priced:
-        return "input"
-    return "cache_write_5m" if wanted.get("cache_ttl") == "1h" and "cache_ttl" not in priced else None
+            yield meter, per_unit(price, unit.per), threshold, stand_in(dimensions, unit.dimensions)
 
 
 def _tiers(value: Decimal | TieredPrices) -> list[tuple[int | None, Decimal]]:
     if isinstance(value, Decimal):
         return [(None, value)]
     return [(None, value.base), *((tier.start, tier.price) for tier in value.tiers)]
-
-
-@cache
-def _units() -> dict[str, UnitDef]:
-    """The package's units by the key that prices them."""
-    from genai_prices.data_units import unit_data
-    from genai_prices.units import UnitRegistry
-
-    return {unit.price_key: unit for unit in UnitRegistry(unit_data).units.values()}
-
-
-@cache
-def _dimensions() -> dict[str, Mapping[str, str]]:
-    """Where each meter stands in the package's hierarchy."""
-    by_usage = {unit.usage_key: unit.dimensions for unit in _units().values()}
-    found: dict[str, Mapping[str, str]] = {fee: by_usage[fee] for fee in FEE_METERS if fee in by_usage}
-    for kind, dimensions in _TOKEN_TYPES.items():
-        tokens = {"family": "tokens", **dimensions}
-        found[kind] = tokens
-        for modality in MODALITIES:
-            if f"{kind}_{modality}" in METERS:
-                found[f"{kind}_{modality}"] = {**tokens, "modality": modality}
-    return found
 
 
 def _start(one: ConditionalPrice | PriceVariant) -> date | None:

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from decimal import Decimal
 from typing import Any
 
 from outlay.errors import UsageError
 from outlay.prices.server_tools import server_tools
 from outlay.prices.usage_shapes import CONTEXT, ORDINARY, WRAPPERS
 
-__all__ = ["hidden_tier", "unwrapped"]
+__all__ = ["hidden_tier", "reported_cost", "unwrapped"]
 
 
 def unwrapped(raw: Mapping[str, Any]) -> tuple[Mapping[str, Any], dict[str, str], dict[str, int]]:
@@ -41,3 +42,12 @@ def hidden_tier(usage: Mapping[str, Any]) -> dict[str, str]:
     parts = usage.get("input_token_details")
     tier = next((one for one in ("priority", "flex") if isinstance(parts, Mapping) and one in parts), None)
     return {"service_tier": tier} if tier else {}
+
+
+def reported_cost(usage: Mapping[str, Any]) -> Decimal | None:
+    """OpenRouter's ``cost``. With a key of one's own it is only OpenRouter's fee: the upstream's cost comes on top."""
+    details = usage.get("cost_details")
+    upstream = details.get("upstream_inference_cost") if isinstance(details, Mapping) else None
+    parts = [usage.get("cost"), upstream if usage.get("is_byok") is True else None]
+    said = [Decimal(str(part)) for part in parts if isinstance(part, (int, float, Decimal))]
+    return sum(said, Decimal(0)) if isinstance(usage.get("cost"), (int, float, Decimal)) else None

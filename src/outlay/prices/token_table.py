@@ -44,7 +44,10 @@ _LARGEST = Decimal(100)
 
 
 def flat_table(rows: Iterable[PriceRow] | None = None) -> pa.Table:
-    """The rows as Arrow, one column a field of :class:`PriceRow`; the whole list unless rows are given."""
+    """The rows as Arrow, one column a field of :class:`PriceRow`; the whole list unless rows are given.
+
+    A row that multiplies another price has no ``unit_price``.
+    """
     listed = list(genai.all_rows() if rows is None else rows)
     types = {
         "unit_price": pa.decimal128(38, 18),
@@ -58,6 +61,7 @@ def flat_table(rows: Iterable[PriceRow] | None = None) -> pa.Table:
         "multiplier": pa.decimal128(38, 18),
     }
     columns: dict[str, list[Any]] = {one.name: [getattr(row, one.name) for row in listed] for one in fields(PriceRow)}
+    columns["unit_price"] = [row.unit_price if row.multiplier is None else None for row in listed]
     columns["when"] = ["*" if when == EVERY else context_text(dict(when)) for when in columns["when"]]
     return pa.table({name: pa.array(values, types.get(name, pa.string())) for name, values in columns.items()})
 

@@ -24,7 +24,7 @@ from typing import Any
 
 from outlay.errors import UsageError, nearest
 from outlay.ledger.meters import FEE_METERS, MODALITIES, modal
-from outlay.prices.response import hidden_tier, unwrapped
+from outlay.prices.response import hidden_tier, reported_cost, unwrapped
 from outlay.prices.usage_shape import Path, Shape, Where
 from outlay.prices.usage_shapes import (
     CACHE_OUTSIDE,
@@ -131,16 +131,31 @@ def normalise(provider: str, raw: Mapping[str, Any], *, flavor: str | None = Non
         context=MappingProxyType(context),
         remarks=tuple(remarks),
         inner=tuple(_inner(provider, usage)),
-        reported_cost=_reported_cost(usage),
+        reported_cost=reported_cost(usage),
         bucket=shape.adds_up and meters.get("requests") != 1,
     )
 
 
 def _add_parts(counts: dict[str, int]) -> None:
-    """Puts the parts that stand beside input and output into them; what was cached is left to :func:`_input`."""
-    for side, inside in (("input", ()), ("output", ("reasoning",))):
-        parts = [fact for fact in counts if fact.startswith(f"{side}_") or fact in inside]
-        counts[side] = counts.get(side, 0) + sum(counts[part] for part in parts)
+    """Puts the parts that stand beside input and output into them; what was cached is left to :func:`_input`.
+
+    Nothing holds a program to counting them beside: where the total is told, the first reading that makes it holds.
+    """
+    cached = counts.get("cache_read", 0) + _written(counts)
+    inside = {
+        "input": cached + sum(count for fact, count in counts.items() if fact.startswith("input_")),
+        "output": sum(count for fact, count in counts.items() if fact.startswith("output_") or fact == "reasoning"),
+    }
+    (own_input, whole_input), (own_output, whole_output) = (
+        (counts.get(side, 0), counts.get(side, 0) + parts) for side, parts in inside.items()
+    )
+    readings = [(i, o) for o in (whole_output, own_output) for i in (whole_input, own_input)]
+    total = counts.get("total")
+    fitting = (
+        one for one in readings if sum(one) == total and one[0] >= inside["input"] and one[1] >= inside["output"]
+    )
+    counts["input"], counts["output"] = next(fitting, readings[0])
+    counts["input"] -= cached
 
 
 def _shape(usage: Mapping[str, Any], flavor: str | None) -> Shape:
@@ -333,12 +348,3 @@ def _inner(provider: str, usage: Mapping[str, Any]) -> Iterator[InnerCall]:
         if isinstance(one, Mapping) and one.get("type", "message") != "message":
             model = one.get("model")
             yield InnerCall(str(one["type"]), model if isinstance(model, str) else None, normalise(provider, one))
-
-
-def _reported_cost(usage: Mapping[str, Any]) -> Decimal | None:
-    """OpenRouter's ``cost``. With a key of one's own it is only OpenRouter's fee: the upstream's cost comes on top."""
-    details = usage.get("cost_details")
-    upstream = details.get("upstream_inference_cost") if isinstance(details, Mapping) else None
-    parts = [usage.get("cost"), upstream if usage.get("is_byok") is True else None]
-    said = [Decimal(str(part)) for part in parts if isinstance(part, (int, float, Decimal))]
-    return sum(said, Decimal(0)) if isinstance(usage.get("cost"), (int, float, Decimal)) else None

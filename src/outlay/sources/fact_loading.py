@@ -27,12 +27,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from outlay.config import Settings
+from outlay.errors import UnreadableError
 from outlay.ledger.delta import DeltaFolder, NewFile, Scope
 from outlay.ledger.engine.duckdb import identifier, literal, session
-from outlay.ledger.facts import Arrivals, in_window, merge, write_arrivals
+from outlay.ledger.facts import Arrivals, in_window, merge, within, write_arrivals
 from outlay.ledger.store import Ledger
 from outlay.ledger.tables.requests import REQUESTS
 from outlay.ledger.tables.table import FactTable
+from outlay.money import add_exactly
 from outlay.prices.kept import keep_prices
 from outlay.prices.request_costs import priced_sql
 from outlay.prices.tokens import TokenPrices
@@ -219,15 +221,31 @@ def _notes(table: FactTable, replaced: int, doubled: int) -> tuple[str, ...]:
 
 
 def _known(folder: DeltaFolder, table: FactTable, load_id: str) -> TableLoad | None:
-    """The earlier load of the same content, if there was one."""
+    """The earlier load of the same content, if there was one, with a note where it does not stand any more."""
     if not folder.exists():
         return None
     history = folder.history()
     for record in history:
         if record.facts.get("load_id") == load_id:
             files = tuple(report_from_json(one) for one in record.facts["files"])
-            return TableLoad(table.name, load_id, False, history[0].version, files, 0)
+            notes = []
+            if _standing(folder, load_id) < record.facts["rows_added"]:
+                notes.append(
+                    f"This content was loaded before, as version {record.version} of {table.name}, and a later load "
+                    "has replaced it in part or whole; it stays replaced. To bring it back: --again."
+                )
+            return TableLoad(table.name, load_id, False, history[0].version, files, 0, tuple(notes))
     return None
+
+
+def _standing(folder: DeltaFolder, load_id: str) -> int:
+    """How many rows of a load the table still has."""
+    paths = [str(folder.path / file.path) for file in folder.live()]
+    if not paths:
+        return 0
+    with session() as connection:
+        counted = f'SELECT count(*) FROM {folder.scan(paths)} WHERE "x_LoadId" = {literal(load_id)}'
+        return int(connection.execute(counted).fetchall()[0][0])
 
 
 def _load_id(
@@ -271,7 +289,7 @@ def _read(found: Telling, load: _Load, progress: Progress) -> _Part:
                 part.rejected.append(Rejected(name, problem.line or 0, problem.code, problem.message))
     part.sources = {source for source, _ in writer.months}
     part.months = {month for _, month in writer.months}
-    part.quantities = {m: writer.sums[m] - before[m] for m in writer.sums}
+    part.quantities = {m: add_exactly((writer.sums[m], before[m].copy_negate())) for m in writer.sums}
     writer.months |= had
     writer.file += 1
     part.seconds = time.monotonic() - started
@@ -279,18 +297,49 @@ def _read(found: Telling, load: _Load, progress: Progress) -> _Part:
 
 
 def _windows(load: _Load) -> list[tuple[str, datetime, datetime]]:
-    """Table ``windows``: the stretches of time told whole, by file. Returns each stretch with its source."""
+    """Tables ``windows``, the stretches of time told whole, by file, and ``windows_told``, those of all files as one.
+
+    Returns each stretch with its source.
+    """
+    by_file = [(*key, *stretch) for key, found in load.windows.items() for stretch in coalesced(found)]
+    of_all: dict[tuple[str, str, str], list[tuple[datetime, datetime]]] = {}
+    for source, format_id, report, _, since, until in by_file:
+        of_all.setdefault((source, format_id, report), []).append((since, until))
+    told = [(*key, 0, *stretch) for key, found in of_all.items() for stretch in coalesced(found)]
+    _stretches(load, "windows", by_file)
+    _stretches(load, "windows_told", told)
+    return [(one[0], one[4], one[5]) for one in told]
+
+
+def _stretches(load: _Load, name: str, rows: Sequence[tuple[object, ...]]) -> None:
     import pyarrow as pa
 
-    stretches = [(*key, *stretch) for key, found in load.windows.items() for stretch in coalesced(found)]
     names = ("source", "format", "report", "file", "since", "until")
     types = [pa.string(), pa.string(), pa.string(), pa.int32(), pa.timestamp("us"), pa.timestamp("us")]
-    columns = list(zip(*stretches, strict=True)) or [()] * len(names)
+    columns = list(zip(*rows, strict=True)) or [()] * len(names)
     arrays = [pa.array(column, kind) for column, kind in zip(columns, types, strict=True)]
     load.connection.register("windows_arrow", pa.table(dict(zip(names, arrays, strict=True))))
-    load.connection.execute("CREATE OR REPLACE TEMP TABLE windows AS SELECT * FROM windows_arrow")
+    load.connection.execute(f"CREATE OR REPLACE TEMP TABLE {name} AS SELECT * FROM windows_arrow")
     load.connection.unregister("windows_arrow")
-    return [(one[0], one[4], one[5]) for one in stretches]
+
+
+def _refuse_torn(load: _Load, relation: str) -> None:
+    """Refuse a later file that tells a part of a row of an earlier one: the other part would be lost."""
+    later = f"AND w.file > o.{FILE}"
+    rows = load.connection.execute(
+        f'SELECT DISTINCT "x_Source", "x_Format", coalesce("x_Report", \'\'), {FILE}, "x_SourceFile", '
+        f"{load.table.time[0]}, coalesce(end_time, {load.table.time[0]}) FROM {relation} o "
+        f"WHERE {in_window(load.table, 'windows', extra=f'{later} AND NOT {within(load.table)}')} ORDER BY ALL"
+    ).fetchall()
+    for source, format_id, report, number, name, start, end in rows:
+        keys = [key for key in load.windows if key[:3] == (source, format_id, report) and key[3] > number]
+        told = coalesced(window for key in keys for window in load.windows[key])
+        if not any(since <= start and end <= until for since, until in told):
+            raise UnreadableError(
+                f"has a row of {start} to {end} UTC, of which a later file tells a part only: the rest would be lost.",
+                where=name,
+                hint="Give reports of the same bucket width, or of whole days for days. Nothing was changed.",
+            )
 
 
 def _distinct(load: _Load) -> int:
@@ -302,6 +351,7 @@ def _distinct(load: _Load) -> int:
     ).fetchall()[0]
     kept = f"SELECT * FROM {relation} o"
     if load.writer.file > 1 and load.windows:
+        _refuse_torn(load, relation)
         kept += f" WHERE NOT {in_window(load.table, 'windows', extra=f'AND w.file > o.{FILE}')}"
     if counted != distinct:
         kept += f' QUALIFY row_number() OVER (PARTITION BY "x_Source", "x_RowId" ORDER BY {SEQUENCE} DESC) = 1'
@@ -317,7 +367,7 @@ def _arrivals(load: _Load, stretches: Sequence[tuple[str, datetime, datetime]]) 
     for source, since, until in stretches:
         scopes |= {Scope(source, month) for month in _months(since, until)}
     sources = frozenset(scope.source for scope in scopes)
-    return Arrivals(load.table, load.load_id, load.written, "identities", "windows", frozenset(scopes), sources)
+    return Arrivals(load.table, load.load_id, load.written, "identities", "windows_told", frozenset(scopes), sources)
 
 
 def _months(since: datetime, until: datetime) -> list[str]:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import date, datetime
-from decimal import ROUND_HALF_UP, Decimal
+from decimal import ROUND_HALF_UP, Context, Decimal
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -29,6 +29,8 @@ FILE = "__file"
 
 _BATCH_ROWS = 20_000
 _MOST_FLATTENED = 10_000
+_EXACT = Context(prec=120)
+"""Wide enough for sums of any column: the context of the thread would round at 28 digits."""
 _INT64 = 1 << 63
 
 
@@ -113,7 +115,7 @@ class RowWriter:
         self._waiting[names].append(tuple(row.values()))
         for name in self.sums:
             if name in row:
-                self.sums[name] += row[name]
+                self.sums[name] = _EXACT.add(self.sums[name], row[name])
         self.months.add((source, month))
         self.rows += 1
         if self.rows % _BATCH_ROWS == 0:
@@ -197,11 +199,15 @@ def _decimal(precision: int, scale: int) -> Callable[[Any, str], Decimal]:
         if isinstance(value, bool) or not isinstance(value, (int, Decimal)):
             raise Unfit(f"{name} is {value!r}, not a number")
         number = Decimal(value)
-        if not number.is_finite() or abs(number) >= limit:
+        if not number.is_finite() or number.copy_abs() >= limit:
             raise Unfit(f"{name} is {value}, which is not below {limit}")
         exponent = number.as_tuple().exponent
         assert isinstance(exponent, int)  # it is finite
-        return number if -exponent <= scale else number.quantize(unit, ROUND_HALF_UP)
+        if -exponent > scale:
+            number = number.quantize(unit, ROUND_HALF_UP, _EXACT)
+            if number.copy_abs() == limit:
+                raise Unfit(f"{name} is {value}, which is not below {limit} when rounded")
+        return number
 
     return fit
 

@@ -25,6 +25,7 @@ __all__ = ["Fact", "FactReader", "Telling", "Value", "Window", "amount", "epoch"
 
 Value = str | int | bool | Decimal | datetime | None
 _NONE: Mapping[str, str] = MappingProxyType({})
+_MOST_DIGITS = 100
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,11 +140,16 @@ def epoch(value: Any, *, per_second: int = 1) -> datetime | None:  # noqa: ANN40
 
 
 def amount(value: Any) -> Decimal | None:  # noqa: ANN401 - whatever a file holds
-    """A JSON number or the text of one as a Decimal; None for anything else, NaN and infinity included."""
+    """A JSON number or the text of one as a Decimal; None for anything else.
+
+    NaN and infinity are none, nor is a number of more than a hundred digits, which no column could hold.
+    """
     if isinstance(value, bool) or not isinstance(value, (int, str, Decimal)):
         return None
     try:
         found = Decimal(value.strip() if isinstance(value, str) else value)
     except InvalidOperation:
         return None
-    return found if found.is_finite() and "_" not in str(value) else None
+    if not found.is_finite() or found.adjusted() > _MOST_DIGITS or "_" in str(value):
+        return None
+    return found
