@@ -331,6 +331,19 @@ def test_filters_windows_and_comparison_hold_for_every_table(calls: Ledger) -> N
     assert one.previous["requests"].value == 10
 
 
+def test_a_table_that_does_not_reach_back_hides_no_comparison_of_another(calls: Ledger, tmp_path: Path) -> None:
+    lines = [a_cut_of_inference("3", "search") | {"ChargePeriodStart": "2026-10-01T00:10:00Z"}]
+    load(calls, [write_csv(tmp_path / "bill.csv", lines, list(lines[0]))], Settings())
+    since, until = datetime(2026, 10, 1, 0, 10), datetime(2026, 10, 1, 0, 20)
+    names = ("requests", "ai_cost", "cost_per_inference")
+    (one,) = answer(calls, Query(names, since=since, until=until, compare="previous"), Settings()).rows
+    assert one.previous is not None
+    assert [one.previous[name].value for name in names] == [10, None, None]
+    assert one.delta("requests") == 0
+    said = "the ledger holds no charges of these sources before 2026-10-01T00:10:00Z"
+    assert [one.previous[name].why for name in names[1:]] == [said, said]
+
+
 def test_the_receipt_can_be_run_by_hand(calls: Ledger) -> None:
     result = answer(calls, Query(("usage_cost", "p95_latency"), ("team",)), Settings())
     receipt = result.receipt.to_json(with_view=True)

@@ -177,6 +177,34 @@ def test_files_of_one_load_that_tell_a_part_of_a_day_are_refused_and_those_that_
     assert rows == [(24, 24)]
 
 
+def scrapes(path: Path, first: int, last: int, use: int, pod: str = "p1") -> Path:
+    """A scrape a minute of one card, minutes after 6:00."""
+    name = "DCGM_FI_DEV_GPU_UTIL"
+    labels = f'gpu="0",UUID="GPU-a",device="nvidia0",modelName="NVIDIA H100 80GB HBM3",Hostname="n1",pod="{pod}"'
+    text = [
+        f'# scraped 2026-10-01T06:{minute:02}:00Z\n# TYPE {name} gauge\n{name}{{{labels},namespace="ns"}} {use}\n'
+        for minute in range(first, last + 1)
+    ]
+    path.write_text("".join(text))
+    return path
+
+
+def test_a_cards_time_is_counted_once_whoever_held_it_and_overlaps_are_refused(tmp_path: Path) -> None:
+    ledger = tmp_path / "ledger"
+    hours = "SELECT sum(x_AllocatedHours), string_agg(DISTINCT x_Holder) FROM gpu_usage"
+    halves = [scrapes(tmp_path / "a.prom", 0, 20, 90), scrapes(tmp_path / "b.prom", 20, 40, 10)]
+    load(Ledger(ledger), halves, Settings())
+    two_thirds = [(pytest.approx(Decimal(2) / 3), "p1")]
+    assert asked(ledger, "gpu_usage", hours) == two_thirds
+
+    with pytest.raises(LedgerError, match="wider than what these files tell"):
+        load(Ledger(ledger), [scrapes(tmp_path / "c.prom", 10, 30, 50)], Settings())
+    assert asked(ledger, "gpu_usage", hours) == two_thirds
+
+    load(Ledger(ledger), [scrapes(tmp_path / "d.prom", 0, 45, 50, pod="p2")], Settings())
+    assert asked(ledger, "gpu_usage", hours) == [(Decimal("0.75"), "p2")]
+
+
 def test_two_sources_of_one_format_are_apart_when_named(tmp_path: Path) -> None:
     ledger = tmp_path / "ledger"
     for name, tokens in (("org-a", 10), ("org-b", 20)):
@@ -357,14 +385,9 @@ def test_long_numbers_are_summed_and_rounded_to_their_column_and_absurd_ones_kep
     each = Decimal("12345678901.123456789012345679")
     assert asked(ledger, "outcomes", "SELECT DISTINCT x_Value FROM outcomes") == [(each,)]
 
-    log: dict[str, object] = {
-        "request_id": "r",
-        "startTime": "2026-10-01T00:00:00Z",
-        "model": "gpt-4o-mini",
-        "call_type": "acompletion",
-    }
+    log: dict[str, Any] = {"request_id": "r", "startTime": "2026-10-01T00:00:00Z", "model": "gpt-4o-mini"}
     log |= {"endTime": "2026-10-01T00:00:01Z", "prompt_tokens": 5, "completion_tokens": 5, "total_tokens": 10}
-    log |= {"custom_llm_provider": "openai", "api_key": "k", "spend": "@", "user": "u", "metadata": {}}
+    log |= {"custom_llm_provider": "openai", "api_key": "k", "spend": "@", "metadata": {}, "call_type": "acompletion"}
     file = tmp_path / "spend.jsonl"
     file.write_text(json.dumps(log).replace('"@"', "1e999999999") + "\n")
     (report,) = load(Ledger(ledger), [file], Settings()).files

@@ -169,13 +169,15 @@ def _replaced(arrivals: Arrivals) -> str:
 def in_window(table: FactTable, windows: str, *, extra: str = "") -> str:
     """The condition over ``o`` that a row lies in one of ``windows``, a relation as :class:`Arrivals` has it.
 
+    Of a table that has rows whole by a column (a card), that column's value stands in the window's ``report``.
     ``extra`` is a further condition over ``o`` and the window ``w``.
     """
     start, end = _span(table)
+    report = "coalesce(o.\"x_Report\", '')" if table.whole is None else f"o.{identifier(table.whole)}"
     # A row without length lies in the window that holds its moment.
     return (
         f'EXISTS (SELECT 1 FROM {windows} w WHERE w.source = o."x_Source" AND w.format = o."x_Format" '
-        f"AND w.report = coalesce(o.\"x_Report\", '') AND {start} < w.until "
+        f"AND w.report = {report} AND {start} < w.until "
         f"AND ({end} > w.since OR {start} >= w.since) "
         f"{extra})"
     )

@@ -158,6 +158,7 @@ def load_tellings(
             parts = [_read(one, this, progress) for one in told]
             writer.close()
             progress("writing")
+            _told_whole(this)
             stretches = _windows(this)
             doubled = _distinct(this)
             relation = "rows_to_load"
@@ -296,6 +297,19 @@ def _read(found: Telling, load: _Load, progress: Progress) -> _Part:
     return part
 
 
+def _told_whole(load: _Load) -> None:
+    """Windows of a table's rows themselves, where the rows of a card tell the card's time whole."""
+    if load.table.whole is None:
+        return
+    item, start = identifier(load.table.whole), load.table.time[0]
+    rows = load.connection.execute(
+        f'SELECT DISTINCT "x_Source", "x_Format", {item}, {FILE}, {start}, end_time '
+        f"FROM read_parquet({literal(str(load.rows))})"
+    ).fetchall()
+    for source, format_id, told, number, since, until in rows:
+        load.windows.setdefault((source, format_id, told, number), []).append((since, until))
+
+
 def _windows(load: _Load) -> list[tuple[str, datetime, datetime]]:
     """Tables ``windows``, the stretches of time told whole, by file, and ``windows_told``, those of all files as one.
 
@@ -326,8 +340,9 @@ def _stretches(load: _Load, name: str, rows: Sequence[tuple[object, ...]]) -> No
 def _refuse_torn(load: _Load, relation: str) -> None:
     """Refuse a later file that tells a part of a row of an earlier one: the other part would be lost."""
     later = f"AND w.file > o.{FILE}"
+    report = load.table.whole or "x_Report"
     rows = load.connection.execute(
-        f'SELECT DISTINCT "x_Source", "x_Format", coalesce("x_Report", \'\'), {FILE}, "x_SourceFile", '
+        f'SELECT DISTINCT "x_Source", "x_Format", coalesce("{report}", \'\'), {FILE}, "x_SourceFile", '
         f"{load.table.time[0]}, coalesce(end_time, {load.table.time[0]}) FROM {relation} o "
         f"WHERE {in_window(load.table, 'windows', extra=f'{later} AND NOT {within(load.table)}')} ORDER BY ALL"
     ).fetchall()
