@@ -18,6 +18,7 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check --no-input
 RUNTIME := .venv/.outlay-runtime
 DEV := .venv/.outlay-dev
 CHROMIUM := /usr/bin/chromium
+PROMETHEUS := /usr/bin/prometheus
 
 .PHONY: help setup demo test test-system lint fix docs bench lock build clean
 
@@ -49,15 +50,16 @@ demo: $(RUNTIME) ## Run the main job on the samples that ship with Outlay
 test: $(DEV) ## Run all tests but those that need Debian packages
 	@$(BIN)/python -m pytest -q -m "not system" $(ARGS)
 
-test-system: $(DEV) ## Run the tests that need a browser; installs it with apt-get when missing
-	@if [ ! -x $(CHROMIUM) ]; then \
+test-system: $(DEV) ## Run the tests that need a browser or a Prometheus; installs them with apt-get when missing
+	@if [ ! -x $(CHROMIUM) ] || [ ! -x $(PROMETHEUS) ]; then \
 	  if [ "$$(id -u)" -eq 0 ] && command -v apt-get >/dev/null; then \
-	    echo "Installing chromium with apt-get ..." >&2; \
+	    echo "Installing chromium and prometheus with apt-get ..." >&2; \
 	    apt-get -qq update; \
 	    DEBIAN_FRONTEND=noninteractive apt-get -qq -o Dpkg::Use-Pty=0 install -y --no-install-recommends \
-	      chromium fonts-dejavu-core >/dev/null; \
+	      chromium fonts-dejavu-core prometheus >/dev/null; \
 	  else \
-	    echo "The system tests need $(CHROMIUM). Install it first: sudo apt-get install chromium fonts-dejavu-core" >&2; exit 1; \
+	    echo "The system tests need $(CHROMIUM) and $(PROMETHEUS). Install them first:" >&2; \
+	    echo "  sudo apt-get install chromium fonts-dejavu-core prometheus" >&2; exit 1; \
 	  fi; \
 	fi
 	@$(BIN)/python -m pytest -q -m system $(ARGS)

@@ -1,4 +1,8 @@
-"""Pricing calls: the engine, one call at a time, and ``genai_prices.calc_price``, on the same calls in one run."""
+"""Pricing calls: the engine, and one by one Outlay, ``genai_prices.calc_price`` and LiteLLM's ``cost_per_token``.
+
+The same calls in one run, one process each, one after another (``bench/price_peers.py``). LiteLLM is measured where
+``--litellm-python`` names the Python of an environment that has it.
+"""
 
 from __future__ import annotations
 
@@ -6,18 +10,20 @@ import argparse
 import json
 import os
 import statistics
+import subprocess
+import sys
+import tempfile
 import time
 from collections.abc import Callable
 from datetime import datetime, timedelta
 from decimal import Decimal
+from pathlib import Path
+from typing import Any
 
 import duckdb
-from genai_prices import Usage as TheirUsage
-from genai_prices import calc_price
 
 from outlay.prices.token_table import price_requests
 from outlay.prices.tokens import TokenPrices
-from outlay.prices.usage import normalise
 
 MODELS = [
     ("openai", "gpt-5.6-sol"),
@@ -75,6 +81,7 @@ def main() -> None:
     parser.add_argument("--few", type=int, default=10_000, help="calls for what goes one by one")
     parser.add_argument("--runs", type=int, default=5)
     parser.add_argument("--threads", type=int, default=2)
+    parser.add_argument("--litellm-python", help="the Python of an environment that has litellm")
     options = parser.parse_args()
     connection = duckdb.connect(config={"threads": options.threads})
     connection.execute(requests_sql(options.rows))
@@ -87,26 +94,19 @@ def main() -> None:
     copy = rate(lambda: connection.execute(f"{made} SELECT * FROM requests"), options.rows, options.runs)
 
     connection.execute(f"{made} {sql}")
-    few = connection.execute(
-        f'SELECT provider, model, context, "at", input, cache_read, output, output_reasoning, cost FROM priced '
-        f"WHERE i < {options.few} ORDER BY i"
-    ).fetchall()
-    ours = [(p, m, ctx(c), at, normalise(p, raw(i, r, o, t))) for p, m, c, at, i, r, o, t, _ in few]
-    theirs = [
-        (p, m, ctx(c), at, TheirUsage(input_tokens=i + r, cache_read_tokens=r, output_tokens=o + t))
-        for p, m, c, at, i, r, o, t, _ in few
-    ]
-    costs: list[Decimal] = []
-    single = rate(lambda: [book.price(u, p, m, at, c) for p, m, c, at, u in ours], len(ours), options.runs)
-
-    def peer() -> None:
-        costs[:] = [
-            calc_price(u, m, provider_id=p, genai_request_timestamp=at, price_context=c).total_price
-            for p, m, c, at, u in theirs
-        ]
-
-    calc = rate(peer, len(theirs), options.runs)
-    equal = sum(cost == row[-1] for cost, row in zip(costs, few, strict=True))
+    calls = few(connection, options.few)
+    connection.close()
+    pythons = {"outlay": sys.executable, "genai_prices": sys.executable}
+    pythons |= {"litellm": options.litellm_python} if options.litellm_python else {}
+    rates, equal = {}, {}
+    for peer, python in pythons.items():
+        told = apart(peer, python, calls, options.runs)
+        rates[peer] = told["rates"]
+        # A float sum of LiteLLM's is the same price if it is the same to a billionth of a dollar.
+        equal[peer] = sum(
+            same(cost, call["cost"], exact=peer != "litellm") for cost, call in zip(told["costs"], calls, strict=True)
+        )
+    peers = [peer for peer in rates if peer != "outlay"]
     print(
         json.dumps(
             {
@@ -117,30 +117,52 @@ def main() -> None:
                 "until": str(FIRST + timedelta(seconds=15_000_000)),
                 "engine": engine,
                 "engine_copying_only": copy,
-                "one_by_one": single,
-                "genai_prices.calc_price": calc,
-                "engine_over_calc_price_wall": engine["per_wall_s"] / calc["per_wall_s"],
-                "engine_over_calc_price_cpu": engine["per_cpu_s"] / calc["per_cpu_s"],
-                "equal_to_calc_price": f"{equal} of {len(few)}",
+                "one_by_one": rates,
+                "engine_over_peer_wall": {peer: engine["per_wall_s"] / rates[peer]["per_wall_s"] for peer in peers},
+                "engine_over_peer_cpu": {peer: engine["per_cpu_s"] / rates[peer]["per_cpu_s"] for peer in peers},
+                "equal_to_the_engine": {peer: f"{count} of {len(calls)}" for peer, count in equal.items()},
             },
             indent=2,
         )
     )
 
 
+def few(connection: duckdb.DuckDBPyConnection, count: int) -> list[dict[str, Any]]:
+    """The first calls of the priced table, for those who price one by one."""
+    names = ("provider", "model", "context", "at", "input", "cache_read", "output", "output_reasoning", "cost")
+    rows = connection.execute(
+        f"SELECT {', '.join(names)} FROM priced WHERE i < {count} ORDER BY i".replace(" at,", ' "at",')
+    ).fetchall()
+    found = [dict(zip(names, row, strict=True)) for row in rows]
+    return [
+        {**one, "at": one["at"].isoformat(), "cost": str(one["cost"]), "context": ctx(one["context"])} for one in found
+    ]
+
+
+def apart(peer: str, python: str, calls: list[dict[str, Any]], runs: int) -> dict[str, Any]:
+    """One peer in a process of its own, after whatever ran before has ended."""
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "calls.json"
+        path.write_text(json.dumps(calls), encoding="utf-8")
+        done = subprocess.run(
+            [python, str(Path(__file__).with_name("price_peers.py")), peer, str(path), str(runs)],
+            check=True,
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+    return dict(json.loads(done.stdout.splitlines()[-1]))
+
+
+def same(cost: str | None, engine: str, *, exact: bool) -> bool:
+    """Whether a peer's cost is the engine's."""
+    if cost is None:
+        return engine == "None"
+    return Decimal(cost) == Decimal(engine) if exact else abs(Decimal(cost) - Decimal(engine)) < Decimal("1e-9")
+
+
 def ctx(text: str) -> dict[str, str]:
     """``processing=batch`` as a context."""
     return dict(pair.split("=") for pair in text.split(";") if pair)
-
-
-def raw(fresh: int, read: int, out: int, reasoning: int) -> dict[str, object]:
-    """The call as OpenAI's chat API would report it, for every model alike."""
-    return {
-        "prompt_tokens": fresh + read,
-        "prompt_tokens_details": {"cached_tokens": read},
-        "completion_tokens": out + reasoning,
-        "completion_tokens_details": {"reasoning_tokens": reasoning},
-    }
 
 
 if __name__ == "__main__":

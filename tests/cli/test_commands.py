@@ -8,6 +8,7 @@ from decimal import Decimal
 from importlib import import_module
 from pathlib import Path
 
+import click
 import pytest
 
 from outlay.cli.main import COMMANDS
@@ -29,11 +30,21 @@ def test_help_lists_every_command() -> None:
         assert summary in " ".join(out.split())
 
 
-@pytest.mark.parametrize("name", COMMANDS)
-def test_every_command_has_help_with_an_example_and_the_common_options(name: str) -> None:
-    status, out, _ = run_outlay(name, "--help")
+def paths() -> list[tuple[str, ...]]:
+    """Every command, and those of a group."""
+    found = {name: cli._group.get_command(click.Context(cli._group), name) for name in COMMANDS}
+    return [
+        path
+        for name, command in found.items()
+        for path in ([(name, one) for one in command.commands] if isinstance(command, click.Group) else [(name,)])
+    ]
+
+
+@pytest.mark.parametrize("path", paths(), ids=" ".join)
+def test_every_command_has_help_with_an_example_and_the_common_options(path: tuple[str, ...]) -> None:
+    status, out, _ = run_outlay(*path, "--help")
     assert status == 0
-    assert f"Example: outlay {name}" in out
+    assert f"Example: outlay {' '.join(path)}" in " ".join(out.split())
     for option in ("--ledger", "--config", "--json"):
         assert option in out
 

@@ -27,6 +27,7 @@ from outlay.config import (
     load_settings,
 )
 from outlay.ledger.store import FACT_TABLES
+from outlay.ledger.tables.prices import PRICES
 from outlay.ledger.tables.table import PROVENANCE
 from outlay.metrics.catalogue import catalogue
 from outlay.metrics.kpis import KPI_IDS
@@ -58,10 +59,14 @@ def _command(name: str) -> click.Command:
     return command
 
 
-def _parameters(command: click.Command) -> list[click.Parameter]:
-    """Those of a command, and of the commands of a group."""
-    inner = command.commands.values() if isinstance(command, click.Group) else ()
-    return [*command.params, *(parameter for one in inner for parameter in _parameters(one))]
+def _parameters(name: str) -> list[click.Parameter]:
+    """A command's, and those of the commands that it groups."""
+
+    def of(command: click.Command) -> list[click.Parameter]:
+        grouped = command.commands.values() if isinstance(command, click.Group) else ()
+        return [*command.params, *(parameter for one in grouped for parameter in of(one))]
+
+    return of(_command(name))
 
 
 def _section(page: str, heading: str) -> str:
@@ -78,14 +83,14 @@ def _built_in(hook: str) -> list[object]:
 def test_every_command_and_option_is_documented(name: str) -> None:
     page = _text("docs/reference/commands.md")
     section = _section(page, f"`outlay {name}")
-    for parameter in _parameters(_command(name)):
+    for parameter in _parameters(name):
         if isinstance(parameter, click.Option):
             option = parameter.opts[0]
             assert f"`{option}" in (page if option in _COMMON else section), f"{option} of {name} is missing"
 
 
 def test_every_documented_option_exists() -> None:
-    known = {option for name in cli.COMMANDS for p in _parameters(_command(name)) for option in p.opts}
+    known = {option for name in cli.COMMANDS for p in _parameters(name) for option in p.opts}
     known |= {"--help", "-h", "--version"}
     said = set(re.findall(r"(?<![\w-])--[a-z][a-z-]*", _text("docs/reference/commands.md")))
     assert said <= known
@@ -173,7 +178,7 @@ def test_every_metric_is_documented() -> None:
 
 def test_every_column_of_the_tables_of_facts_is_documented() -> None:
     page = _text("docs/reference/tables.md")
-    columns = [*(c for table in FACT_TABLES.values() for c in table.own), *PROVENANCE]
+    columns = [*(c for table in FACT_TABLES.values() for c in table.own), *PROVENANCE, *PRICES]
     missing = [
         c.name for c in columns if not c.name.startswith("x_Meter_") and f"| `{c.name}` | {c.sql_type} |" not in page
     ]

@@ -34,7 +34,7 @@ def test_an_example_gives_what_it_shows(command: str, shown: str, tmp_path: Path
 
 
 def test_there_are_examples() -> None:
-    assert len(_CONSOLE) == 3
+    assert len(_CONSOLE) == 4
 
 
 def test_the_price_file_is_read(tmp_path: Path) -> None:
@@ -43,7 +43,7 @@ def test_the_price_file_is_read(tmp_path: Path) -> None:
     path.write_text(example, encoding="utf-8")
     read = read_contract(path)
     assert read.problems == ()
-    assert len(read.rows) == 3
+    assert len(read.rows) == 4
 
 
 def test_every_meter_and_column_is_documented() -> None:

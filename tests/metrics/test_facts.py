@@ -290,6 +290,34 @@ def test_an_outcome_is_told_by_measure_and_unit_and_costs_what_its_use_case_cost
     }
 
 
+def scrapes(metric: str, card: str, values: list[str]) -> str:
+    """A reading a minute of a card that a pod holds, as a DCGM exporter serves them, with times."""
+    labels = (
+        f'gpu="0",UUID="GPU-{card}",modelName="NVIDIA H100 80GB HBM3",Hostname="n",namespace="ml",pod="p",container="c"'
+    )
+    first = int(START.timestamp() * 1000)
+    return "".join(f"{metric}{{{labels}}} {value} {first + 60_000 * n}\n" for n, value in enumerate(values))
+
+
+def test_utilization_by_two_metrics_is_two_figures_and_never_a_mean(tmp_path: Path) -> None:
+    exports = tmp_path / "exports"
+    exports.mkdir()
+    (exports / "a.prom").write_text(scrapes("DCGM_FI_PROF_GR_ENGINE_ACTIVE", "a", ["0.5"] * 61))
+    (exports / "b.prom").write_text(scrapes("DCGM_FI_DEV_GPU_UTIL", "b", ["100"] * 36 + ["0"] * 25))
+    ledger = Ledger(tmp_path / "ledger")
+    load(ledger, [exports], Settings())
+
+    found = kpi(ledger, "gpu_utilization")
+
+    assert {(one.group or {})["utilization_metric"]: one.value for one in found} == {
+        "DCGM_FI_PROF_GR_ENGINE_ACTIVE": Decimal("0.5"),
+        "DCGM_FI_DEV_GPU_UTIL": Decimal("0.6"),
+    }
+    assert {one.status for one in found} == {"no_target"}  # between 50% and 70%: it depends on the workload
+    (idle,) = asked(ledger, "gpu_idle_hours").values()
+    assert idle.figures["gpu_idle_hours"].value == Decimal("0.4")
+
+
 def test_a_dimension_that_a_table_does_not_tell_is_an_error_that_lists_those_it_does(calls: Ledger) -> None:
     with pytest.raises(UsageError, match="'requests' can't be asked by 'gpu_type': calls and buckets of calls"):
         asked(calls, "requests", "gpu_type")

@@ -21,7 +21,7 @@ from outlay.prices import genai
 from outlay.prices.contract import read_contract
 from outlay.prices.token_table import flat_table, price_requests
 from outlay.prices.tokens import TokenPrices, context_text
-from outlay.prices.usage import Quantity, Usage, normalise
+from outlay.prices.usage import Quantity, Remark, Usage, normalise
 from tests.prices.true_source import true_source
 from tests.shared import shared
 
@@ -48,11 +48,12 @@ def by_engine(
         "context": [context_text({**row[4].context, **row[2]}) for row in rows],
         "at": pa.array([row[3] for row in rows], pa.timestamp("us")),
         "input_tokens": pa.array([row[4].input_tokens for row in rows], pa.int64()),
+        "remarks": pa.array([";".join(remark.code for remark in row[4].remarks) for row in rows], pa.string()),
         **{meter: pa.array([row[4].meters.get(meter) for row in rows], pa.int64()) for meter in meters},
     }
     connection.register("requests_arrow", pa.table(columns))
     connection.execute("CREATE OR REPLACE TEMP TABLE requests AS SELECT * FROM requests_arrow")
-    sql = price_requests(connection, "requests", book, meters)
+    sql = price_requests(connection, "requests", book, meters, "contains(r.remarks, 'unread-count')")
     return connection.execute(f"SELECT cost, currency, status, estimated FROM ({sql}) ORDER BY id").fetchall()
 
 
@@ -82,38 +83,61 @@ _CALLS = st.tuples(
             ("anthropic", "claude-sonnet-4-5"),
             ("deepseek", "deepseek-v4-pro"),
             ("azure", "gpt-5"),
+            ("google", "gemini-2.5-pro"),
+            ("aws", "anthropic.claude-3-opus-20240229-v1:0"),
             ("acme", "own"),
             ("openai", "nothing-like-it"),
         ]
     ),
-    st.sampled_from([*_CONTEXTS, {"service_tier": "priority", "processing": "batch"}]),
+    st.sampled_from(
+        [
+            *_CONTEXTS,
+            {"service_tier": "priority", "processing": "batch"},
+            {"inference_geo": "us"},
+            {"inference_geo": "us", "processing": "batch"},
+            {"traffic_type": "provisioned_throughput"},
+        ]
+    ),
     st.one_of(st.datetimes(datetime(2025, 1, 1), datetime(2027, 12, 31)), st.sampled_from(_TIMES)),
     # A call that counts nothing but itself is left out: what it costs without a price of its own is a matter of taste.
     st.dictionaries(st.sampled_from(_METERS), st.integers(1, 300_000), min_size=1, max_size=5).filter(
         lambda counts: set(counts) != {"requests"}
     ),
+    st.booleans(),
 )
 _CONTRACT = """\
-provider,model,meter,unit_price,per,currency,when,input_tokens_above,time_from,time_to,valid_from,valid_to
-openai,gpt-5.6-sol,input,3,1000000,,,,,,2026-03-01T12:30:00,2026-09-15
-openai,gpt-5.6-sol,output,9,1000000,,processing=batch,,,,,
-openai,*,cache_read,0.1,1000000,,,1000,22:00,06:00,,
-acme,own,input,1,1000000,EUR,,,,,,
-acme,own,output,2,1000000,EUR,,200000,,,,
-acme,own,web_searches,0.01,,EUR,,,,,,
+provider,model,meter,unit_price,per,currency,when,input_tokens_above,time_from,time_to,valid_from,valid_to,multiplier
+openai,gpt-5.6-sol,input,3,1000000,,,,,,2026-03-01T12:30:00,2026-09-15,
+openai,gpt-5.6-sol,output,9,1000000,,processing=batch,,,,,,
+openai,gpt-5.6-sol,output,20,1000000,,,,,,,,
+openai,*,cache_read,0.1,1000000,,,1000,22:00,06:00,,,
+openai,*,cache_write_5m,,,,service_tier=flex,,,,,2026-10-01,0.5
+anthropic,*,tokens,,,,inference_geo=us,,,,2026-02-01,,1.1
+anthropic,*,*,,,,,,,,,,0.9
+anthropic,claude-sonnet-4-5,input,2.5,1000000,,,,,,,,
+anthropic,claude-sonnet-4-5,output,12,1000000,,inference_geo=us,,,,,,
+google,*,input,1,1000000,,*,,,,,,
+google,*,output,9,1000000,,,200000,,,,,
+google,*,output,7,1000000,,,,,,,,
+google,*,cache_read,0,1000000,,traffic_type=provisioned_throughput,,,,,,
+acme,own,input,1,1000000,EUR,,,,,,,
+acme,own,output,2,1000000,EUR,,200000,,,,,
+acme,own,web_searches,0.01,,EUR,,,,,,,
+acme,*,*,,,,processing=batch,,,,,,0.5
 """
 
 
 @settings(max_examples=60)
 @given(st.lists(_CALLS, min_size=1, max_size=40), st.booleans())
 def test_equal_on_anything(
-    calls: list[tuple[tuple[str, str], dict[str, str], datetime, dict[str, int]]], own: bool
+    calls: list[tuple[tuple[str, str], dict[str, str], datetime, dict[str, int], bool]], own: bool
 ) -> None:
     rows: list[Row] = []
-    for (provider, model), context, at, counts in calls:
+    for (provider, model), context, at, counts, unread in calls:
         known: dict[str, Quantity] = dict(counts)
         size = sum(count for meter, count in counts.items() if meter in INPUT_METERS)
-        rows.append((provider, model, context, at, Usage("made up", size, 0, 0, 0, 0, known, {})))
+        remarks = (Remark("unread-count", "A count is not known."),) if unread else ()
+        rows.append((provider, model, context, at, Usage("made up", size, 0, 0, 0, 0, known, {}, remarks)))
     with duckdb.connect() as connection:
         book = _with_contract() if own else TokenPrices()
         assert by_engine(connection, rows, book) == one_by_one(rows, book)
@@ -133,7 +157,7 @@ def _with_contract() -> TokenPrices:
 def test_a_model_priced_in_two_currencies_is_an_error_and_not_unpriced(
     connection: duckdb.DuckDBPyConnection, tmp_path: Path
 ) -> None:
-    lines = [*_CONTRACT.splitlines()[:1], "acme,own,input,1,,EUR,,,,,,", "acme,own,output,1,,USD,,,,,,"]
+    lines = [*_CONTRACT.splitlines()[:1], "acme,own,input,1,,EUR,,,,,,,", "acme,own,output,1,,USD,,,,,,,"]
     path = tmp_path / "contract.csv"
     path.write_text("\n".join(lines) + "\n", encoding="utf-8")
     rows: list[Row] = [("acme", "own", {}, _TIMES[0], Usage("made up", 1, 0, 0, 1, 0, {"input": 1, "output": 1}, {}))]
@@ -149,6 +173,13 @@ def test_the_flat_table_is_the_list() -> None:
     assert set(table.column("when").to_pylist()) >= {"", "processing=batch", "service_tier=flex"}
     hours = flat_table(genai.model_rows("deepseek", "deepseek-v4-pro"))
     assert time(1) in hours.column("time_from").to_pylist()
+
+
+def test_a_multiplier_has_no_unit_price_in_the_flat_table(tmp_path: Path) -> None:
+    path = tmp_path / "contract.csv"
+    path.write_text("provider,model,meter,multiplier,when\nopenai,*,tokens,1.1,*\n", encoding="utf-8")
+    (row,) = flat_table(read_contract(path).rows).to_pylist()
+    assert (row["unit_price"], row["multiplier"], row["when"]) == (None, Decimal("1.1"), "*")
 
 
 def test_a_context_is_written_one_way() -> None:

@@ -19,6 +19,7 @@ from outlay.errors import LedgerError, ReconciliationError, UnreadableError, Usa
 from outlay.ledger.engine.duckdb import session
 from outlay.ledger.store import FACT_TABLES, Ledger
 from outlay.ledger.tables.requests import REQUESTS
+from outlay.prices import genai
 from outlay.prices.request_costs import priced_sql
 from outlay.prices.tokens import TokenPrices
 from outlay.prices.usage import normalise
@@ -301,6 +302,28 @@ def test_contract_prices_of_the_settings_win_and_a_new_one_reprices_only_what_is
 
     sql = "SELECT x_Cost, contains(x_PriceVersion, 'prices.csv') FROM requests ORDER BY start_time"
     assert asked(ledger, "requests", sql) == [(listed[0][0], False), (Decimal("1.00001"), True)]
+
+
+def test_the_price_lists_that_rows_rest_on_are_in_the_ledger_whole_and_once(tmp_path: Path) -> None:
+    ledger = Ledger(tmp_path / "ledger")
+    contract = tmp_path / "our prices.csv"
+    contract.write_text("provider,model,meter,unit_price,per\nopenai,gpt-5,input,1.00,1000000\n")
+    load(ledger, [page(tmp_path / "a.json", {0: 1_000_000})], Settings())
+    settings = Settings(prices=PriceSettings(tokens=(contract,)))
+    load(ledger, [page(tmp_path / "b.json", {1: 1_000_000})], settings)
+    load(ledger, [page(tmp_path / "c.json", {2: 1_000_000})], settings)
+
+    with session() as connection:
+        ledger.prices().view(connection, ledger.price_columns(), version=None)
+        lists = connection.execute(
+            "SELECT x_List, count(DISTINCT x_Version), count(*) FROM prices GROUP BY 1"
+        ).fetchall()
+        row = connection.execute(
+            "SELECT unit_price FROM prices WHERE x_List = 'genai-prices' AND provider = 'openai' AND model = 'gpt-5' "
+            "AND meter = 'input' AND \"when\" = '' AND (valid_to IS NULL OR valid_to > TIMESTAMP '2026-10-01')"
+        ).fetchall()
+    assert sorted(lists) == [("genai-prices", 1, len(list(genai.all_rows()))), ("our-prices.csv", 1, 1)]
+    assert row == [(Decimal("0.00000125"),)]
 
 
 def test_tags_become_columns_however_they_are_spelt(tmp_path: Path) -> None:

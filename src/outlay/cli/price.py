@@ -59,7 +59,7 @@ def command(
     from outlay.prices.tokens import TokenPrices
     from outlay.prices.usage import normalise
 
-    at = _time(at_text)
+    at = moment(at_text)
     context = {key: str(value) for key, value in _object(context_text or "{}", "--context").items()}
     raw = sys.stdin.read() if usage_text == "-" else usage_text
     usage = normalise(provider, _object(raw, "--usage"), flavor=flavor)
@@ -87,14 +87,15 @@ def command(
     return 0 if priced.status == "priced" else _UNPRICED
 
 
-def _time(text: str | None) -> datetime:
+def moment(text: str | None) -> datetime:
+    """A time that a person wrote, as naive UTC; now where there is none."""
     if text is None:
         return datetime.now(UTC).replace(tzinfo=None)
     try:
-        moment = datetime.fromisoformat(text)
+        found = datetime.fromisoformat(text)
     except ValueError:
         raise UsageError(f"'{text}' is not a time.", where="--at", hint="Write 2026-10-01T12:00:00Z.") from None
-    return moment if moment.tzinfo is None else moment.astimezone(UTC).replace(tzinfo=None)
+    return found if found.tzinfo is None else found.astimezone(UTC).replace(tzinfo=None)
 
 
 def _object(text: str, option: str) -> dict[str, Any]:

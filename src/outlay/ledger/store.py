@@ -21,6 +21,7 @@ from outlay.ledger.tables.commitments import COMMITMENTS
 from outlay.ledger.tables.costs import COST_MEASURES, PARTITION_COLUMNS, columns
 from outlay.ledger.tables.gpu_usage import GPU_USAGE
 from outlay.ledger.tables.outcomes import OUTCOMES
+from outlay.ledger.tables.prices import PRICES, PRICES_PARTITION
 from outlay.ledger.tables.requests import REQUESTS
 from outlay.ledger.tables.runs import RUNS
 from outlay.ledger.tables.table import FACT_PARTITION, Column, FactTable
@@ -60,6 +61,14 @@ class Ledger:
     def facts(self, table: FactTable) -> DeltaFolder:
         """A table of facts, made or not."""
         return DeltaFolder(self.path / table.name, table.meaning, FACT_PARTITION)
+
+    def prices(self) -> DeltaFolder:
+        """The table of the price lists that rows were priced by, made or not."""
+        return DeltaFolder(self.path / "prices", "price lists that rows were priced by, whole", PRICES_PARTITION)
+
+    def price_columns(self) -> tuple[Column, ...]:
+        """Its columns."""
+        return PRICES
 
     def exists(self) -> bool:
         """Whether any bill was ever loaded."""

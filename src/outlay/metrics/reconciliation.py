@@ -205,14 +205,15 @@ WITH bill AS (
   SELECT n.provider, n.model, CAST(start_time AS DATE) AS day, sum("x_Cost") AS cost,
     sum(coalesce(gen_ai_usage_input_tokens, 0) + coalesce(gen_ai_usage_output_tokens, 0)) AS tokens,
     count(*) FILTER (WHERE "x_PriceStatus" = 'unpriced') AS unpriced,
-    count(*) FILTER (WHERE "x_CostEstimated") AS estimated
+    count(*) FILTER (WHERE "x_CostEstimated") AS estimated,
+    string_agg(DISTINCT "x_PriceContext", ' and ') FILTER (WHERE "x_CostEstimated") AS contexts
   FROM {_USED_NAMED} JOIN spans_compared s ON s.provider = n.provider
   WHERE ("x_CostCurrency" = '{{currency}}' OR "x_CostCurrency" IS NULL)
     AND CAST(start_time AS DATE) >= s.first AND {_USED_ENDS} <= s.last GROUP BY ALL
 )
 SELECT coalesce(b.provider, u.provider), coalesce(b.model, u.model), coalesce(b.day, u.day), b.cost,
   CASE WHEN u.tokens IS NOT NULL THEN true END, u.cost, coalesce(b.tokens, 0), coalesce(u.tokens, 0),
-  coalesce(u.unpriced, 0), coalesce(u.estimated, 0), coalesce(b.long, false)
+  coalesce(u.unpriced, 0), coalesce(u.estimated, 0), coalesce(b.long, false), u.contexts
 FROM bill b FULL JOIN used u ON b.provider = u.provider AND b.model = u.model AND b.day = u.day
 """
 _Windows = Mapping[str, tuple[date, date]]
@@ -367,9 +368,9 @@ def _reasons(one: Compared, rows: Sequence[tuple[Any, ...]], last: date) -> list
         if ratio is not None and abs(ratio - 1) >= Decimal("0.001"):
             said = f"the bill's price a token is {ratio * 100:.1f}% of the price book's"
             why = "a negotiated rate (give it in [prices] tokens), a tier, or cache writes billed apart"
-            found.append(
-                f"{said}: {why}" + (f"; {one.estimated_rows:,} rows are estimates" if one.estimated_rows else "")
-            )
+            contexts = " and ".join(sorted({row[11] for row in rows if row[11]}))
+            doubt = f"; {one.estimated_rows:,} rows are estimates" + (f" ({contexts})" if contexts else "")
+            found.append(f"{said}: {why}" + (doubt if one.estimated_rows else ""))
     if one.unpriced_rows:
         found.append(f"{one.unpriced_rows:,} rows of usage have no known price")
     return found

@@ -1,11 +1,14 @@
 """The user's own token prices: a CSV laid over the list prices, and it wins.
 
 The columns are those of the flat table, so a contract says what the list says: ``provider,model,meter,unit_price`` and
-optionally ``per,currency,when,input_tokens_above,time_from,time_to,valid_from,valid_to,source``.
+optionally ``multiplier,per,currency,when,input_tokens_above,time_from,time_to,valid_from,valid_to,source``.
 
 - ``model`` is a model's name as calls have it or as the list has it; ``*`` is every model of the provider.
 - ``unit_price`` is for ``per`` units (1 unless given): write ``2.10`` and ``1000000`` for a price per million tokens.
-- ``when`` is the price context, ``processing=batch`` or ``service_tier=priority;inference_geo=us``.
+- ``multiplier`` stands in the place of ``unit_price``: 1.1 is ten per cent on the price that holds without the row.
+  Its meter may be ``*``, every meter, or ``tokens``, every meter of tokens.
+- ``when`` is the price context, ``processing=batch`` or ``service_tier=priority;inference_geo=us``; empty is the
+  ordinary price, ``*`` every context and size (:mod:`outlay.prices.agreed`).
 - Windows are half-open and UTC; empty is open.
 
 A row speaks for one exclusive meter: a price for ``input`` says nothing of cache reads, which keep the list price
@@ -26,14 +29,19 @@ from typing import TypeVar
 
 from outlay.errors import UnreadableError, nearest
 from outlay.ledger.meters import METERS
-from outlay.prices.price_row import PriceRow, per_unit
+from outlay.prices.price_row import EVERY, PriceRow, per_unit
+from outlay.prices.usage_shapes import ORDINARY
 from outlay.problems import Problem
 
-__all__ = ["COLUMNS", "Contract", "read_contract"]
+__all__ = ["ALL_METERS", "ALL_TOKENS", "COLUMNS", "Contract", "read_contract"]
 
-_REQUIRED = ("provider", "model", "meter", "unit_price")
+ALL_METERS, ALL_TOKENS = "*", "tokens"
+"""What a multiplier may stand for beside a meter."""
+_REQUIRED = ("provider", "model", "meter")
 COLUMNS = (
     *_REQUIRED,
+    "unit_price",
+    "multiplier",
     "per",
     "currency",
     "when",
@@ -74,7 +82,8 @@ def read_contract(path: Path) -> Contract:
     for name in header:
         if name not in COLUMNS:
             raise UnreadableError(f"unknown column '{name}'.", where=str(path), hint=nearest(name, COLUMNS))
-    if missing := [name for name in _REQUIRED if name not in header]:
+    missing = [name for name in _REQUIRED if name not in header]
+    if missing := missing or [name for name in ("unit_price",) if not {name, "multiplier"} & set(header)]:
         raise UnreadableError(
             f"has no column '{missing[0]}'.", where=str(path), hint=f"The header is {','.join(COLUMNS)}."
         )
@@ -95,13 +104,18 @@ def _row(line: Mapping[str | None, str | list[str] | None], version: str, order:
     for name in _REQUIRED:
         if not cells[name]:
             raise _BadLine(f"no {name}")
-    if cells["meter"] not in METERS:
+    multiplier = _multiplier(cells)
+    if cells["meter"] not in METERS and (multiplier is None or cells["meter"] not in (ALL_METERS, ALL_TOKENS)):
         raise _BadLine(f"unknown meter '{cells['meter']}'. {nearest(cells['meter'], METERS)}")
     per = _optional(cells, "per", int, "a whole number such as 1000000")
     if per is not None and per < 1:
         raise _BadLine(f"per '{per}' is not a whole number of one or more")
-    price = _optional(cells, "unit_price", Decimal, "a number such as 0.0000021")
-    if price is None or not price.is_finite() or price < 0:
+    price = (
+        Decimal(0) if multiplier is not None else _optional(cells, "unit_price", Decimal, "a number such as 0.000002")
+    )
+    if price is None:
+        raise _BadLine("no unit_price")
+    if not price.is_finite() or price < 0:
         raise _BadLine(f"unit_price '{cells['unit_price']}' is not zero or more")
     threshold = _optional(cells, "input_tokens_above", int, "a whole number of tokens")
     if threshold is not None and threshold < 0:
@@ -128,7 +142,19 @@ def _row(line: Mapping[str | None, str | list[str] | None], version: str, order:
         source=cells.get("source", "") or version,
         version=version,
         order=order,
+        multiplier=multiplier,
     )
+
+
+def _multiplier(cells: Mapping[str, str]) -> Decimal | None:
+    multiplier = _optional(cells, "multiplier", Decimal, "a number such as 1.1")
+    if multiplier is None:
+        return None
+    if cells.get("unit_price"):
+        raise _BadLine("both a unit_price and a multiplier")
+    if not multiplier.is_finite() or not 0 < multiplier < 1000:
+        raise _BadLine(f"multiplier '{cells['multiplier']}' is not between 0 and 1000")
+    return multiplier
 
 
 def _optional(cells: Mapping[str, str], name: str, parse: Callable[[str], _T], kind: str) -> _T | None:
@@ -157,7 +183,9 @@ def _moment(text: str) -> datetime:
 
 
 def _when(text: str) -> tuple[tuple[str, str], ...]:
+    if text == "*":
+        return EVERY
     pairs = [tuple(part.strip() for part in pair.split("=")) for pair in text.split(";") if pair.strip()]
-    if any(len(pair) != 2 or not all(pair) for pair in pairs):
+    if any(len(pair) != 2 or not all(pair) or "*" in pair for pair in pairs):
         raise _BadLine(f"when '{text}' is not written key=value;key=value")
-    return tuple(sorted((pair[0], pair[1].lower()) for pair in pairs))
+    return tuple(sorted((pair[0], pair[1].lower()) for pair in pairs if pair[1].lower() not in ORDINARY))

@@ -19,7 +19,7 @@ The traps:
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime, time, timedelta
 from decimal import Decimal
@@ -28,13 +28,12 @@ from itertools import pairwise
 from typing import TYPE_CHECKING
 
 from outlay.errors import nearest
-from outlay.ledger.meters import FEE_METERS, METERS, MODALITIES
+from outlay.prices.genai_units import dimensions_of_meters, stand_in, units
 from outlay.prices.price_row import PriceRow, per_unit
 
 if TYPE_CHECKING:
     from genai_prices.data_snapshot import DataSnapshot
     from genai_prices.types import ConditionalPrice, ModelInfo, ModelPrice, PriceVariant, Provider, TieredPrices
-    from genai_prices.units import UnitDef
 
 __all__ = [
     "MINIMUM_SECONDS",
@@ -42,6 +41,7 @@ __all__ = [
     "Variant",
     "all_rows",
     "model_rows",
+    "models",
     "provider_id",
     "resolve",
     "unknown",
@@ -66,17 +66,6 @@ _PROVIDERS = {
 
 MINIMUM_SECONDS = {("groq", "whisper-large-v3"): 10, ("groq", "whisper-large-v3-turbo"): 10}
 """Audio billed at least for so long a request (as genai-prices has it)."""
-
-_TOKEN_TYPES: dict[str, dict[str, str]] = {
-    "input": {"direction": "input"},
-    "cache_read": {"direction": "input", "token_type": "cache_read"},
-    "cache_write": {"direction": "input", "token_type": "cache_write"},
-    "cache_write_5m": {"direction": "input", "token_type": "cache_write", "cache_ttl": "5m"},
-    "cache_write_1h": {"direction": "input", "token_type": "cache_write", "cache_ttl": "1h"},
-    "tool_input": {"direction": "input", "token_type": "tool"},
-    "output": {"direction": "output"},
-    "output_reasoning": {"direction": "output", "token_type": "reasoning"},
-}
 
 
 @dataclass(frozen=True, slots=True)
@@ -197,7 +186,7 @@ def model_rows(owner: str, model: str) -> tuple[PriceRow, ...]:
         for time_from, time_to in hours:
             moment = _moment(valid_from, valid_to, time_from)
             for order, when, prices, only in _contexts(info, moment):
-                for meter, unit_price, threshold in _flat(prices, only):
+                for meter, unit_price, threshold, taken_from in _flat(prices, only):
                     row = PriceRow(
                         provider=owner,
                         model=model,
@@ -212,9 +201,15 @@ def model_rows(owner: str, model: str) -> tuple[PriceRow, ...]:
                         source=version(),
                         version=version(),
                         order=order,
+                        taken_from=taken_from,
                     )
                     found.setdefault((order, when, meter, threshold, time_from), []).append(row)
     return tuple(row for rows in found.values() for row in _joined(rows))
+
+
+def models() -> Iterator[tuple[str, str]]:
+    """Every model of the list: whose list it is, and its name."""
+    yield from _models()
 
 
 def all_rows() -> Iterator[PriceRow]:
@@ -227,7 +222,8 @@ def _joined(rows: list[PriceRow]) -> Iterator[PriceRow]:
     """Rows of one meter in the order of time, those joined that follow each other at one price."""
     last = rows[0]
     for row in rows[1:]:
-        if row.unit_price == last.unit_price and row.valid_from == last.valid_to:
+        same = row.unit_price == last.unit_price and row.taken_from == last.taken_from
+        if same and row.valid_from == last.valid_to:
             last = replace(last, valid_to=row.valid_to)
         else:
             yield last
@@ -248,11 +244,14 @@ def _contexts(
                 yield order, tuple(sorted(variant.when.items())), info.get_prices(moment, variant.when), keys
 
 
-def _flat(prices: ModelPrice, only: frozenset[str] | None) -> Iterator[tuple[str, Decimal, int | None]]:
-    """``(meter, unit price, tier)`` of meters with a priced ancestor; ``only`` where one of those keys gives it."""
-    units = _units()
-    priced = [(units[key], value) for key, value in vars(prices).items() if value is not None and key in units]
-    for meter, dimensions in _dimensions().items():
+def _flat(prices: ModelPrice, only: frozenset[str] | None) -> Iterator[tuple[str, Decimal, int | None, str | None]]:
+    """``(meter, unit price, tier, taken from)`` of meters with a priced ancestor.
+
+    ``only`` keeps those whose price one of these keys gives.
+    """
+    by_key = units()
+    priced = [(by_key[key], value) for key, value in vars(prices).items() if value is not None and key in by_key]
+    for meter, dimensions in dimensions_of_meters().items():
         fitting = [(unit, value) for unit, value in priced if unit.dimensions.items() <= dimensions.items()]
         if not fitting:
             continue
@@ -260,36 +259,13 @@ def _flat(prices: ModelPrice, only: frozenset[str] | None) -> Iterator[tuple[str
         if only is not None and unit.price_key not in only:
             continue
         for threshold, price in _tiers(value):
-            yield meter, per_unit(price, unit.per), threshold
+            yield meter, per_unit(price, unit.per), threshold, stand_in(dimensions, unit.dimensions)
 
 
 def _tiers(value: Decimal | TieredPrices) -> list[tuple[int | None, Decimal]]:
     if isinstance(value, Decimal):
         return [(None, value)]
     return [(None, value.base), *((tier.start, tier.price) for tier in value.tiers)]
-
-
-@cache
-def _units() -> dict[str, UnitDef]:
-    """The package's units by the key that prices them."""
-    from genai_prices.data_units import unit_data
-    from genai_prices.units import UnitRegistry
-
-    return {unit.price_key: unit for unit in UnitRegistry(unit_data).units.values()}
-
-
-@cache
-def _dimensions() -> dict[str, Mapping[str, str]]:
-    """Where each meter stands in the package's hierarchy."""
-    by_usage = {unit.usage_key: unit.dimensions for unit in _units().values()}
-    found: dict[str, Mapping[str, str]] = {fee: by_usage[fee] for fee in FEE_METERS if fee in by_usage}
-    for kind, dimensions in _TOKEN_TYPES.items():
-        tokens = {"family": "tokens", **dimensions}
-        found[kind] = tokens
-        for modality in MODALITIES:
-            if f"{kind}_{modality}" in METERS:
-                found[f"{kind}_{modality}"] = {**tokens, "modality": modality}
-    return found
 
 
 def _start(one: ConditionalPrice | PriceVariant) -> date | None:

@@ -14,12 +14,18 @@ from decimal import ROUND_HALF_EVEN, Decimal
 
 from outlay.money import MONEY_SCALE
 
-__all__ = ["PriceRow", "above", "active", "per_unit"]
+__all__ = ["EVERY", "PriceRow", "above", "active", "per_unit", "versions"]
+
+EVERY = (("*", "*"),)
+"""``when`` of a row that holds in every context."""
 
 
 @dataclass(frozen=True, slots=True)
 class PriceRow:
-    """``when`` is the price context that selects the row, as sorted pairs; () is the ordinary price.
+    """``when`` is the price context that selects the row, as sorted pairs; () is the ordinary price, EVERY any.
+
+    ``multiplier`` is of rows that multiply another price, whose ``unit_price`` says nothing. ``taken_from`` names the
+    meter whose price stands in for one that the list does not have, such as ``input`` for ``cache_read``.
 
     ``time_from`` to ``time_to`` is a time of day (``time_to`` None: midnight); both None is all day. ``order`` breaks
     ties between rows of several contexts: the lower wins.
@@ -39,6 +45,13 @@ class PriceRow:
     source: str = ""
     version: str = ""
     order: int = 0
+    multiplier: Decimal | None = None
+    taken_from: str | None = None
+
+
+def versions(rows: Iterable[PriceRow]) -> str:
+    """What a receipt names of several rows; empty for none."""
+    return "; ".join(sorted({one for row in rows for one in row.version.split("; ")}))
 
 
 def per_unit(price: Decimal, per: int) -> Decimal:
@@ -52,7 +65,7 @@ def active(row: PriceRow, at: datetime, input_tokens: int, context: Mapping[str,
         (row.valid_from is None or row.valid_from <= at)
         and (row.valid_to is None or at < row.valid_to)
         and (row.input_tokens_above is None or input_tokens > row.input_tokens_above)
-        and all(context.get(key) == value for key, value in row.when)
+        and (row.when == EVERY or all(context.get(key) == value for key, value in row.when))
         and _within(row, at.time())
     )
 

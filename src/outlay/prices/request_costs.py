@@ -7,16 +7,17 @@ model has prices that depend on a call's size.
 
 from __future__ import annotations
 
+from datetime import datetime
 from types import MappingProxyType
 from typing import TYPE_CHECKING
 
-from outlay.ledger.engine.duckdb import identifier
+from outlay.ledger.engine.duckdb import identifier, literal
 from outlay.ledger.meters import METERS
 from outlay.ledger.tables.requests import meter_column
 from outlay.money import MONEY_SQL
 from outlay.prices.token_table import price_requests
-from outlay.prices.tokens import FREE_UNLESS_PRICED, TokenPrices
-from outlay.prices.usage import Usage
+from outlay.prices.tokens import FREE_UNLESS_PRICED, UNREAD, TokenPrices
+from outlay.prices.usage import Remark, Usage
 
 if TYPE_CHECKING:
     import duckdb
@@ -24,14 +25,18 @@ if TYPE_CHECKING:
 __all__ = ["priced_sql"]
 
 _ASKED = ("provider", "model", "context", "at", "input_tokens")
+_UNREAD = f"coalesce(contains(r.\"x_Remarks\", '{UNREAD}'), false)"
 _TIMED = tuple(meter for meter, unit in METERS.items() if unit == "second")
 _COUNTED = tuple(meter for meter, unit in METERS.items() if unit != "second")
 
 
-def priced_sql(connection: duckdb.DuckDBPyConnection, relation: str, key: str, prices: TokenPrices) -> str:
+def priced_sql(
+    connection: duckdb.DuckDBPyConnection, relation: str, key: str, prices: TokenPrices, *, at: datetime | None = None
+) -> str:
     """A SELECT of ``relation`` (rows of ``requests`` without their prices, ``key`` unique in them) with their prices.
 
-    Temporary tables that it needs are made in the session.
+    Each is priced as of its own time, or all as of ``at`` (naive UTC). Temporary tables that it needs are made in the
+    session.
     """
     any_timed, *used = connection.execute(
         f"SELECT coalesce(bool_or({_is_timed()}), false), "
@@ -40,11 +45,11 @@ def priced_sql(connection: duckdb.DuckDBPyConnection, relation: str, key: str, p
     meters = [meter for meter, is_used in zip(_COUNTED, used, strict=True) if is_used or meter in FREE_UNLESS_PRICED]
     asked = f"""SELECT r.*, coalesce(gen_ai_provider_name, '') AS provider,
         coalesce(gen_ai_response_model, gen_ai_request_model, '') AS model, coalesce("x_PriceContext", '') AS context,
-        start_time AS at,
+        {"start_time" if at is None else f"TIMESTAMP {literal(at.isoformat(sep=' '))}"} AS at,
         CASE WHEN "x_Kind" = 'bucket' THEN 0 ELSE coalesce(gen_ai_usage_input_tokens, 0) END AS input_tokens
         {"".join(f", {identifier(meter_column(m))} AS {m}" for m in meters)} FROM {relation} r"""
     connection.execute(f"CREATE OR REPLACE TEMP VIEW requests_to_price AS {asked}")
-    statement = price_requests(connection, "requests_to_price", prices, meters)
+    statement = price_requests(connection, "requests_to_price", prices, meters, _UNREAD)
     connection.execute(
         "CREATE OR REPLACE TEMP TABLE sized_prices AS SELECT provider, model, context FROM price_cells "
         "GROUP BY ALL HAVING max(above) >= 0"
@@ -86,12 +91,24 @@ def _price_timed(connection: duckdb.DuckDBPyConnection, key: str, prices: TokenP
     every = ", ".join(identifier(meter_column(meter)) for meter in METERS)
     names = ", ".join(map(identifier, (key, *_ASKED)))
     rows = connection.execute(
-        f"SELECT {names}, coalesce(gen_ai_usage_output_tokens, 0), {every} FROM requests_to_price WHERE {_is_timed()}"
+        f"SELECT {names}, coalesce(gen_ai_usage_output_tokens, 0), coalesce(\"x_Kind\" = 'bucket', false), {_UNREAD}, "
+        f"{every} FROM requests_to_price r WHERE {_is_timed()}"
     ).fetchall()
     found = []
-    for number, provider, model, context, at, input_tokens, output_tokens, *quantities in rows:
+    for number, provider, model, context, at, input_tokens, output_tokens, bucket, unread, *quantities in rows:
         meters = {m: q for m, q in zip(METERS, quantities, strict=True) if q}
-        usage = Usage("row", input_tokens, output_tokens, 0, 0, 0, MappingProxyType(meters), MappingProxyType({}))
+        usage = Usage(
+            "row",
+            input_tokens,
+            output_tokens,
+            0,
+            0,
+            0,
+            MappingProxyType(meters),
+            MappingProxyType({}),
+            (Remark(UNREAD, "A count is not known and was not read."),) if unread else (),
+            bucket=bucket,
+        )
         asked = dict(pair.split("=", 1) for pair in context.split(";") if pair)
         priced = prices.price(usage, provider, model, at, asked)
         known = priced.cost is not None

@@ -20,12 +20,20 @@ from typing import Any
 
 import duckdb
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from outlay.errors import UsageError, nearest
 from outlay.ledger.meters import METERS
 from outlay.prices import genai
-from outlay.prices.price_row import PriceRow
-from outlay.prices.tokens import FREE_UNLESS_PRICED, Call, TokenPrices, context_text, special
+from outlay.prices.price_row import EVERY, PriceRow, versions
+from outlay.prices.tokens import (
+    FREE_UNLESS_PRICED,
+    Call,
+    TokenPrices,
+    context_text,
+    doubted_out_of_context,
+    special,
+)
 
 __all__ = ["cells", "flat_table", "price_requests", "price_sql"]
 
@@ -36,7 +44,10 @@ _LARGEST = Decimal(100)
 
 
 def flat_table(rows: Iterable[PriceRow] | None = None) -> pa.Table:
-    """The rows as Arrow, one column a field of :class:`PriceRow`; the whole list unless rows are given."""
+    """The rows as Arrow, one column a field of :class:`PriceRow`; the whole list unless rows are given.
+
+    A row that multiplies another price has no ``unit_price``.
+    """
     listed = list(genai.all_rows() if rows is None else rows)
     types = {
         "unit_price": pa.decimal128(38, 18),
@@ -47,9 +58,11 @@ def flat_table(rows: Iterable[PriceRow] | None = None) -> pa.Table:
         "valid_from": pa.timestamp("us"),
         "valid_to": pa.timestamp("us"),
         "order": pa.int32(),
+        "multiplier": pa.decimal128(38, 18),
     }
     columns: dict[str, list[Any]] = {one.name: [getattr(row, one.name) for row in listed] for one in fields(PriceRow)}
-    columns["when"] = [context_text(dict(when)) for when in columns["when"]]
+    columns["unit_price"] = [row.unit_price if row.multiplier is None else None for row in listed]
+    columns["when"] = ["*" if when == EVERY else context_text(dict(when)) for when in columns["when"]]
     return pa.table({name: pa.array(values, types.get(name, pa.string())) for name, values in columns.items()})
 
 
@@ -65,7 +78,10 @@ class _Cell:
 
 
 def cells(prices: TokenPrices, calls: Iterable[tuple[str, str, str]], meters: Sequence[str]) -> pa.Table:
-    """The prices of each ``(provider, model, context)``, one row a cell and one column ``p_<meter>`` a meter."""
+    """The prices of each ``(provider, model, context)``: a row a cell, two columns a meter.
+
+    ``p_<meter>`` is its price, ``d_<meter>`` whether that price makes an estimate of a call that counts the meter.
+    """
     columns: dict[str, list[Any]] = {name: [] for name in _schema(meters).names}
     for provider, model, context in calls:
         asked = dict(pair.split("=", 1) for pair in context.split(";") if pair)
@@ -73,7 +89,8 @@ def cells(prices: TokenPrices, calls: Iterable[tuple[str, str, str]], meters: Se
         candidates = [row for meter in METERS for row in prices.candidates(call, meter)]
         for cell in _cells(candidates):
             here = Call(provider, model, call.found, cell.sample, cell.above + 1, call.context)
-            found = {meter: prices.row(here, meter) for meter in meters}
+            all_found = {meter: prices.found(here, meter) for meter in meters}
+            found = {meter: one.row for meter, one in all_found.items()}
             rows = [row for row in found.values() if row is not None]
             if len({row.currency for row in rows}) > 1:
                 raise UsageError(
@@ -84,6 +101,7 @@ def cells(prices: TokenPrices, calls: Iterable[tuple[str, str, str]], meters: Se
                 continue  # a listed model without a price of these meters still has its free ones, as one call has
             if max((row.unit_price for row in rows), default=Decimal(0)) >= _LARGEST:
                 raise UsageError(f"a unit price of {model} is 100 or more.", hint="Price such calls one by one.")
+            unmet = bool(prices.unmet(here, rows))
             hour = prices.row(here, "cache_write_1h")
             write = found.get("cache_write")
             values = {
@@ -98,12 +116,16 @@ def cells(prices: TokenPrices, calls: Iterable[tuple[str, str, str]], meters: Se
                 "above": cell.above,
                 "up_to": cell.up_to,
                 "currency": rows[0].currency if rows else "USD",
-                "price_version": "; ".join(sorted({row.version for row in rows})) or genai.version(),
-                "unmet_context": bool(prices.unmet(here, rows)),
+                "price_version": versions(rows) or genai.version(),
                 "two_write_prices": hour is not None and write is not None and hour.unit_price != write.unit_price,
                 **{
                     f"p_{meter}": row.unit_price if row else (Decimal(0) if meter in FREE_UNLESS_PRICED else None)
                     for meter, row in found.items()
+                },
+                **{
+                    f"d_{meter}": one.row is not None
+                    and (one.doubt is not None or (unmet and doubted_out_of_context(one.row)))
+                    for meter, one in all_found.items()
                 },
             }
             for name, value in values.items():
@@ -126,9 +148,9 @@ def _schema(meters: Sequence[str]) -> pa.Schema:
             ("up_to", pa.int64()),
             ("currency", pa.string()),
             ("price_version", pa.string()),
-            ("unmet_context", pa.bool_()),
             ("two_write_prices", pa.bool_()),
             *((f"p_{meter}", _UNIT_PRICE) for meter in meters),
+            *((f"d_{meter}", pa.bool_()) for meter in meters),
         ]
     )
 
@@ -152,24 +174,29 @@ def _cells(rows: Sequence[PriceRow]) -> Iterator[_Cell]:
             yield _Cell(start, end, time_from, time_to, above, up_to, sample)
 
 
-def price_sql(requests: str, cells_table: str, meters: Sequence[str]) -> str:
+def price_sql(
+    requests: str, cells_table: str, meters: Sequence[str], doubted: Sequence[str] | None = None, unread: str = "false"
+) -> str:
     """The statement: each row of ``requests`` with cost, currency, price_version, status and estimated.
 
     ``requests`` has ``provider``, ``model``, ``context`` (``context_text``), ``at`` (TIMESTAMP, UTC),
     ``input_tokens`` and a BIGINT column a meter, NULL for none. A row that counts requests alone, of a model whose
     requests have no price, costs nothing where the table has a cell for its model, and is unpriced elsewhere.
+    ``doubted`` are the meters that make an estimate in any cell, all unless told; ``unread`` is a condition on a row
+    ``r``: whether it has counts that were not understood, so that its cost is an estimate.
     """
     known = " AND ".join(f"(c.p_{meter} IS NOT NULL OR coalesce(r.{meter}, 0) = 0)" for meter in meters)
     total = " + ".join(f"coalesce(CAST(r.{meter} AS DECIMAL(18,0)) * c.p_{meter}, 0)" for meter in meters)
-    counted = " OR ".join(f"r.{meter} > 0" for meter in meters if meter not in FREE_UNLESS_PRICED) or "false"
-    ttl = " OR (c.two_write_prices AND coalesce(r.cache_write, 0) > 0)" if "cache_write" in meters else ""
+    doubts = [f"(c.d_{meter} AND coalesce(r.{meter}, 0) > 0)" for meter in (meters if doubted is None else doubted)]
+    doubts += ["(c.two_write_prices AND coalesce(r.cache_write, 0) > 0)"] if "cache_write" in meters else []
+    estimated = " OR ".join([*doubts, f"({unread})"])
     return f"""
 SELECT r.*,
   CASE WHEN c.provider IS NOT NULL AND {known} THEN {total} END AS cost,
   CASE WHEN cost IS NOT NULL THEN c.currency END AS currency,
   c.price_version,
   CASE WHEN cost IS NULL THEN 'unpriced' ELSE 'priced' END AS status,
-  coalesce(cost IS NOT NULL AND ((c.unmet_context AND ({counted})){ttl}), false) AS estimated
+  coalesce(cost IS NOT NULL AND ({estimated}), false) AS estimated
 FROM {requests} AS r LEFT JOIN {cells_table} AS c
   ON r.provider = c.provider AND r.model = c.model AND r.context = c.context
   AND r.at >= c.valid_from AND r.at < c.valid_to
@@ -179,11 +206,16 @@ FROM {requests} AS r LEFT JOIN {cells_table} AS c
 
 
 def price_requests(
-    connection: duckdb.DuckDBPyConnection, requests: str, prices: TokenPrices, meters: Sequence[str]
+    connection: duckdb.DuckDBPyConnection,
+    requests: str,
+    prices: TokenPrices,
+    meters: Sequence[str],
+    unread: str = "false",
 ) -> str:
     """Puts the cells that the table ``requests`` needs into ``price_cells``; returns the statement that prices it.
 
-    Meters billed by the second are left to :meth:`TokenPrices.price`: some have a least number a call.
+    Meters billed by the second are left to :meth:`TokenPrices.price`: some have a least number a call. ``unread`` is
+    as in :func:`price_sql`.
     """
     for meter in meters:
         if meter not in METERS or METERS[meter] == "second":
@@ -193,4 +225,5 @@ def price_requests(
     connection.register("price_cells_arrow", found)
     connection.execute("CREATE OR REPLACE TEMP TABLE price_cells AS SELECT * FROM price_cells_arrow")
     connection.unregister("price_cells_arrow")
-    return price_sql(requests, "price_cells", meters)
+    doubted = [meter for meter in meters if pc.any(found.column(f"d_{meter}")).as_py()]
+    return price_sql(requests, "price_cells", meters, doubted, unread)

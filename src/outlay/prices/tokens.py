@@ -5,8 +5,10 @@ call's meter, size, context and time, else the list's. Nothing is assumed: a mod
 call *unpriced*, with a why, and never 0.
 
 ``estimated`` says that a figure stands on less than it was asked for: a variant (batch, priority) was asked for and no
-price for it is known at that date, so the ordinary price was used; the time to live of cache writes is not told though
-it has two prices; or the provider made inner calls that it may or may not bill.
+price for it is known at that date, so the ordinary price was used; the user's file has an ordinary price only and the
+list another for this call; the list has no price for cached input, so that of input was used; the time to live of cache
+writes is not told though it has two prices; a count was not understood; the sizes of added-up calls are not told though
+prices depend on them; or the provider made inner calls that it may or may not bill.
 
 The trap: list prices of variants begin on the day someone noticed them, so a batch request of an earlier day *looks*
 priced at the full rate. Here it is marked.
@@ -14,27 +16,52 @@ priced at the full rate. Here it is marked.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+import re
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from decimal import Context, Decimal
+from functools import partial
 from typing import Literal
 
 from outlay.errors import UsageError
-from outlay.ledger.meters import METERS
+from outlay.ledger.meters import METERS, MODALITIES
 from outlay.money import add_exactly, plain
 from outlay.prices import genai
+from outlay.prices.agreed import AgreedPrices, Found
+from outlay.prices.call import Call, context_text, special
 from outlay.prices.contract import Contract
 from outlay.prices.genai import Resolved
-from outlay.prices.price_row import PriceRow, above, active
+from outlay.prices.price_row import EVERY, PriceRow, above, active, versions
 from outlay.prices.usage import Quantity, Usage
-from outlay.prices.usage_shapes import ORDINARY
 
-__all__ = ["FREE_UNLESS_PRICED", "Call", "Priced", "PricedLine", "TokenPrices", "context_text", "special"]
+__all__ = [
+    "FREE_UNLESS_PRICED",
+    "UNREAD",
+    "Call",
+    "Priced",
+    "PricedLine",
+    "TokenPrices",
+    "context_text",
+    "doubted_out_of_context",
+    "special",
+]
 
 _EXACT = Context(prec=200)
 FREE_UNLESS_PRICED = frozenset({"requests"})
 """Meters that every call has and few price lists charge."""
+UNREAD = "unread-count"
+"""The remark on a count that was not understood, and so is in no figure."""
+_KINDS = {
+    "cache_read": "cache reads",
+    "cache_write": "cache writes",
+    "cache_write_5m": "5-minute cache writes",
+    "cache_write_1h": "1-hour cache writes",
+}
+_BY_CAPACITY = (
+    "traffic_type=provisioned_throughput: capacity served the call, and its fee is billed apart. "
+    "Give a price for it with --prices, when=traffic_type=provisioned_throughput."
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,29 +118,6 @@ class Priced:
         }
 
 
-@dataclass(frozen=True, slots=True)
-class Call:
-    """What selects prices: asked names, what they mean, and the circumstances. ``context`` has no ordinary values."""
-
-    provider: str
-    model: str
-    found: Resolved | None
-    at: datetime
-    input_tokens: int
-    context: Mapping[str, str]
-
-
-def special(context: Mapping[str, str]) -> dict[str, str]:
-    """A price context without what means the ordinary price."""
-    lowered = {key: value.strip().lower() for key, value in context.items()}
-    return {key: value for key, value in lowered.items() if value not in ORDINARY}
-
-
-def context_text(context: Mapping[str, str]) -> str:
-    """A context as a column holds it: ``processing=batch;service_tier=flex``, empty for the ordinary price."""
-    return ";".join(f"{key}={value}" for key, value in sorted(special(context).items()))
-
-
 class TokenPrices:
     """List prices with contracts laid over them; of several contracts the last one given wins.
 
@@ -121,12 +125,19 @@ class TokenPrices:
     """
 
     def __init__(self, contracts: Sequence[Contract] = ()) -> None:
-        self._contract: dict[tuple[str, str, str], list[tuple[int, PriceRow]]] = {}
-        for rank, contract in enumerate(contracts):
-            for row in contract.rows:
-                self._contract.setdefault((row.provider, row.model, row.meter), []).append((rank, row))
+        self._agreed = AgreedPrices(contracts)
         self._list: dict[tuple[str, str], dict[str, list[PriceRow]]] = {}
+        self._contracts = tuple(contracts)
         self.version = "; ".join([genai.version(), *(contract.version for contract in contracts)])
+
+    def lists(self) -> list[tuple[str, str, Callable[[], Iterable[PriceRow]]]]:
+        """Name, version and rows of each list: the package's, then the contracts'. Names and versions suit a folder."""
+        package, number = genai.version().rsplit(" ", 1)
+        found: list[tuple[str, str, Callable[[], Iterable[PriceRow]]]] = [(package, number, genai.all_rows)]
+        for contract in self._contracts:
+            name, digest = contract.version.rsplit(" ", 1)
+            found.append((re.sub(r"[^A-Za-z0-9._-]+", "-", name), digest, partial(iter, contract.rows)))
+        return found
 
     def price(
         self, usage: Usage, provider: str, model: str, at: datetime, context: Mapping[str, str] | None = None
@@ -142,7 +153,8 @@ class TokenPrices:
         unknown: list[str] = []
         doubts: list[str] = []
         rows: list[PriceRow] = []
-        call = Call(provider, model, genai.resolve(provider, model), at, usage.input_tokens, asked)
+        size = 0 if usage.bucket else usage.input_tokens
+        call = Call(provider, model, genai.resolve(provider, model), at, size, asked)
         lines = self._lines(usage, call, unknown, doubts, rows)
         for inner in usage.inner:
             name = inner.model or model
@@ -153,42 +165,54 @@ class TokenPrices:
         currencies = {row.currency for row in rows}
         if len(currencies) > 1:
             unknown.append(f"its prices are in {' and '.join(sorted(currencies))}, which can't be added.")
-        versions = "; ".join(sorted({row.version for row in rows})) or genai.version()
+        version = versions(rows) or genai.version()
         if unknown:
             why = " ".join(dict.fromkeys(unknown))
-            return Priced("unpriced", None, None, tuple(lines), versions, False, why)
+            return Priced("unpriced", None, None, tuple(lines), version, False, why)
         cost = add_exactly(line.amount for line in lines if line.amount is not None)
         why_estimated = "; ".join(dict.fromkeys(doubts)) or None
         currency = currencies.pop() if currencies else "USD"
-        return Priced("priced", cost, currency, tuple(lines), versions, bool(doubts), why_estimated)
+        return Priced("priced", cost, currency, tuple(lines), version, bool(doubts), why_estimated)
 
     def _lines(
         self, usage: Usage, call: Call, unknown: list[str], doubts: list[str], rows: list[PriceRow]
     ) -> list[PricedLine]:
         name = call.found.model if call.found else call.model
-        lines, used, missing = [], [], []
+        lines, used, missing, found_doubts = [], [], [], []
         for meter, quantity in usage.meters.items():
-            row = self.row(call, meter)
+            found = self.found(call, meter)
+            row = found.row
             if row is None:
                 if meter not in FREE_UNLESS_PRICED:
                     missing.append(meter)
                     lines.append(PricedLine(meter, quantity, None, None, name))
                 continue
             used.append(row)
+            found_doubts += [found.doubt] if found.doubt else []
             amount = _EXACT.multiply(Decimal(_billed(call.found, meter, quantity)), row.unit_price)
             lines.append(PricedLine(meter, quantity, row.unit_price, amount, name, None, row.source, row.valid_from))
-        if call.found is None and (missing or not used):
+        if missing and call.by_capacity:
+            unknown.append(_BY_CAPACITY)
+        elif call.found is None and (missing or not used):
             unknown.append(genai.unknown(call.provider, call.model))
         elif missing:
             listed = ", ".join(missing)
             unknown.append(f"no price for {listed} of {name} at {call.at.isoformat()}Z. Give one with --prices.")
         rows += used
-        doubts += self._doubts(call, usage, used)
+        doubts += [*found_doubts, *self._doubts(call, usage, used)]
         return lines
 
     def row(self, call: Call, meter: str) -> PriceRow | None:
         """The price of a meter that holds for a call."""
-        return self._contract_row(call, meter) or self._list_row(call, meter)
+        return self.found(call, meter).row
+
+    def found(self, call: Call, meter: str) -> Found:
+        """The price of a meter that holds for a call, and why it makes an estimate."""
+        found = self._agreed.price(call, meter, None if call.by_capacity else self._list_row(call, meter))
+        if found.doubt is None and found.row is not None and found.row.taken_from is not None:
+            instead = _words(found.row.taken_from)
+            return Found(found.row, f"no price for {_words(meter)} of {found.row.model}: taken as {instead}")
+        return found
 
     def unmet(self, call: Call, used: Iterable[PriceRow] = ()) -> list[tuple[str, str]]:
         """What of a call's context no meter has a price for; ``used`` are rows already found for it."""
@@ -200,19 +224,11 @@ class TokenPrices:
 
     def candidates(self, call: Call, meter: str) -> list[PriceRow]:
         """Every price of a meter that a call of these names may have, whatever its size, time and context."""
-        return [*(row for _, row in self._agreed(call, meter)), *self._listed(call, meter)]
+        return [*(row for _, row in self._agreed.candidates(call, meter)), *self._listed(call, meter)]
 
-    def _agreed(self, call: Call, meter: str) -> list[tuple[int, PriceRow]]:
-        if not self._contract:
-            return []
-        providers = {call.provider.strip().lower(), *([call.found.provider] if call.found else [])}
-        models = {call.model.strip().lower(), *([call.found.model.lower()] if call.found else []), "*"}
-        return [
-            ranked
-            for provider in sorted(providers)
-            for model in sorted(models)
-            for ranked in self._contract.get((provider, model, meter), ())
-        ]
+    def sized(self, call: Call) -> bool:
+        """Whether a call of these names may have prices that depend on its size."""
+        return any(row.input_tokens_above is not None for meter in METERS for row in self.candidates(call, meter))
 
     def _listed(self, call: Call, meter: str) -> list[PriceRow]:
         if call.found is None:
@@ -225,27 +241,6 @@ class TokenPrices:
             self._list[key] = by_meter
         return self._list[key].get(meter, [])
 
-    def _contract_row(self, call: Call, meter: str) -> PriceRow | None:
-        """The most telling row: this model before all models, more context before less, the higher tier, the later."""
-        fitting = [
-            (rank, row)
-            for rank, row in self._agreed(call, meter)
-            if active(row, call.at, call.input_tokens, call.context)
-        ]
-        if not fitting:
-            return None
-        return max(
-            fitting,
-            key=lambda pair: (
-                pair[0],
-                pair[1].model != "*",
-                len(pair[1].when),
-                -1 if pair[1].input_tokens_above is None else pair[1].input_tokens_above,
-                pair[1].valid_from or datetime.min,
-                pair[1].order,
-            ),
-        )[1]
-
     def _list_row(self, call: Call, meter: str) -> PriceRow | None:
         """Of the active rows those of the first context that fits, and of these the highest tier."""
         context = {} if call.found is None or call.found.resold else call.context
@@ -256,7 +251,7 @@ class TokenPrices:
     def _doubts(self, call: Call, usage: Usage, used: list[PriceRow]) -> list[str]:
         """Why the figure is an estimate: contexts without a price, and writes of unknown time to live."""
         doubts = []
-        counted = any(meter not in FREE_UNLESS_PRICED for meter in usage.meters)
+        counted = any(doubted_out_of_context(row) for row in used)
         for key, value in self.unmet(call, used) if counted else ():
             doubts.append(
                 f"{key}={value} was asked for and {_not_priced(call, key, value)}: the ordinary price is used"
@@ -266,7 +261,20 @@ class TokenPrices:
             hour = self.row(call, "cache_write_1h")
             if hour is not None and prices and prices != [hour.unit_price]:
                 doubts.append("the time to live of its cache writes is not told: priced as five minutes")
+        if usage.bucket and self.sized(call):
+            doubts.append("it adds up calls whose sizes are not told: priced as small calls")
+        doubts += [remark.message.rstrip(".") for remark in usage.remarks if remark.code == UNREAD]
         return doubts
+
+
+def _words(meter: str) -> str:
+    kind = next((meter.removesuffix(f"_{one}") for one in MODALITIES if meter.endswith(f"_{one}")), meter)
+    return _KINDS.get(kind, kind)
+
+
+def doubted_out_of_context(row: PriceRow) -> bool:
+    """Whether a price is an estimate where nothing is priced for what the call was asked for."""
+    return row.meter not in FREE_UNLESS_PRICED and row.when != EVERY
 
 
 def _billed(found: Resolved | None, meter: str, quantity: Quantity) -> Quantity:

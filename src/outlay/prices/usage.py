@@ -24,17 +24,14 @@ from typing import Any
 
 from outlay.errors import UsageError, nearest
 from outlay.ledger.meters import FEE_METERS, MODALITIES, modal
+from outlay.prices.response import hidden_tier, reported_cost, unwrapped
+from outlay.prices.usage_shape import Path, Shape, Where
 from outlay.prices.usage_shapes import (
-    CONTEXT,
+    CACHE_OUTSIDE,
     FLAVORS,
     NOT_COUNTS,
-    ORDINARY,
     REASONING_OUTSIDE,
     SHAPES,
-    WRAPPERS,
-    Path,
-    Shape,
-    Where,
 )
 
 __all__ = ["InnerCall", "Quantity", "Remark", "Usage", "normalise"]
@@ -67,7 +64,8 @@ class Usage:
     ``input_tokens`` and ``output_tokens`` are OpenTelemetry's; the next three are parts of them. ``meters`` holds the
     nonzero exclusive counts. ``context`` is what the payload itself says of the price it was served at
     (``service_tier``, ``processing``, ``speed``), ordinary values left out. ``reported_cost`` is the provider's own
-    figure in USD, None where it gives none.
+    figure in USD, None where it gives none. ``bucket`` says that it adds up many calls, or an untold number, so that
+    the size of a single one is not known.
     """
 
     shape: str
@@ -81,6 +79,7 @@ class Usage:
     remarks: tuple[Remark, ...] = ()
     inner: tuple[InnerCall, ...] = ()
     reported_cost: Decimal | None = None
+    bucket: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,19 +95,26 @@ def normalise(provider: str, raw: Mapping[str, Any], *, flavor: str | None = Non
     """``raw``, a provider's usage object or the response that holds it, in one meaning.
 
     ``flavor`` names the shape where the keys can't tell it (``chat``, ``responses``, ``messages``, ``converse`` ...).
-    Raises :class:`UsageError` for counts that are negative or not whole, and for objects of no known shape.
+    Of a whole response the searches that the provider ran are counted too. Raises :class:`UsageError` for counts that
+    are negative or not whole, and for objects of no known shape.
     """
-    usage, context = _unwrapped(raw)
+    usage, context, tools = unwrapped(raw)
     shape = _shape(usage, flavor)
+    if shape.name == "langchain":
+        context = {**hidden_tier(usage), **context}
     remarks: list[Remark] = []
     facts = {fact: value for fact in shape.paths if (value := _fact(usage, shape, fact, remarks)) is not None}
-    outside = shape.reasoning_outside_output or (provider.strip().lower().replace("_", "-"), shape.name) in (
-        REASONING_OUTSIDE
-    )
+    dialect = (provider.strip().lower().replace("_", "-"), shape.name)
     counts = {fact: int(value) for fact, value in facts.items() if fact not in FEE_METERS}
+    if shape.parts_outside:
+        _add_parts(counts)
+    cache_outside = shape.cache_outside_input or (dialect in CACHE_OUTSIDE and "cache_miss" not in counts)
     meters: dict[str, Quantity] = {}
-    input_tokens = _input(counts, shape, meters, remarks)
-    output_tokens = _output(counts, outside, input_tokens, meters, remarks)
+    input_tokens = _input(counts, shape, cache_outside, meters, remarks)
+    output_tokens = _output(
+        counts, dialect in REASONING_OUTSIDE or shape.reasoning_outside_output, input_tokens, meters, remarks
+    )
+    meters.update(tools)
     meters.update({fact: value for fact, value in facts.items() if fact in FEE_METERS})
     if not shape.adds_up:
         meters.setdefault("requests", 1)
@@ -125,30 +131,31 @@ def normalise(provider: str, raw: Mapping[str, Any], *, flavor: str | None = Non
         context=MappingProxyType(context),
         remarks=tuple(remarks),
         inner=tuple(_inner(provider, usage)),
-        reported_cost=_reported_cost(usage),
+        reported_cost=reported_cost(usage),
+        bucket=shape.adds_up and meters.get("requests") != 1,
     )
 
 
-def _unwrapped(raw: Mapping[str, Any]) -> tuple[Mapping[str, Any], dict[str, str]]:
-    """The usage object within a response, and the price context that both tell; the inner one is the nearer."""
-    if not isinstance(raw, Mapping):
-        raise UsageError(f"usage is {type(raw).__name__}, not an object.", hint="Give the provider's usage object.")
-    found: dict[str, str] = {}
-    while True:
-        for name, keys in CONTEXT.items():
-            for key in keys:
-                if isinstance(raw.get(key), str):
-                    found[name] = raw[key].strip().lower()
-        inside = next((raw[key] for key in WRAPPERS if isinstance(raw.get(key), Mapping)), None)
-        if inside is None:
-            break
-        raw = inside
-    context = {name: value for name, value in found.items() if value not in ORDINARY}
-    if context.get("service_tier") == "batch":  # Anthropic's word for what price lists call processing
-        context["processing"] = context.pop("service_tier")
-    if context.get("traffic_type", "").startswith("on_demand_"):  # Vertex: ON_DEMAND_FLEX, ON_DEMAND_PRIORITY
-        context["service_tier"] = context.pop("traffic_type").removeprefix("on_demand_")
-    return raw, context
+def _add_parts(counts: dict[str, int]) -> None:
+    """Puts the parts that stand beside input and output into them; what was cached is left to :func:`_input`.
+
+    Nothing holds a program to counting them beside: where the total is told, the first reading that makes it holds.
+    """
+    cached = counts.get("cache_read", 0) + _written(counts)
+    inside = {
+        "input": cached + sum(count for fact, count in counts.items() if fact.startswith("input_")),
+        "output": sum(count for fact, count in counts.items() if fact.startswith("output_") or fact == "reasoning"),
+    }
+    (own_input, whole_input), (own_output, whole_output) = (
+        (counts.get(side, 0), counts.get(side, 0) + parts) for side, parts in inside.items()
+    )
+    readings = [(i, o) for o in (whole_output, own_output) for i in (whole_input, own_input)]
+    total = counts.get("total")
+    fitting = (
+        one for one in readings if sum(one) == total and one[0] >= inside["input"] and one[1] >= inside["output"]
+    )
+    counts["input"], counts["output"] = next(fitting, readings[0])
+    counts["input"] -= cached
 
 
 def _shape(usage: Mapping[str, Any], flavor: str | None) -> Shape:
@@ -225,12 +232,13 @@ def _written(counts: Mapping[str, int]) -> int:
     return max(counts.get("cache_write", 0), split)
 
 
-def _input(counts: dict[str, int], shape: Shape, meters: dict[str, Quantity], remarks: list[Remark]) -> int:
+def _input(
+    counts: dict[str, int], shape: Shape, cache_outside: bool, meters: dict[str, Quantity], remarks: list[Remark]
+) -> int:
     """Puts the input meters; returns the whole input."""
     read, written, tool = counts.get("cache_read", 0), _written(counts), counts.get("tool_input", 0)
     beside = counts.get("beside_input_image", 0)
     reported = counts.get("input", 0)
-    cache_outside = shape.cache_outside_input
     if not cache_outside and read + written > reported:
         remarks.append(
             Remark(
@@ -241,7 +249,7 @@ def _input(counts: dict[str, int], shape: Shape, meters: dict[str, Quantity], re
         cache_outside = True
     uncached = reported if cache_outside else reported - read - written
     short, long = counts.get("cache_write_5m", 0), counts.get("cache_write_1h", 0)
-    if "cache_write" in counts and counts["cache_write"] != short + long and short + long:
+    if counts.get("cache_write", 0) not in (0, short + long) and short + long:
         remarks.append(
             Remark("cache-write-split", f"{short} + {long} tokens by time to live are not the {counts['cache_write']}.")
         )
@@ -327,7 +335,9 @@ def _unread(usage: Mapping[str, Any], shape: Shape, inside: str = "") -> Iterato
             continue
         if isinstance(value, Mapping):
             yield from _unread(value, shape, f"{inside}{key}.")
-        elif isinstance(value, int) and not isinstance(value, bool) and value and key.lower().endswith(_COUNT_ENDS):
+        elif not (shape.only_counts or key.lower().endswith(_COUNT_ENDS)):
+            continue
+        elif isinstance(value, int) and not isinstance(value, bool) and value:
             yield f"{inside}{key}"
 
 
@@ -338,12 +348,3 @@ def _inner(provider: str, usage: Mapping[str, Any]) -> Iterator[InnerCall]:
         if isinstance(one, Mapping) and one.get("type", "message") != "message":
             model = one.get("model")
             yield InnerCall(str(one["type"]), model if isinstance(model, str) else None, normalise(provider, one))
-
-
-def _reported_cost(usage: Mapping[str, Any]) -> Decimal | None:
-    """OpenRouter's ``cost``. With a key of one's own it is only OpenRouter's fee: the upstream's cost comes on top."""
-    details = usage.get("cost_details")
-    upstream = details.get("upstream_inference_cost") if isinstance(details, Mapping) else None
-    parts = [usage.get("cost"), upstream if usage.get("is_byok") is True else None]
-    said = [Decimal(str(part)) for part in parts if isinstance(part, (int, float, Decimal))]
-    return sum(said, Decimal(0)) if isinstance(usage.get("cost"), (int, float, Decimal)) else None

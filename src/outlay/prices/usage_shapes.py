@@ -11,9 +11,13 @@ of Bedrock, OpenTelemetry's GenAI conventions with the names they replaced, and 
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass, replace
+from dataclasses import replace
+
+from outlay.prices.framework_shapes import LANGCHAIN, LANGFUSE, VERCEL
+from outlay.prices.usage_shape import Path, Shape, Where, paths
 
 __all__ = [
+    "CACHE_OUTSIDE",
     "CONTEXT",
     "FLAVORS",
     "NOT_COUNTS",
@@ -27,42 +31,8 @@ __all__ = [
 ]
 
 
-@dataclass(frozen=True, slots=True)
-class Where:
-    """A step into a list: its items whose ``key`` is one of ``values``. Their counts are added."""
-
-    key: str
-    values: tuple[str, ...]
-
-
-Path = tuple[str | Where, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class Shape:
-    """One dialect. ``marks``: any of these keys tells it. ``paths``: fact -> where it may stand.
-
-    Several paths of a fact are aliases of one number and never added. Facts are named as in
-    :mod:`outlay.prices.usage`, fees as meters.
-    """
-
-    name: str
-    marks: tuple[str, ...]
-    paths: dict[str, tuple[Path, ...]]
-    cache_outside_input: bool = False
-    reasoning_outside_output: bool = False
-    modality_outside_cache: bool = False
-    adds_up: bool = False
-    """Whether it counts many calls, so that their number is unknown where it is not told, and not 1."""
-
-
-def _paths(**facts: str) -> dict[str, tuple[Path, ...]]:
-    """``cache_read="details.cached|cached"`` as paths: ``.`` steps down, ``|`` parts aliases."""
-    return {fact: tuple(tuple(alias.split(".")) for alias in text.split("|")) for fact, text in facts.items()}
-
-
 def _flat(**facts: str) -> dict[str, tuple[Path, ...]]:
-    """As :func:`_paths` for attribute names that hold dots themselves."""
+    """As :func:`paths` for attribute names that hold dots themselves."""
     return {fact: tuple((alias,) for alias in text.split("|")) for fact, text in facts.items()}
 
 
@@ -89,17 +59,17 @@ def _gemini() -> dict[str, tuple[Path, ...]]:
         "tool_input": ("toolUsePromptTokensDetails",),
         "output": ("candidatesTokensDetails",),
     }
-    paths: dict[str, tuple[Path, ...]] = {fact: ((name,), (_snake(name),)) for fact, name in counts.items()}
+    found: dict[str, tuple[Path, ...]] = {fact: ((name,), (_snake(name),)) for fact, name in counts.items()}
     for kind, names in details.items():
         for modality, values in _MODALITY.items():
             where = Where("modality", values)
-            paths[f"{kind}_{modality}"] = tuple(
+            found[f"{kind}_{modality}"] = tuple(
                 path for name in names for path in ((name, where, "tokenCount"), (_snake(name), where, "token_count"))
             )
-    return paths
+    return found
 
 
-_TOOLS = _paths(
+_TOOLS = paths(
     web_searches="server_tool_use.web_search_requests",
     web_fetches="server_tool_use.web_fetch_requests",
     code_executions="server_tool_use.code_execution_requests",
@@ -123,7 +93,7 @@ _DETAILS = {
     },
 }
 # The Responses API says input_tokens_details, the Realtime API input_token_details.
-_RESPONSES = _paths(
+_RESPONSES = paths(
     **{
         fact: f"{side}_tokens_details.{name}|{side}_token_details.{name}"
         for side, facts in _DETAILS.items()
@@ -179,7 +149,7 @@ SHAPES: tuple[Shape, ...] = (
     Shape(
         "openai.usage_api",
         ("input_uncached_tokens", "num_model_requests"),
-        _paths(
+        paths(
             input="input_tokens",
             output="output_tokens",
             cache_read="input_cached_tokens",
@@ -203,7 +173,7 @@ SHAPES: tuple[Shape, ...] = (
         "anthropic.usage_report",
         ("uncached_input_tokens",),
         {
-            **_paths(
+            **paths(
                 input="uncached_input_tokens",
                 output="output_tokens",
                 total="total_tokens",
@@ -221,7 +191,7 @@ SHAPES: tuple[Shape, ...] = (
         "openai.chat",  # also Azure OpenAI, DeepSeek, Mistral, Groq, OpenRouter, xAI and most others
         ("prompt_tokens", "completion_tokens"),
         {
-            **_paths(
+            **paths(
                 input="prompt_tokens",
                 output="completion_tokens",
                 total="total_tokens",
@@ -242,15 +212,18 @@ SHAPES: tuple[Shape, ...] = (
             **_TOOLS,
         },
     ),
+    LANGCHAIN,
+    LANGFUSE,
+    VERCEL,
     Shape(
         "openai.responses",
         ("input_tokens_details", "output_tokens_details.reasoning_tokens", "input_token_details", "total_tokens"),
-        {**_paths(input="input_tokens", output="output_tokens", total="total_tokens"), **_RESPONSES, **_TOOLS},
+        {**paths(input="input_tokens", output="output_tokens", total="total_tokens"), **_RESPONSES, **_TOOLS},
     ),
     Shape(
         "cohere",  # bill on billed_units; `tokens` counts what the model saw, and `cached_tokens` belongs to those
         ("billed_units",),
-        _paths(
+        paths(
             input="billed_units.input_tokens",
             output="billed_units.output_tokens",
             beside_input_image="billed_units.image_tokens",
@@ -261,7 +234,7 @@ SHAPES: tuple[Shape, ...] = (
         "bedrock.converse",
         ("inputTokens", "outputTokens"),
         {
-            **_paths(
+            **paths(
                 input="inputTokens",
                 output="outputTokens",
                 total="totalTokens",
@@ -282,13 +255,13 @@ SHAPES: tuple[Shape, ...] = (
     Shape(
         "mistral.ocr",
         ("pages_processed",),
-        _paths(input_document_pages="pages_processed"),
+        paths(input_document_pages="pages_processed"),
     ),
     Shape(
         "anthropic.messages",
         ("input_tokens", "output_tokens", "cache_read_input_tokens", "cache_creation_input_tokens", "cache_creation"),
         {
-            **_paths(
+            **paths(
                 input="input_tokens",
                 output="output_tokens",
                 cache_read="cache_read_input_tokens",
@@ -301,7 +274,7 @@ SHAPES: tuple[Shape, ...] = (
         },
         cache_outside_input=True,
     ),
-    Shape("audio", ("seconds",), _paths(audio_seconds="seconds")),
+    Shape("audio", ("seconds",), paths(audio_seconds="seconds")),
 )
 """In the order in which they are tried: the more telling marks first."""
 
@@ -320,11 +293,26 @@ FLAVORS = {
 }
 """Short names of shapes, as genai-prices and the providers' own documentation have them."""
 
-WRAPPERS = ("usage", "usageMetadata", "usage_metadata", "meta", "usage_info", "response")
+WRAPPERS = (
+    "usageDetails",
+    "usage_details",
+    "usage",
+    "usageMetadata",
+    "usage_metadata",
+    "meta",
+    "usage_info",
+    "response",
+)
 """Where a whole response keeps its usage object."""
 
 REASONING_OUTSIDE = {("x-ai", "openai.chat"), ("xai", "openai.chat")}
 """xAI's chat API counts reasoning beside ``completion_tokens``; its total holds both (docs.x.ai, rate limits)."""
+
+CACHE_OUTSIDE = {
+    (provider, "vercel.ai_sdk") for provider in ("anthropic", "aws", "aws.bedrock", "amazon-bedrock", "bedrock")
+}
+"""The AI SDK up to 5 hands on the input of these providers as it is, without what was cached. 6 adds it, and tells
+``inputTokenDetails``."""
 
 CONTEXT: dict[str, tuple[str, ...]] = {
     "service_tier": ("service_tier", "serviceTier", "gen_ai.openai.response.service_tier"),
@@ -349,6 +337,7 @@ NOT_COUNTS = {
     "cost_in_usd_ticks",
     "pydantic_ai_gateway",
     "iterations",  # read on their own
+    "raw",  # Vercel's AI SDK: the provider's object, once more
     "queue_time",
     "prompt_time",
     "completion_time",

@@ -24,23 +24,25 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from decimal import Decimal
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from outlay.config import Settings
-from outlay.errors import ReconciliationError, UnreadableError
+from outlay.errors import UnreadableError
 from outlay.ledger.delta import DeltaFolder, NewFile, Scope
 from outlay.ledger.engine.duckdb import identifier, literal, session
 from outlay.ledger.facts import Arrivals, in_window, merge, within, write_arrivals
 from outlay.ledger.store import Ledger
 from outlay.ledger.tables.requests import REQUESTS
 from outlay.ledger.tables.table import FactTable
-from outlay.money import add_exactly, plain
+from outlay.money import add_exactly
+from outlay.prices.kept import keep_prices
 from outlay.prices.request_costs import priced_sql
 from outlay.prices.tokens import TokenPrices
 from outlay.problems import Problem, summarise
 from outlay.sources.digest import file_digest
+from outlay.sources.fact_reconciliation import reconcile
 from outlay.sources.fact_rows import FILE, SEQUENCE, RowWriter, coalesced
-from outlay.sources.facts import Window
+from outlay.sources.facts import Telling, Window
 from outlay.sources.find import FoundFacts
 from outlay.sources.load_report import FileReport, TableLoad, report_from_json, report_to_json
 from outlay.sources.quarantine import Rejected, write_quarantine
@@ -48,7 +50,7 @@ from outlay.sources.quarantine import Rejected, write_quarantine
 if TYPE_CHECKING:
     import duckdb
 
-__all__ = ["load_facts"]
+__all__ = ["load_facts", "load_tellings"]
 
 _READING = 1
 """Part of a load's identity: raise it when a release reads the same file differently."""
@@ -61,7 +63,7 @@ _WindowKey = tuple[str, str, str, int]
 class _Part:
     """A file on its way through the steps."""
 
-    found: FoundFacts
+    found: Telling
     rows: int = 0
     sources: set[str] = field(default_factory=set)
     months: set[str] = field(default_factory=set)
@@ -98,12 +100,51 @@ def load_facts(
     progress: Progress = lambda _: None,
 ) -> TableLoad:
     """Load files of one table in one commit. Raises an :class:`outlay.errors.OutlayError` with nothing changed."""
-    folder = ledger.facts(table)
     found, digests, copies = _without_copies(found)
-    told = [source, dict(assumed or {})]
-    load_id = _load_id(found, digests, settings, prices if table is REQUESTS else None, told)
-    if not again and (known := _known(folder, table, load_id)) is not None:
+    said = [source, dict(assumed or {})]
+    load_id = _load_id(found, digests, settings, prices if table is REQUESTS else None, said)
+    if not again and (known := _known(ledger.facts(table), table, load_id)) is not None:
         return known
+    told = [_telling(one) for one in found]
+    return load_tellings(
+        ledger,
+        table,
+        told,
+        load_id,
+        settings=settings,
+        prices=prices,
+        source=source,
+        assumed=assumed,
+        again=again,
+        notes=copies,
+        progress=progress,
+    )
+
+
+def _telling(found: FoundFacts) -> Telling:
+    return Telling(found.file.name, str(found.file.path), found.reader.format, lambda: found.reader.facts(found.file))
+
+
+def load_tellings(
+    ledger: Ledger,
+    table: FactTable,
+    told: Sequence[Telling],
+    load_id: str,
+    *,
+    settings: Settings,
+    prices: TokenPrices,
+    source: str | None = None,
+    assumed: Mapping[str, str] | None = None,
+    again: bool = False,
+    notes: Sequence[str] = (),
+    progress: Progress = lambda _: None,
+) -> TableLoad:
+    """Load what is told of one table in one commit, as the load ``load_id``.
+
+    With ``again`` nobody is asked whether that load was committed before: the caller knows that it may be told again.
+    Raises an :class:`outlay.errors.OutlayError` with nothing changed.
+    """
+    folder = ledger.facts(table)
     tags = settings.tags
     folder.create(table.columns(tags.required))
     folder.ensure_columns(table.columns(tags.required))
@@ -114,7 +155,7 @@ def load_facts(
         with session() as connection:
             writer = RowWriter(rows, table, tags, load_id, source=source, assumed=assumed)
             this = _Load(connection, folder, table, load_id, rows, writer, written=written)
-            parts = [_read(one, this, progress) for one in found]
+            parts = [_read(one, this, progress) for one in told]
             writer.close()
             progress("writing")
             _told_whole(this)
@@ -127,7 +168,9 @@ def load_facts(
             if writer.rows:
                 written += write_arrivals(connection, folder, f"(SELECT {names} FROM {relation})", load_id)
             progress("reconciling")
-            _reconcile(this)
+            reconcile(connection, folder, table, writer, rows=rows, written=written)
+            if table is REQUESTS and writer.rows:
+                keep_prices(connection, ledger, prices)
             arrivals = _arrivals(this, stretches)
             reports = tuple(_report(part, table) for part in parts)
             write_quarantine(ledger.path, load_id, [one for part in parts for one in part.rejected])
@@ -141,14 +184,14 @@ def load_facts(
             merged = merge(connection, folder, arrivals, said, again=again)
         if merged is None:  # another process loaded the same content while this one read it
             _remove(folder, written)
-            return TableLoad(table.name, load_id, False, folder.table().version(), reports, 0, tuple(copies))
+            return TableLoad(table.name, load_id, False, folder.table().version(), reports, 0, tuple(notes))
     except BaseException:
         _remove(folder, written)
         raise
     finally:
         shutil.rmtree(staging, ignore_errors=True)
-    notes = (*copies, *_notes(table, merged.rows_replaced, doubled))
-    return TableLoad(table.name, load_id, True, merged.version, reports, merged.rows_replaced, notes)
+    said_too = (*notes, *_notes(table, merged.rows_replaced, doubled))
+    return TableLoad(table.name, load_id, True, merged.version, reports, merged.rows_replaced, said_too)
 
 
 def _remove(folder: DeltaFolder, files: Sequence[NewFile]) -> None:
@@ -226,14 +269,14 @@ def _load_id(
     return hashlib.sha256(said.encode()).hexdigest()[:32]
 
 
-def _read(found: FoundFacts, load: _Load, progress: Progress) -> _Part:
+def _read(found: Telling, load: _Load, progress: Progress) -> _Part:
     started = time.monotonic()
     part, writer = _Part(found), load.writer
-    name, format_id = found.file.name, found.reader.format.id
+    name, format_id = found.name, found.format.id
     progress(f"reading {name}")
     before, had = dict(writer.sums), writer.months
     writer.months = set()
-    for one in found.reader.facts(found.file):
+    for one in found.facts():
         if isinstance(one, Window):
             key = (writer.source_of(one, format_id), format_id, one.kind, writer.file)
             load.windows.setdefault(key, []).append((one.start, one.end))
@@ -331,33 +374,6 @@ def _distinct(load: _Load) -> int:
     return int(counted - connection.execute("SELECT count(*) FROM rows_to_load").fetchall()[0][0])
 
 
-def _reconcile(load: _Load) -> None:
-    """What was read, summed as it came, against the typed file; and that, each thing once, against what was written."""
-    table = load.table
-    sums = "".join(f", coalesce(sum({identifier(name)}), 0)" for name in table.measures)
-
-    def said(relation: str) -> list[Any]:
-        return list(load.connection.execute(f"SELECT count(*){sums} FROM {relation}").fetchall()[0])
-
-    typed = said(f"read_parquet({literal(str(load.rows))})")
-    kept = said("rows_to_load")
-    paths = [str(load.folder.path / file.path) for file in load.written]
-    stored = said(load.folder.scan(paths)) if paths else kept
-    read = [load.writer.rows, *load.writer.sums.values()]
-    for one, other, what in ((read, typed, "typed"), (kept, stored, "stored")):
-        if one != other:
-            raise ReconciliationError(
-                f"{table.name}: read {_spelled(table, one)}; {what} {_spelled(table, other)}.",
-                where=str(load.folder.path),
-                hint="Nothing was loaded. Please report this with the first lines of the file: a reader is wrong.",
-            )
-
-
-def _spelled(table: FactTable, values: Sequence[Any]) -> str:
-    pairs = zip(table.measures, values[1:], strict=True)
-    return ", ".join([f"{values[0]:,} rows", *(f"{name} {plain(Decimal(value))}" for name, value in pairs)])
-
-
 def _arrivals(load: _Load, stretches: Sequence[tuple[str, datetime, datetime]]) -> Arrivals:
     load.connection.execute(
         'CREATE OR REPLACE TEMP TABLE identities AS SELECT DISTINCT "x_Source", "x_RowId" FROM rows_to_load'
@@ -378,9 +394,9 @@ def _months(since: datetime, until: datetime) -> list[str]:
 def _report(part: _Part, table: FactTable) -> FileReport:
     rejected = sum(problem.rejects for problem in part.problems)
     return FileReport(
-        path=str(part.found.file.path),
-        format=part.found.reader.format.id,
-        version=part.found.reader.format.title,
+        path=part.found.path,
+        format=part.found.format.id,
+        version=part.found.format.title,
         sources=tuple(sorted(part.sources)),
         rows_read=part.rows + rejected,
         rows_loaded=part.rows,

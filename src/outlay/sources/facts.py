@@ -9,7 +9,7 @@ fixtures, and one page of docs.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from decimal import Decimal, InvalidOperation
@@ -21,7 +21,7 @@ from outlay.problems import Problem
 from outlay.sources.fact_file import FactFile
 from outlay.sources.reader import Format
 
-__all__ = ["Fact", "FactReader", "Value", "Window", "amount", "epoch", "moment"]
+__all__ = ["Fact", "FactReader", "Telling", "Value", "Window", "amount", "epoch", "moment"]
 
 Value = str | int | bool | Decimal | datetime | None
 _NONE: Mapping[str, str] = MappingProxyType({})
@@ -59,6 +59,16 @@ class Window:
     end: datetime
     source: str | None = None
     kind: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Telling:
+    """Facts to load from one place: a file, or a receiver. ``name`` is what rows and problems cite it by."""
+
+    name: str
+    path: str
+    format: Format
+    facts: Callable[[], Iterable[Fact | Window | Problem]]
 
 
 @runtime_checkable

@@ -20,9 +20,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import Literal
-from urllib.error import HTTPError, URLError
 from urllib.parse import urlencode, urlsplit
-from urllib.request import Request, urlopen
 
 from outlay.errors import UnreadableError, UsageError
 from outlay.ledger.tables.gpu_usage import GPU_USAGE
@@ -134,6 +132,9 @@ def fetch(
 
 
 def _ask(address: str, asked: Mapping[str, str], headers: Mapping[str, str], timeout: int) -> str:
+    from urllib.error import HTTPError, URLError  # with their own imports, a tenth of what listing the formats takes
+    from urllib.request import Request, urlopen
+
     request = Request(address, urlencode(asked).encode(), {**headers}, method="POST")  # noqa: S310 - scheme is checked
     try:
         with urlopen(request, timeout=timeout) as answer:  # noqa: S310 - scheme is checked
