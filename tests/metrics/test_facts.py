@@ -256,6 +256,20 @@ def test_jobs_of_two_clusters_with_the_same_id_are_two_runs(tmp_path: Path) -> N
     assert [figure.numerator, figure.denominator, figure.value] == [32, 2, 16]
 
 
+def test_runs_known_to_be_no_training_are_not_in_the_cost_of_a_training_run(tmp_path: Path) -> None:
+    said = {"outlay_run": 1, "attempt": 1, "gpus": 8, "gpu_type": "H100"}
+    events = []
+    for workload in ("training", "data", "inference"):
+        run = {**said, "run": workload, "workload": workload}
+        events.append({**run, "event": "start", "time": "2026-10-03T04:00:00.000Z"})
+        events.append({**run, "event": "end", "time": "2026-10-03T05:00:00.000Z", "outcome": "succeeded"})
+    ledger = ledger_of(tmp_path, record=events)
+    bill = row(**GPU_HOUR, BilledCost="8", EffectiveCost="8", PricingQuantity="1")
+    load(ledger, [write_csv(tmp_path / "bill.csv", [bill], list(bill))], Settings())
+    (one,) = kpi(ledger, "cost_per_training_run")
+    assert [one.numerator, one.denominator] == [8, 1]
+
+
 def test_the_response_clock_runs_from_the_crossing_to_the_action(tmp_path: Path) -> None:
     head = "alert_id,budget,threshold,crossed_at,acted_at\n"
     late = "b,llm,80 %,2026-10-02T00:00:00Z,2026-10-05T00:00:00Z\n"

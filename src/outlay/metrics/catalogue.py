@@ -379,8 +379,12 @@ def _condition(column: str, wanted: Any) -> Condition:  # noqa: ANN401 - any val
         if set(wanted) == {"present"}:
             return Condition(column, "present" if wanted["present"] else "absent")
         _only(wanted, {"not"}, "metrics.toml")
-        return Condition(column, "not", (wanted["not"],))
-    return Condition(column, "is", tuple(wanted) if isinstance(wanted, list) else (wanted,))
+        return Condition(column, "not", _several(wanted["not"]))
+    return Condition(column, "is", _several(wanted))
+
+
+def _several(wanted: Any) -> tuple[Any, ...]:  # noqa: ANN401 - any value that TOML can hold
+    return tuple(wanted) if isinstance(wanted, list) else (wanted,)
 
 
 def _only(entry: Mapping[str, object], allowed: set[str], file: str) -> None:

@@ -87,7 +87,7 @@ def _check_condition(name: str, wanted: Any, sql_type: str | None) -> None:  # n
     if isinstance(wanted, dict):
         if set(wanted) == {"present"} and isinstance(wanted["present"], bool):
             return
-        if set(wanted) != {"not"} or isinstance(wanted["not"], (list, dict)):
+        if set(wanted) != {"not"} or isinstance(wanted["not"], dict):
             raise ValueError(f"the condition on '{name}' is no value, list, {{ not = value }} or {{ present = true }}")
         wanted = wanted["not"]
     values = wanted if isinstance(wanted, list) else [wanted]
