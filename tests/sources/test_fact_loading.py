@@ -205,6 +205,14 @@ def test_a_cards_time_is_counted_once_whoever_held_it_and_overlaps_are_refused(t
     assert asked(ledger, "gpu_usage", hours) == [(Decimal("0.75"), "p2")]
 
 
+def test_a_report_of_which_nothing_can_be_used_replaces_nothing(tmp_path: Path) -> None:
+    ledger = tmp_path / "ledger"
+    load(Ledger(ledger), [page(tmp_path / "a.json", {0: 10})], Settings())
+    report = load(Ledger(ledger), [page(tmp_path / "b.json", {0: -5})], Settings())
+    assert (report.files[0].rows_rejected, report.rows_replaced) == (1, 0)
+    assert asked(ledger, "requests", "SELECT sum(gen_ai_usage_input_tokens) FROM requests") == [(10,)]
+
+
 def test_two_sources_of_one_format_are_apart_when_named(tmp_path: Path) -> None:
     ledger = tmp_path / "ledger"
     for name, tokens in (("org-a", 10), ("org-b", 20)):

@@ -288,6 +288,9 @@ def _read(found: Telling, load: _Load, progress: Progress) -> _Part:
             part.problems.append(problem)
             if problem.rejects:
                 part.rejected.append(Rejected(name, problem.line or 0, problem.code, problem.message))
+    if not part.rows and part.rejected:  # a report of which nothing can be used replaces nothing
+        for key in [key for key in load.windows if key[3] == writer.file]:
+            del load.windows[key]
     part.sources = {source for source, _ in writer.months}
     part.months = {month for _, month in writer.months}
     part.quantities = {m: add_exactly((writer.sums[m], before[m].copy_negate())) for m in writer.sums}
