@@ -152,13 +152,17 @@ def _show(report: LoadReport) -> None:
     for note in report.notes:
         console.print(f"note: {note}", markup=False, soft_wrap=True)
     for table in report.tables:
-        name = "Ledger" if table.table == "costs" else f"Table {table.table}"
-        if table.changed:
-            console.print(f"Totals of files and ledger are equal to the last digit. {name} version {table.version}.")
+        if not table.changed:
+            where = "" if table.table == "costs" else f" into {table.table}"
+            console.print(f"This content was loaded{where} before; nothing changed (version {table.version}).")
         elif table.table == "costs":
-            console.print(f"This content is in the ledger already; nothing changed (version {table.version}).")
+            console.print(f"Totals of files and ledger are equal to the last digit. Ledger version {table.version}.")
         else:
-            console.print(f"This content is in {table.table} already; nothing changed (version {table.version}).")
+            console.print(
+                "Totals of files, each thing counted once, and ledger are equal to the last digit. "
+                f"Table {table.table} version {table.version}.",
+                soft_wrap=True,
+            )
 
 
 def _facts_lines(files: Sequence[FileReport]) -> Iterator[str]:
