@@ -184,6 +184,12 @@ def test_a_target_of_ones_own_holds_for_its_group(tmp_path: Path) -> None:
         kpi(ledger, "x", Settings(targets=(TargetSettings(kpi="latency_per_dolar", max=Decimal(1)),)))
 
 
+def test_a_target_of_a_group_that_cannot_be_is_refused(tmp_path: Path) -> None:
+    target = TargetSettings(kpi="gpu_utilization", min=Decimal("0.3"), where={"gpu_tpye": "H100"})
+    with pytest.raises(ConfigError, match=r"there is no dimension 'gpu_tpye'.*gpu_type"):
+        kpi_report(Ledger(tmp_path / "no"), Settings(targets=(target,)))
+
+
 def test_every_kpi_without_facts_says_what_is_missing(tmp_path: Path) -> None:
     ledger = Ledger(tmp_path / "ledger")
     load(ledger, [write_csv(tmp_path / "bill.csv", [row(ServiceCategory="Storage")])], Settings())

@@ -58,6 +58,8 @@ def command(common: Common, **options: Any) -> None:  # noqa: ANN401 - click's o
         from outlay.report.terminal import show_kpis, show_reconciliation
 
         show_reconciliation(compared)
+        if options["where"]:
+            print("The comparison above is of all usage and bills in the window, whatever --where selects.\n")
         show_kpis(report, by)
 
 

@@ -12,7 +12,7 @@ the same work, so its receipt tells how far each reaches, and by a dimension tha
 from __future__ import annotations
 
 import tomllib
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from decimal import Decimal
@@ -137,7 +137,7 @@ def kpi_report(
     known = catalogue_of(settings)
     for name in (*window.by, *(one.dimension for one in window.where)):
         known.dimension(name)
-    _check_targets(settings)
+    _check_targets(settings, known.dimensions)
     notes: dict[str, None] = {}
     kpis: list[Kpi] = []
     beside: list[Kpi] = []
@@ -336,10 +336,14 @@ def _within(figure: Figure, low: Decimal | None, high: Decimal | None) -> Status
     return "ok" if met else "off"
 
 
-def _check_targets(settings: Settings) -> None:
+def _check_targets(settings: Settings, dimensions: Iterable[str]) -> None:
     for one in settings.targets:
         if one.kpi not in KPI_IDS:
             raise ConfigError(f"there is no KPI '{one.kpi}'.", where="[[targets]]", hint=nearest(one.kpi, KPI_IDS))
+        for name in one.where:
+            if name not in dimensions:
+                hint = nearest(name, dimensions)
+                raise ConfigError(f"there is no dimension '{name}'.", where="[[targets]]", hint=hint)
 
 
 @cache
