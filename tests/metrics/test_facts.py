@@ -389,6 +389,20 @@ def test_a_metric_of_ones_own(calls: Ledger) -> None:
         ({"id": "usage_cost"}, "is the id of a metric that there is already"),
         ({"numerator": "usage_cost", "denominator": "requets"}, "is over 'requets', which is no metric of one table"),
         ({"table": "request"}, "is of 'request'"),
+        ({"id": "day"}, "a dimension or a column of the answer has that name"),
+        ({"id": "a b"}, "the id is not of a-z"),
+        ({"unit": 5}, "'unit' is no text"),
+        ({"scale": 1000}, "there is no denominator"),
+        ({"complement": True}, "there is no denominator"),
+        ({"scale": 0.1, "denominator": {"count": "rows"}}, "'scale' is no whole number of 1 or more"),
+        ({"numerator": {"count": "x_Cost"}}, "conditions say which rows"),
+        ({"numerator": {"quantile": -1, "of": "x_Cost"}}, "a quantile is a number from 0 to 1"),
+        ({"numerator": {"sum": "gen_ai_operation_name"}}, "'gen_ai_operation_name' is no number"),
+        ({"numerator": {"sum": []}}, "a sum is of a column or a list of columns"),
+        ({"numerator": {"sum": "x_Cost", "where": {}}}, "'where' is no table of conditions"),
+        ({"numerator": {"sum": "x_Cost", "where": {"x_Requests": "a"}}}, "'x_Requests' is BIGINT, and 'a' can't be"),
+        ({"numerator": {"sum": "x_Cost", "where": {"x_Requests": []}}}, "has no value"),
+        ({"apart": ["host"]}, "'requests' does not tell 'host'"),
     ],
 )
 def test_a_metric_that_cannot_be_is_refused_with_what_is_wrong(
@@ -404,6 +418,18 @@ def test_a_metric_that_cannot_be_is_refused_with_what_is_wrong(
     }
     with pytest.raises(ConfigError, match=said):
         kpi_report(Ledger(tmp_path / "no"), Settings(metrics=({**entry, **changed},)))
+
+
+def test_a_metric_of_ones_own_adds_no_currencies_and_no_measures_and_keeps_its_complement(tmp_path: Path) -> None:
+    head = "date,use_case,measure,value,unit\n2026-10-01,support,revenue,10,USD\n2026-10-01,support,tickets,3,tickets\n"
+    ledger = ledger_of(tmp_path, outcomes=head)
+    said = {"name": "M", "unit": "as measured", "formula": "f", "table": "outcome_days"}
+    mine = {**said, "id": "all_values", "numerator": {"sum": "x_Value"}}
+    rest = {**said, "id": "rest", "numerator": "all_values", "denominator": "outcome_value", "complement": True}
+    rows = answer(ledger, Query(("all_values", "rest")), Settings(metrics=(mine, rest))).rows
+    assert [row.dimensions["measure"] for row in rows] == ["revenue", "tickets"]
+    assert [row.figures["all_values"].value for row in rows] == [10, 3]
+    assert [row.figures["rest"].value for row in rows] == [0, 0]
 
 
 def test_the_command_gives_the_contracts_json(calls: Ledger) -> None:
