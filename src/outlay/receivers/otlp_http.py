@@ -91,7 +91,7 @@ class OtlpHttp:
             raise _Refused(400, INVALID, str(error)) from None
         except SpoolError as error:
             after = str(getattr(error, "retry_after", 30)).encode()
-            raise _Refused(503, UNAVAILABLE, error.what, (b"retry-after", after)) from None
+            raise _Refused(503, UNAVAILABLE, error.what, (b"retry-after", after), close=True) from None
         finally:
             self._intake.release(held[0])
 
