@@ -5,6 +5,8 @@ from __future__ import annotations
 import signal
 import sys
 import traceback
+from collections.abc import Iterator
+from contextlib import contextmanager
 from importlib import import_module
 
 import click
@@ -82,8 +84,28 @@ def main() -> None:
     What a person can mend is one message on stderr and status 2. What they can't is an error in Outlay: a traceback to
     report, and a status of its own, so that no script takes it for the "no" of a check.
     """
-    if hasattr(signal, "SIGPIPE"):  # `outlay query ... | head` ends as any Unix tool does, and not with the 1 of a "no"
-        signal.signal(signal.SIGPIPE, signal.SIG_DFL)
+    with _quiet_pipe():
+        _run()
+
+
+@contextmanager
+def _quiet_pipe() -> Iterator[None]:
+    """`outlay query ... | head` ends as any Unix tool does, and not with the 1 of a "no".
+
+    What was set before is set again afterwards: a process that calls this as a function writes to other pipes too.
+    """
+    if not hasattr(signal, "SIGPIPE"):
+        yield
+        return
+    before = signal.signal(signal.SIGPIPE, signal.SIG_DFL)
+    try:
+        yield
+    finally:
+        sys.stdout.flush()
+        signal.signal(signal.SIGPIPE, before)
+
+
+def _run() -> None:
     try:
         status = _group(prog_name="outlay", standalone_mode=False)
     except OutlayError as error:
