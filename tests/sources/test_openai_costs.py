@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import json
 import random
 from collections.abc import Iterator
@@ -138,7 +139,7 @@ def test_a_bucket_that_is_told_twice_counts_once_and_a_missing_page_is_noticed(t
     assert codes(report.problems) >= {"bucket-twice", "more-pages"}
 
 
-@pytest.mark.parametrize("form", ["page", "array", "lines", "buckets"])
+@pytest.mark.parametrize("form", ["page", "array", "lines", "buckets", "gzip"])
 def test_each_form_of_a_file_is_read_alike(tmp_path: Path, form: str) -> None:
     pages = [page(bucket(1, cost(1.5)), more=True), page(bucket(2, cost("0.25")))]
     path = tmp_path / "costs"
@@ -146,6 +147,8 @@ def test_each_form_of_a_file_is_read_alike(tmp_path: Path, form: str) -> None:
         path.write_text(json.dumps(pages, indent=2))
     elif form == "page":
         write_pages(path, page(*pages[0]["data"], *pages[1]["data"]))
+    elif form == "gzip":
+        path.write_bytes(gzip.compress(json.dumps(pages).encode()))
     else:
         write_pages(path, *(pages if form == "lines" else [b for one in pages for b in one["data"]]))
     report = load_file(tmp_path / "ledger", path)
