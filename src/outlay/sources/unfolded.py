@@ -73,8 +73,8 @@ def unfold(file: FactFile) -> RawFile | None:
             if isinstance(stretch, GoesOn) or (stretch.place is not None and not survey.speaks(stretch.place)):
                 continue
             for result in stretch.results:
-                line = {**_flat(result), **stretch.fields} if isinstance(result, dict) else result
-                out.write(json.dumps(line, default=str) + "\n")
+                line = {**_flat(result), **stretch.fields} if isinstance(result, dict) else _text(result)
+                out.write(json.dumps(line) + "\n")
                 written += 1
                 if isinstance(line, dict):
                     columns |= dict.fromkeys(line, "JSON")
@@ -217,16 +217,23 @@ def _flat(record: Mapping[str, Json], prefix: str = "") -> dict[str, Json]:
         if prefix and isinstance(value, dict | list):
             continue
         if isinstance(value, dict):
-            flat |= {f"{key}.{inner}": _text(one) for inner, one in value.items()}
+            flat |= {_whole(f"{key}.{inner}"): _text(one) for inner, one in value.items()}
         else:
-            flat[f"{prefix}{key}"] = _text(value)
+            flat[_whole(f"{prefix}{key}")] = _text(value)
     return flat
+
+
+def _whole(text: str) -> str:
+    """Text without half characters (lone surrogates), which JSON can escape and no other parser reads."""
+    return text.encode("utf-8", "replace").decode("utf-8")
 
 
 def _text(value: Json) -> str | bool | None:
     """A value as text: numbers in plain digits, what is nested as JSON."""
-    if value is None or isinstance(value, str | bool):
+    if value is None or isinstance(value, bool):
         return value
+    if isinstance(value, str):
+        return _whole(value)
     if isinstance(value, int):
         return str(value)
     if isinstance(value, Decimal):
