@@ -178,7 +178,7 @@ def _stretches(file: FactFile) -> Iterator[_Told | GoesOn]:
                 yield goes_on
         else:
             unfinished = goes_on
-            telling += not more
+            telling += page.get("has_more") is not True
     if unfinished is not None:
         yield unfinished
 
