@@ -8,6 +8,7 @@
     |-- UnreadableError       a file can't be read at all: unknown format, truncated, wrong encoding, empty, a bomb
     |-- ReconciliationError   what was stored is not what the file says; the load was not committed
     |-- LedgerError           the ledger itself: missing, not a ledger, a conflict that outlasted its retries
+    |-- SpoolError            live events can't be stored durably now; what was sent is not acknowledged
     `-- MissingExtraError     a feature whose optional dependency is not installed
 
 A single bad *row* is never an exception: it is a :class:`outlay.problems.Problem`, and the good rows load. Catch
@@ -25,6 +26,7 @@ __all__ = [
     "MissingExtraError",
     "OutlayError",
     "ReconciliationError",
+    "SpoolError",
     "UnreadableError",
     "UsageError",
     "nearest",
@@ -67,6 +69,10 @@ class ReconciliationError(OutlayError):
 
 class LedgerError(OutlayError):
     """The ledger folder is missing, is something else, or stayed in conflict with other writers."""
+
+
+class SpoolError(OutlayError):
+    """A live event was not stored, and is not acknowledged. Its sender keeps it and sends it again."""
 
 
 class MissingExtraError(OutlayError):

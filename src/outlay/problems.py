@@ -110,8 +110,8 @@ CATALOGUE: dict[str, ProblemKind] = _kinds(
     ProblemKind(
         "unusable-price",
         True,
-        "a line of a token price file that can't be used; the other lines hold",
-        "Correct the line; docs/reference/prices.md has the columns and the meters.",
+        "a line of a price file or catalogue that can't be used; the other lines hold",
+        "Correct the line; docs/reference/prices.md and docs/reference/gpu-prices.md have the columns.",
     ),
     ProblemKind(
         "not-usage",
@@ -166,6 +166,12 @@ CATALOGUE: dict[str, ProblemKind] = _kinds(
         True,
         "a record with the key of an earlier one of the same file; the first is kept",
         "Leave out the repetition, or add the column that tells the two apart.",
+    ),
+    ProblemKind(
+        "damaged-segment",
+        True,
+        "part of a segment of the spool that the disk lost or changed; the records before it are loaded",
+        "Check the disk. The segment is kept in the folder spool/damaged of the ledger.",
     ),
     ProblemKind(
         "degenerate-effective-cost",

@@ -61,9 +61,12 @@ def _command(name: str) -> click.Command:
 
 def _parameters(name: str) -> list[click.Parameter]:
     """A command's, and those of the commands that it groups."""
-    command = _command(name)
-    grouped = command.commands.values() if isinstance(command, click.Group) else ()
-    return [parameter for one in (command, *grouped) for parameter in one.params]
+
+    def of(command: click.Command) -> list[click.Parameter]:
+        grouped = command.commands.values() if isinstance(command, click.Group) else ()
+        return [*command.params, *(parameter for one in grouped for parameter in of(one))]
+
+    return of(_command(name))
 
 
 def _section(page: str, heading: str) -> str:

@@ -32,13 +32,20 @@ GPU_HOUR = {
 
 
 def call(
-    number: int, *, team: str, seconds: int, tokens: int = 1_000, ok: bool = True, model: str = "gpt-4o-mini"
+    number: int,
+    *,
+    team: str,
+    seconds: int,
+    tokens: int = 1_000,
+    ok: bool = True,
+    model: str = "gpt-4o-mini",
+    provider: str = "openai",
 ) -> Any:
     """A GenAI span as the OpenTelemetry Collector's file exporter writes it."""
     begin = int((START + timedelta(minutes=number)).timestamp()) * 10**9
     attributes: dict[str, str | int] = {
         "gen_ai.operation.name": "chat",
-        "gen_ai.provider.name": "openai",
+        "gen_ai.provider.name": provider,
         "gen_ai.request.model": model,
         "gen_ai.response.model": model,
         "gen_ai.usage.input_tokens": tokens,
@@ -229,14 +236,35 @@ def test_a_run_without_such_a_gpu_on_the_bill_has_no_cost(tmp_path: Path) -> Non
     assert "3 rows should carry x_Cost" in one.why
 
 
+def test_jobs_of_two_clusters_with_the_same_id_are_two_runs(tmp_path: Path) -> None:
+    header = "JobID|JobName|Partition|Account|QOS|User|Cluster|State|ExitCode|Submit|Start|End|ElapsedRaw|NNodes"
+    job = (
+        "4101|pretrain|h100|search|normal|alice|{}|COMPLETED|0:0|2026-10-03T15:59:00|2026-10-03T16:00:00|"
+        "2026-10-03T18:00:00|7200|1|gres/gpu:h100=8"
+    )
+    bill = row(**GPU_HOUR, BilledCost="8", EffectiveCost="8", PricingQuantity="1")
+    files = [write_csv(tmp_path / "bill.csv", [bill], list(bill))]
+    for cluster in ("east", "west"):
+        files.append(tmp_path / f"{cluster}.txt")
+        files[-1].write_text(f"{header}|AllocTRES\n{job.format(cluster)}\n")
+    ledger = Ledger(tmp_path / "ledger")
+    load(ledger, files, Settings())
+    (one,) = asked(ledger, "runs").values()
+    assert one.figures["runs"].value == 2
+    (one,) = asked(ledger, "cost_per_training_run").values()
+    figure = one.figures["cost_per_training_run"]
+    assert [figure.numerator, figure.denominator, figure.value] == [32, 2, 16]
+
+
 def test_the_response_clock_runs_from_the_crossing_to_the_action(tmp_path: Path) -> None:
     head = "alert_id,budget,threshold,crossed_at,acted_at\n"
     late = "b,llm,80 %,2026-10-02T00:00:00Z,2026-10-05T00:00:00Z\n"
     full = "c,llm,1.0,2026-10-02T00:00:00Z,2026-10-02T01:00:00Z\n"
-    still = "d,llm,0.8,2026-10-20T00:00:00Z,\n"
+    still = "d,llm,0.8,2026-10-20T00:00:00Z,\ne,llm,80.4%,2026-10-02T00:00:00Z,2026-10-02T02:00:00Z\n"
     ledger = ledger_of(
         tmp_path, alerts=f"{head}a,llm,0.8,2026-10-01T00:00:00Z,2026-10-01T12:30:00Z\n{late}{full}{still}"
     )
+    assert {key[0] for key in asked(ledger, "alerts", "threshold")} == {"80%", "80.4%", "100%"}
 
     (one,) = kpi(ledger, "budget_alert_response_hours")
 
@@ -303,6 +331,19 @@ def test_filters_windows_and_comparison_hold_for_every_table(calls: Ledger) -> N
     assert one.previous["requests"].value == 10
 
 
+def test_a_table_that_does_not_reach_back_hides_no_comparison_of_another(calls: Ledger, tmp_path: Path) -> None:
+    lines = [a_cut_of_inference("3", "search") | {"ChargePeriodStart": "2026-10-01T00:10:00Z"}]
+    load(calls, [write_csv(tmp_path / "bill.csv", lines, list(lines[0]))], Settings())
+    since, until = datetime(2026, 10, 1, 0, 10), datetime(2026, 10, 1, 0, 20)
+    names = ("requests", "ai_cost", "cost_per_inference")
+    (one,) = answer(calls, Query(names, since=since, until=until, compare="previous"), Settings()).rows
+    assert one.previous is not None
+    assert [one.previous[name].value for name in names] == [10, None, None]
+    assert one.delta("requests") == 0
+    said = "the ledger holds no charges of these sources before 2026-10-01T00:10:00Z"
+    assert [one.previous[name].why for name in names[1:]] == [said, said]
+
+
 def test_the_receipt_can_be_run_by_hand(calls: Ledger) -> None:
     result = answer(calls, Query(("usage_cost", "p95_latency"), ("team",)), Settings())
     receipt = result.receipt.to_json(with_view=True)
@@ -314,6 +355,12 @@ def test_the_receipt_can_be_run_by_hand(calls: Ledger) -> None:
     assert {team: cost for team, _, cost, *_ in given[0] if cost is not None} == {
         team: figures["usage_cost"].value for team, figures in by_team.items()
     }
+
+
+def test_a_receipt_counts_rows_and_loads_of_one_table_once(calls: Ledger) -> None:
+    receipt = answer(calls, Query(("p95_latency", "usage_cost")), Settings()).receipt
+    assert len(receipt.parts) == 2
+    assert (receipt.rows, len(receipt.loads)) == (22, 1)
 
 
 def test_a_metric_of_ones_own(calls: Ledger) -> None:
@@ -342,6 +389,20 @@ def test_a_metric_of_ones_own(calls: Ledger) -> None:
         ({"id": "usage_cost"}, "is the id of a metric that there is already"),
         ({"numerator": "usage_cost", "denominator": "requets"}, "is over 'requets', which is no metric of one table"),
         ({"table": "request"}, "is of 'request'"),
+        ({"id": "day"}, "a dimension or a column of the answer has that name"),
+        ({"id": "a b"}, "the id is not of a-z"),
+        ({"unit": 5}, "'unit' is no text"),
+        ({"scale": 1000}, "there is no denominator"),
+        ({"complement": True}, "there is no denominator"),
+        ({"scale": 0.1, "denominator": {"count": "rows"}}, "'scale' is no whole number of 1 or more"),
+        ({"numerator": {"count": "x_Cost"}}, "conditions say which rows"),
+        ({"numerator": {"quantile": -1, "of": "x_Cost"}}, "a quantile is a number from 0 to 1"),
+        ({"numerator": {"sum": "gen_ai_operation_name"}}, "'gen_ai_operation_name' is no number"),
+        ({"numerator": {"sum": []}}, "a sum is of a column or a list of columns"),
+        ({"numerator": {"sum": "x_Cost", "where": {}}}, "'where' is no table of conditions"),
+        ({"numerator": {"sum": "x_Cost", "where": {"x_Requests": "a"}}}, "'x_Requests' is BIGINT, and 'a' can't be"),
+        ({"numerator": {"sum": "x_Cost", "where": {"x_Requests": []}}}, "has no value"),
+        ({"apart": ["host"]}, "'requests' does not tell 'host'"),
     ],
 )
 def test_a_metric_that_cannot_be_is_refused_with_what_is_wrong(
@@ -357,6 +418,18 @@ def test_a_metric_that_cannot_be_is_refused_with_what_is_wrong(
     }
     with pytest.raises(ConfigError, match=said):
         kpi_report(Ledger(tmp_path / "no"), Settings(metrics=({**entry, **changed},)))
+
+
+def test_a_metric_of_ones_own_adds_no_currencies_and_no_measures_and_keeps_its_complement(tmp_path: Path) -> None:
+    head = "date,use_case,measure,value,unit\n2026-10-01,support,revenue,10,USD\n2026-10-01,support,tickets,3,tickets\n"
+    ledger = ledger_of(tmp_path, outcomes=head)
+    said = {"name": "M", "unit": "as measured", "formula": "f", "table": "outcome_days"}
+    mine = {**said, "id": "all_values", "numerator": {"sum": "x_Value"}}
+    rest = {**said, "id": "rest", "numerator": "all_values", "denominator": "outcome_value", "complement": True}
+    rows = answer(ledger, Query(("all_values", "rest")), Settings(metrics=(mine, rest))).rows
+    assert [row.dimensions["measure"] for row in rows] == ["revenue", "tickets"]
+    assert [row.figures["all_values"].value for row in rows] == [10, 3]
+    assert [row.figures["rest"].value for row in rows] == [0, 0]
 
 
 def test_the_command_gives_the_contracts_json(calls: Ledger) -> None:

@@ -17,6 +17,7 @@ from outlay.ledger.engine.duckdb import session
 from outlay.ledger.store import Ledger
 from outlay.metrics.reconciliation import Compared, Reconciliation, reconcile
 from outlay.sources.loading import load
+from tests.metrics.test_facts import call
 from tests.sources.bills import row, write_csv
 
 DAY = 86_400
@@ -125,6 +126,43 @@ def test_only_days_that_both_cover_are_compared(tmp_path: Path) -> None:
     found = compared(tmp_path, lines, usage(tmp_path / "u.json", 1_000_000, 1_000_000))
     assert found.until == date(2026, 11, 3)
     assert found.difference == 0
+
+
+def test_a_charge_for_a_month_is_compared_with_the_usage_of_the_month(tmp_path: Path) -> None:
+    month = billed(0, 30_000_000, 30_000_000 * INPUT) | {"ChargePeriodEnd": "2026-12-01T00:00:00Z"}
+    found = compared(tmp_path, [month], usage(tmp_path / "u.json", *[1_000_000] * 30))
+    assert (found.since, found.until) == (date(2026, 11, 1), date(2026, 12, 1))
+    assert found.difference == 0
+    assert only(found).reasons == ()
+    assert "a charge for more than a day lies on its first day" in found.days[0].reasons
+
+
+def test_a_charge_for_a_month_is_not_compared_with_the_usage_of_a_part_of_it(tmp_path: Path) -> None:
+    month = billed(0, 30_000_000, 30_000_000 * INPUT) | {"ChargePeriodEnd": "2026-12-01T00:00:00Z"}
+    found = compared(tmp_path, [month], usage(tmp_path / "u.json", *[1_000_000] * 10))
+    assert found.bill is None
+    assert found.why is not None
+    assert found.why.startswith("the bill's token rows of openai (2026-11-01 to 2026-11-30) and the usage")
+
+
+def test_each_provider_is_compared_over_its_own_days(tmp_path: Path) -> None:
+    other = {"ServiceProviderName": "Anthropic", "ServiceName": "Claude API"}
+    lines = [billed(day, 1_000_000, 1_000_000 * INPUT) for day in range(2)]
+    lines += [billed(day, 5, Decimal(1), "claude-sonnet-4-5") | other for day in range(5)]
+    spans = tmp_path / "calls.jsonl"
+    model, minutes = "claude-sonnet-4-5", 1_440
+    calls = [call(day * minutes, team="a", seconds=1, model=model, provider="anthropic") for day in range(35)]
+    spans.write_text("".join(json.dumps(one) + "\n" for one in calls))
+    found = compared(tmp_path, lines, usage(tmp_path / "u.json", *[1_000_000] * 4), spans)
+    assert (found.since, found.until) == (date(2026, 11, 1), date(2026, 11, 5))
+    mini = next(one for one in found.models if one.provider == "openai")
+    assert mini.difference == 0  # usage after the bill's last day is in no comparison
+
+
+def test_what_is_billed_in_another_currency_is_named(tmp_path: Path) -> None:
+    lines = [billed(0, 1_000, 1_000 * INPUT), billed(0, 1_000, Decimal(1)) | {"BillingCurrency": "EUR"}]
+    found = compared(tmp_path, lines, usage(tmp_path / "u.json", 2_000))
+    assert only(found).reasons[-1] == "the provider bills in EUR too, which is not compared"
 
 
 def test_without_one_side_it_says_which(tmp_path: Path) -> None:

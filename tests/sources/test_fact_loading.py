@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 
 from outlay.config import PriceSettings, Settings, TagSettings
-from outlay.errors import ReconciliationError, UsageError
+from outlay.errors import LedgerError, ReconciliationError, UnreadableError, UsageError
 from outlay.ledger.engine.duckdb import session
 from outlay.ledger.store import FACT_TABLES, Ledger
 from outlay.ledger.tables.requests import REQUESTS
@@ -104,6 +104,22 @@ def test_the_same_content_again_changes_nothing(tmp_path: Path) -> None:
     assert asked(ledger, "requests", "SELECT count(*) FROM requests") == [(1,)]
 
 
+def test_content_that_a_later_load_replaced_stays_so_and_says_so(tmp_path: Path) -> None:
+    ledger = Ledger(tmp_path / "ledger")
+    first, second = page(tmp_path / "a.json", {0: 10, 1: 20}), page(tmp_path / "b.json", {1: 25})
+    for file in (first, second):
+        load(ledger, [file], Settings())
+    report = load(ledger, [first], Settings())
+    assert not report.changed
+    assert report.notes == (
+        "This content was loaded before, as version 1 of requests, and a later load has replaced it in part or whole; "
+        "it stays replaced. To bring it back: --again.",
+    )
+    assert load(ledger, [second], Settings()).notes == ()
+    assert load(ledger, [first], Settings(), again=True).changed
+    assert asked(ledger.path, "requests", "SELECT sum(gen_ai_usage_input_tokens) FROM requests") == [(30,)]
+
+
 def test_what_the_files_tell_twice_is_there_once_as_told_last(tmp_path: Path) -> None:
     ledger = tmp_path / "ledger"
     first = outcomes(tmp_path / "a.csv", "2026-10-01,support,tickets,1,tickets,search")
@@ -124,6 +140,69 @@ def test_of_two_reports_of_one_window_in_a_load_the_last_holds(tmp_path: Path) -
     sql = "SELECT gen_ai_response_model, gen_ai_usage_input_tokens FROM requests ORDER BY start_time"
     assert asked(ledger, "requests", sql) == [("gpt-5", 10), ("gpt-5-mini", 25)]
     assert any("1 rows of requests were told again within these files" in note for note in report.notes)
+
+
+def hours(path: Path, first: int, last: int, tokens: int = 1) -> Path:
+    """OpenAI's usage report by the hour, hours from 1 October on, the last one exclusive."""
+    said = json.loads(page(path, dict.fromkeys(range(first, last), tokens)).read_text())
+    for hour, bucket in zip(range(first, last), said["data"], strict=True):
+        bucket |= {"start_time": FIRST + hour * 3600, "end_time": FIRST + (hour + 1) * 3600}
+    path.write_text(json.dumps(said))
+    return path
+
+
+def test_hours_replace_a_day_when_they_tell_all_of_it_and_are_refused_when_they_do_not(tmp_path: Path) -> None:
+    ledger = tmp_path / "ledger"
+    total = "SELECT count(*), sum(gen_ai_usage_input_tokens) FROM requests"
+    load(Ledger(ledger), [page(tmp_path / "days.json", {0: 100, 1: 200})], Settings())
+    with pytest.raises(LedgerError, match=r"1 rows of openai-usage .* wider than what these files tell"):
+        load(Ledger(ledger), [hours(tmp_path / "late.json", 20, 24)], Settings())
+    assert asked(ledger, "requests", total) == [(2, 300)]
+
+    halves = [hours(tmp_path / "a.json", 0, 12, 3), hours(tmp_path / "b.json", 12, 24, 4)]
+    load(Ledger(ledger), halves, Settings())
+    assert asked(ledger, "requests", total) == [(25, 200 + 12 * 7)]
+    load(Ledger(ledger), [page(tmp_path / "again.json", {0: 90})], Settings())
+    assert asked(ledger, "requests", total) == [(2, 290)]
+
+
+def test_files_of_one_load_that_tell_a_part_of_a_day_are_refused_and_those_that_tell_all_of_it_are_not(
+    tmp_path: Path,
+) -> None:
+    day, late = page(tmp_path / "day.json", {0: 100}), hours(tmp_path / "late.json", 20, 24)
+    with pytest.raises(UnreadableError, match=r"day\.json: has a row of 2026-10-01 00:00:00 to 2026-10-02 00:00:00"):
+        load(Ledger(tmp_path / "ledger"), [day, late], Settings())
+    load(Ledger(tmp_path / "ledger"), [day, hours(tmp_path / "early.json", 0, 20), late], Settings())
+    rows = asked(tmp_path / "ledger", "requests", "SELECT count(*), sum(gen_ai_usage_input_tokens) FROM requests")
+    assert rows == [(24, 24)]
+
+
+def scrapes(path: Path, first: int, last: int, use: int, pod: str = "p1") -> Path:
+    """A scrape a minute of one card, minutes after 6:00."""
+    name = "DCGM_FI_DEV_GPU_UTIL"
+    labels = f'gpu="0",UUID="GPU-a",device="nvidia0",modelName="NVIDIA H100 80GB HBM3",Hostname="n1",pod="{pod}"'
+    text = [
+        f'# scraped 2026-10-01T06:{minute:02}:00Z\n# TYPE {name} gauge\n{name}{{{labels},namespace="ns"}} {use}\n'
+        for minute in range(first, last + 1)
+    ]
+    path.write_text("".join(text))
+    return path
+
+
+def test_a_cards_time_is_counted_once_whoever_held_it_and_overlaps_are_refused(tmp_path: Path) -> None:
+    ledger = tmp_path / "ledger"
+    hours = "SELECT sum(x_AllocatedHours), string_agg(DISTINCT x_Holder) FROM gpu_usage"
+    halves = [scrapes(tmp_path / "a.prom", 0, 20, 90), scrapes(tmp_path / "b.prom", 20, 40, 10)]
+    load(Ledger(ledger), halves, Settings())
+    two_thirds = [(pytest.approx(Decimal(2) / 3), "p1")]
+    assert asked(ledger, "gpu_usage", hours) == two_thirds
+
+    with pytest.raises(LedgerError, match="wider than what these files tell"):
+        load(Ledger(ledger), [scrapes(tmp_path / "c.prom", 10, 30, 50)], Settings())
+    assert asked(ledger, "gpu_usage", hours) == two_thirds
+
+    load(Ledger(ledger), [scrapes(tmp_path / "d.prom", 0, 45, 50, pod="p2")], Settings())
+    assert asked(ledger, "gpu_usage", hours) == [(Decimal("0.75"), "p2")]
 
 
 def test_two_sources_of_one_format_are_apart_when_named(tmp_path: Path) -> None:
@@ -296,6 +375,23 @@ def test_a_value_that_its_column_cannot_hold_is_a_problem_and_the_rest_goes_on(
     codes = {p.first_line: p.code for p in report.files[0].problems}
     assert codes == {2: "unfit-value", 3: "unfit-value", 4: "missing-time", 5: "missing-value", 6: "unfit-value"}
     assert report.files[0].rows_loaded == 1
+
+
+def test_long_numbers_are_summed_and_rounded_to_their_column_and_absurd_ones_kept_out(tmp_path: Path) -> None:
+    ledger = tmp_path / "ledger"
+    long = "12345678901.1234567890123456789"
+    days = [f"2026-10-{day:02},support,revenue,{long},USD,a" for day in range(1, 20)]
+    load(Ledger(ledger), [outcomes(tmp_path / "o.csv", *days)], Settings())
+    each = Decimal("12345678901.123456789012345679")
+    assert asked(ledger, "outcomes", "SELECT DISTINCT x_Value FROM outcomes") == [(each,)]
+
+    log: dict[str, Any] = {"request_id": "r", "startTime": "2026-10-01T00:00:00Z", "model": "gpt-4o-mini"}
+    log |= {"endTime": "2026-10-01T00:00:01Z", "prompt_tokens": 5, "completion_tokens": 5, "total_tokens": 10}
+    log |= {"custom_llm_provider": "openai", "api_key": "k", "spend": "@", "metadata": {}, "call_type": "acompletion"}
+    file = tmp_path / "spend.jsonl"
+    file.write_text(json.dumps(log).replace('"@"', "1e999999999") + "\n")
+    (report,) = load(Ledger(ledger), [file], Settings()).files
+    assert (report.rows_loaded, [one.code for one in report.problems]) == (0, ["unparsable-amount"])
 
 
 def test_rows_that_get_lost_on_the_way_commit_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

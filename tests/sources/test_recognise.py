@@ -324,6 +324,7 @@ def test_bedrock_training_tokens_are_training() -> None:
     ("text", "model", "version", "kind"),
     [
         ("gpt 4o 0513 Input global Tokens", "gpt-4o", "0513", ("Input", "Uncached", "standard")),
+        ("gpt-4o-2024-08-06 input tokens", "gpt-4o-2024-08-06", "2024-08-06", ("Input", "Uncached", "standard")),
         ("gpt-4o-mini-0718-Inp-glbl Tokens", "gpt-4o-mini", "0718", ("Input", "Uncached", "standard")),
         ("gpt-4o-mini-0718-Outp-regnl Tokens", "gpt-4o-mini", "0718", ("Output", None, "standard")),
         ("gpt 4o 0806 cached Inp regnl Tokens", "gpt-4o", "0806", ("Input", "Read", "standard")),

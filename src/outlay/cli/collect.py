@@ -28,7 +28,7 @@ _TOKEN = click.option(
 def command() -> None:
     """Fetch facts from where they live into files that `outlay load` reads.
 
-    What a file brings twice is loaded once, so files may overlap and be appended to.
+    What a file brings twice is loaded once, so files may be appended to and loaded again.
     """
 
 

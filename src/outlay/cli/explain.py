@@ -38,7 +38,7 @@ def _show(receipt: Receipt) -> None:
     console = Console()
     for label, text in _lines(receipt):
         console.print(f"{label:<12}{text}", markup=False, highlight=False, soft_wrap=True)
-    names = ", ".join(part.relation for part in receipt.parts)
+    names = ", ".join(dict.fromkeys(part.relation for part in receipt.parts))
     of = "the view costs of that table" if names == "costs" else f"{names} as the views that --json has"
     console.print(f"\nSQL, over {of}:")
     if console.is_terminal:
@@ -68,9 +68,8 @@ def _lines(receipt: Receipt) -> list[tuple[str, str]]:
     lines += [("note", note) for note in receipt.notes[:MOST_NOTES]]
     if len(receipt.notes) > MOST_NOTES:
         lines.append(("note", f"{len(receipt.notes) - MOST_NOTES:,} more notes (--json has them all)"))
-    for part in receipt.parts:
-        lines += [("table", f"{path} as of version {version}") for path, version in part.tables]
-    return lines
+    tables = dict.fromkeys(table for part in receipt.parts for table in part.tables)
+    return [*lines, *(("table", f"{path} as of version {version}") for path, version in tables)]
 
 
 def _prices(receipt: Receipt) -> list[str]:

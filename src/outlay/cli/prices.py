@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import click
 
 from outlay.cli.common import Common, common_options, say, show_json
+from outlay.cli.gpu_prices import gpus
 from outlay.cli.price import moment
 
 if TYPE_CHECKING:
@@ -23,8 +24,10 @@ _DISAGREE = 1
 
 @click.group("prices", epilog="Example: outlay prices list --provider openai --model gpt-5")
 def command() -> None:
-    """The price list as of a time, and a check of it against LiteLLM's."""
+    """Price lists as of a time: tokens, checked against LiteLLM's list, and GPUs."""
 
+
+command.add_command(gpus)
 
 _AT = click.option("--at", "at_text", metavar="TIME", help="As of when, ISO 8601, UTC unless it says (default: now).")
 _PROVIDER = click.option("--provider", metavar="P", help="Only this provider's: openai, anthropic, aws ...")

@@ -20,7 +20,9 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from outlay.disk import sync_paths
 from outlay.errors import LedgerError, UsageError
+from outlay.ledger.delta_log import sync_log, version_of
 from outlay.ledger.engine.duckdb import identifier, literal
 from outlay.ledger.tables.table import Column
 from outlay.periods import next_month, parse_day
@@ -215,7 +217,8 @@ class DeltaFolder:
     def commit(self, sources: Iterable[str], plan: Callable[[list[LiveFile]], Change | None]) -> Committed | None:
         """Ask ``plan`` what to do about the files as they stand, and do it in one commit.
 
-        ``plan`` is asked again when another writer of one of ``sources`` got in first. None when it said None.
+        ``plan`` is asked again when another writer of one of ``sources`` got in first. None when it said None. The
+        files are on the disk before the commit is, and the commit when this returns: a power cut takes nothing back.
         Raises :class:`LedgerError` when others kept getting in.
         """
         from deltalake import CommitProperties, Transaction
@@ -227,6 +230,7 @@ class DeltaFolder:
             change = plan(self.live(version=table.version()))
             if change is None:
                 return None
+            sync_paths(self.path / file.path for file in change.add)
             said = json.dumps(change.facts)
             properties = CommitProperties(
                 custom_metadata={_METADATA_KEY: said},
@@ -246,7 +250,9 @@ class DeltaFolder:
             except CommitFailedError:
                 time.sleep(min(0.02 * 2**attempt, 1.0))
                 continue
-            return Committed(self._version_of(said), change)
+            version = version_of(self.table(), {_METADATA_KEY: said}, after=table.version())
+            sync_log(self.path, version)
+            return Committed(version, change)
         raise LedgerError(
             f"other loads of {', '.join(names)} kept committing first ({_MAX_COMMIT_TRIES} tries).",
             where=str(self.path.parent),
@@ -305,10 +311,6 @@ class DeltaFolder:
         """A relation over Parquet files of the table, with its partition columns."""
         listed = ", ".join(literal(path) for path in paths)
         return f"read_parquet([{listed}], hive_partitioning=true, hive_types_autocast=false, union_by_name=true{extra})"
-
-    def _version_of(self, said: str) -> int:
-        """The version of the newest commit that says ``said``: another writer's may be newer already."""
-        return next(int(c["version"]) for c in self.table().history() if c.get(_METADATA_KEY) == said)
 
     def _app_id(self, source: str) -> str:
         return f"outlay/{self.name}/{source}"

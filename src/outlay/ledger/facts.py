@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from outlay.errors import LedgerError
 from outlay.ledger.delta import Change, DeltaFolder, LiveFile, NewFile, Scope
 from outlay.ledger.engine.duckdb import identifier, literal
 from outlay.ledger.tables.table import FACT_PARTITION, FactTable
@@ -21,7 +22,7 @@ from outlay.ledger.tables.table import FACT_PARTITION, FactTable
 if TYPE_CHECKING:
     import duckdb
 
-__all__ = ["Arrivals", "Merged", "in_window", "merge", "write_arrivals"]
+__all__ = ["Arrivals", "Merged", "in_window", "merge", "within", "write_arrivals"]
 
 _OPTIONS = "FORMAT parquet, COMPRESSION zstd, RETURN_STATS"
 
@@ -31,8 +32,8 @@ class Arrivals:
     """New rows, written into the table's folder but not yet its own, and what they replace.
 
     ``identities`` is a relation of ``x_Source, x_RowId`` of the rows told by identity, ``windows`` one of ``source,
-    format, report, since, until`` of the windows told whole; either may be empty. ``scopes`` are the partitions in
-    which old rows may be.
+    format, report, since, until`` of the windows told whole, joined where they touch; either may be empty. ``scopes``
+    are the partitions in which old rows may be.
     """
 
     table: FactTable
@@ -92,6 +93,7 @@ def merge(
             for file in live
             if file.scope in arrivals.scopes or (arrivals.table.moves and file.scope.source in arrivals.sources)
         ]
+        _refuse_torn(connection, folder, arrivals, candidates)
         told = _told_again(connection, folder, arrivals, candidates)
         replaced = sum(told.values())
         for file, count in told.items():
@@ -109,6 +111,27 @@ def merge(
     if done is None:
         return None
     return Merged(done.version, sum(file.rows for file in arrivals.files), replaced)
+
+
+def _refuse_torn(
+    connection: duckdb.DuckDBPyConnection, folder: DeltaFolder, arrivals: Arrivals, files: Sequence[LiveFile]
+) -> None:
+    """Refuse windows that tell a part of a row that is there: its other part (of a day, told by the hour) would go."""
+    if not files or not connection.execute(f"SELECT count(*) FROM {arrivals.windows}").fetchall()[0][0]:
+        return
+    start, end = _span(arrivals.table)
+    relation = folder.scan([str(folder.path / file.path) for file in files])
+    count, source, since, until = connection.execute(
+        f'SELECT count(*), min(o."x_Source"), min({start}), max({end}) FROM {relation} o '
+        f"WHERE {in_window(arrivals.table, arrivals.windows, extra=f'AND NOT {within(arrivals.table)}')}"
+    ).fetchall()[0]
+    if count:
+        raise LedgerError(
+            f"holds {count:,} rows of {source} between {since} and {until} UTC that are wider than what these files "
+            "tell of that time: replacing them would lose the rest.",
+            where=str(folder.path),
+            hint="Load a report of all of that time, whole days for days. Nothing was changed.",
+        )
 
 
 def _told_again(
@@ -146,17 +169,30 @@ def _replaced(arrivals: Arrivals) -> str:
 def in_window(table: FactTable, windows: str, *, extra: str = "") -> str:
     """The condition over ``o`` that a row lies in one of ``windows``, a relation as :class:`Arrivals` has it.
 
+    Of a table that has rows whole by a column (a card), that column's value stands in the window's ``report``.
     ``extra`` is a further condition over ``o`` and the window ``w``.
     """
-    start = f"o.{identifier(table.time[0])}"
-    end = f"coalesce(o.end_time, {start})" if any(column.name == "end_time" for column in table.own) else start
+    start, end = _span(table)
+    report = "coalesce(o.\"x_Report\", '')" if table.whole is None else f"o.{identifier(table.whole)}"
     # A row without length lies in the window that holds its moment.
     return (
         f'EXISTS (SELECT 1 FROM {windows} w WHERE w.source = o."x_Source" AND w.format = o."x_Format" '
-        f"AND w.report = coalesce(o.\"x_Report\", '') AND {start} < w.until "
+        f"AND w.report = {report} AND {start} < w.until "
         f"AND ({end} > w.since OR {start} >= w.since) "
         f"{extra})"
     )
+
+
+def within(table: FactTable) -> str:
+    """The condition over ``o`` and a window ``w`` that it lies in that window whole."""
+    start, end = _span(table)
+    return f"({start} >= w.since AND {end} <= w.until)"
+
+
+def _span(table: FactTable) -> tuple[str, str]:
+    """SQL of when a row ``o`` begins and ends."""
+    start = f"o.{identifier(table.time[0])}"
+    return start, f"coalesce(o.end_time, {start})" if any(column.name == "end_time" for column in table.own) else start
 
 
 def _discard(folder: DeltaFolder, files: list[NewFile]) -> None:

@@ -86,6 +86,14 @@ class _Facts:
 
 
 @dataclass(frozen=True, slots=True)
+class _Before:
+    """Figures of the previous window by group, and for metrics of tables that do not reach back to it, why."""
+
+    figures: Mapping[_Key, _Figures]
+    unknown: Mapping[str, str]
+
+
+@dataclass(frozen=True, slots=True)
 class _Asked:
     """A part of a query with what it gave: groups now, figures of the window before, and what its rows are."""
 
@@ -360,16 +368,19 @@ def _joined(
     return joined + [one for place, found in by_shared.items() if place not in matched for one in found]
 
 
-def _before(
-    dimensions: Sequence[str], known: Catalogue, asked: Sequence[_Asked]
-) -> Mapping[_Key, _Figures] | str | None:
-    """The previous window's figures, or why there are none, or None if not asked for."""
-    found = []
+def _before(dimensions: Sequence[str], known: Catalogue, asked: Sequence[_Asked]) -> _Before | None:
+    """The previous window's figures, and why those of some parts are not known; None if not asked for."""
+    found: list[tuple[Part, Mapping[_Key, _Figures]]] = []
+    unknown: dict[str, str] = {}
     for one in asked:
-        if one.before is None or isinstance(one.before, str):
-            return one.before
-        found.append((one.part, one.before))
-    return _together(dimensions, known, found)
+        if one.before is None:
+            return None
+        if isinstance(one.before, str):
+            unknown |= dict.fromkeys(one.part.metrics, one.before)
+            found.append((one.part, {group.key: {} for group in one.groups}))  # what stands beside it keeps its place
+        else:
+            found.append((one.part, one.before))
+    return _Before(_together(dimensions, known, found), unknown)
 
 
 def _asked_figures(known: Catalogue, query: Query, figures: _Figures) -> dict[str, Figure]:
@@ -398,7 +409,7 @@ def _rows(
     dimensions: Sequence[str],
     known: Catalogue,
     now: Mapping[_Key, _Figures],
-    before: Mapping[_Key, _Figures] | str | None,
+    before: _Before | None,
     *,
     home: str,
 ) -> list[Row]:
@@ -406,14 +417,14 @@ def _rows(
 
     by period, then by currency (``home`` first, those with nothing but zeros last), then by size.
     """
-    keys = [*now, *(key for key in before if key not in now)] if isinstance(before, Mapping) else list(now)
+    keys = list(now) if before is None else [*now, *(key for key in before.figures if key not in now)]
     rows = []
     for key in keys:
         previous: _Figures | None = None
-        if isinstance(before, Mapping):
-            previous = _asked_figures(known, query, before.get(key, {}))
-        elif before is not None:
-            previous = {name: Figure(None, before) for name in query.metrics}
+        if before is not None:
+            whys = {name: [before.unknown.get(one) for one in known.metric(name).needs] for name in query.metrics}
+            unknown = {name: Figure(None, next(filter(None, why))) for name, why in whys.items() if any(why)}
+            previous = _asked_figures(known, query, before.figures.get(key, {})) | unknown
         figures = _asked_figures(known, query, now.get(key, {}))
         rows.append(Row(dict(zip(dimensions, key, strict=True)), figures, previous))
     first = query.metrics[0]

@@ -12,7 +12,7 @@ from __future__ import annotations
 import json
 import tomllib
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from importlib import resources
 from typing import Any, Literal
@@ -20,6 +20,7 @@ from typing import Any, Literal
 from outlay.config import Settings
 from outlay.errors import ConfigError, UsageError, nearest
 from outlay.ledger.tables.table import tag_column
+from outlay.metrics.own import ALWAYS_APART, check_names, check_types
 from outlay.metrics.relations import COSTS, RELATIONS
 
 __all__ = [
@@ -207,7 +208,8 @@ def catalogue_of(settings: Settings) -> Catalogue:
 @cache
 def catalogue(tags: tuple[str, ...], own: str = "[]") -> Catalogue:
     """The catalogue for the configured allocation ``tags`` and the user's metrics, a JSON list of definitions."""
-    known = {name: set(relation.columns(tags)) for name, relation in RELATIONS.items()}
+    types = {name: relation.columns(tags) for name, relation in RELATIONS.items()}
+    known = {name: set(columns) for name, columns in types.items()}
     metrics: dict[str, Metric | Quotient] = {}
     unavailable: dict[str, str] = {}
     for entry in _definitions("metrics"):
@@ -221,19 +223,20 @@ def catalogue(tags: tuple[str, ...], own: str = "[]") -> Catalogue:
             else:
                 metrics[metric.id] = metric
     for entry in json.loads(own):
-        metric = _own_metric(entry, metrics, known)
+        metric = _own_metric(entry, metrics, types)
         metrics[metric.id] = metric
     found = Catalogue(tags, own, metrics, _dimensions(tags, known, set(metrics) | _RESERVED), unavailable)
     for metric in metrics.values():
         for name in metric.needs:
             found.base(name)
         for name in metric.apart if isinstance(metric, Metric) else ():
-            found.dimension(name)
+            if isinstance(metric, Metric) and metric.table not in found.dimension(name).on:
+                raise ConfigError(f"'{metric.table}' does not tell '{name}'.", where=f"[[metrics]] {metric.id} apart")
     return found
 
 
 def _own_metric(
-    entry: dict[str, Any], taken: Mapping[str, Metric | Quotient], known: Mapping[str, set[str]]
+    entry: dict[str, Any], taken: Mapping[str, Metric | Quotient], types: Mapping[str, Mapping[str, str]]
 ) -> Metric | Quotient:
     """A metric of outlay.toml. What is wrong with it is the user's to mend, and said so."""
     where = f"[[metrics]] {entry.get('id', '(no id)')}"
@@ -243,7 +246,11 @@ def _own_metric(
     if entry["id"] in taken:
         raise ConfigError("is the id of a metric that there is already.", where=where, hint="Give it another id.")
     try:
-        metric = _metric({"source": "outlay.toml", **entry})
+        check_names(entry, _names_of_dimensions() | _RESERVED)
+        for key in ("numerator", "denominator"):
+            if key in entry and not isinstance(entry["numerator"], str) and entry.get("table", COSTS) in types:
+                check_types(entry[key], types[entry.get("table", COSTS)])
+        metric = _told_apart(_metric({"source": "outlay.toml", **entry}))
     except (ValueError, TypeError, KeyError, AttributeError) as error:
         text = str(error).removeprefix("metrics.toml: ")
         raise ConfigError(
@@ -256,14 +263,26 @@ def _own_metric(
                 f"is over '{wrong[0]}', which is no metric of one table.", where=where, hint=nearest(wrong[0], taken)
             )
         return metric
-    lacking = sorted(metric.columns() - known[metric.table])
+    lacking = sorted(metric.columns() - set(types[metric.table]))
     if lacking:
         raise ConfigError(
             f"reads '{lacking[0]}', which is no column of {metric.table}.",
             where=where,
-            hint=nearest(lacking[0], known[metric.table]),
+            hint=nearest(lacking[0], types[metric.table]),
         )
     return metric
+
+
+def _told_apart(metric: Metric | Quotient) -> Metric | Quotient:
+    if isinstance(metric, Quotient):
+        return metric
+    apart = [name for column, names in ALWAYS_APART.items() if column in metric.columns() for name in names]
+    return replace(metric, apart=tuple(dict.fromkeys([*metric.apart, *apart])))
+
+
+@cache
+def _names_of_dimensions() -> set[str]:
+    return {entry["id"] for entry in _definitions("dimensions")}
 
 
 def _dimensions(tags: Sequence[str], known: Mapping[str, set[str]], taken: set[str]) -> dict[str, Dimension]:
@@ -316,7 +335,7 @@ def _metric(entry: dict[str, Any]) -> Metric | Quotient:
     if isinstance(numerator, str):
         if not isinstance(denominator, str):
             raise ValueError(f"metrics.toml: {entry['id']} is a metric over something else")
-        return Quotient(*said, numerator, denominator, entry.get("scale", 1))
+        return Quotient(*said, numerator, denominator, entry.get("scale", 1), complement=entry.get("complement", False))
     table = entry.get("table", COSTS)
     if table not in RELATIONS:
         raise ValueError(f"metrics.toml: {entry['id']} is of '{table}'. {nearest(table, RELATIONS)}")

@@ -141,25 +141,34 @@ def reconcile(
     open_view(connection, ledger, RELATIONS["requests"], tags, as_of=as_of)
     currency = settings.currency
     _names(connection)
-    window = connection.execute(_SPANS.format(currency=currency)).fetchall()[0]
-    if window[0] is None or window[2] is None:
-        what = "token rows of a bill" if window[0] is None else "usage"
+    spans = {
+        (side, provider): (first, last)
+        for side, provider, first, last in connection.execute(_SPANS.format(currency=currency)).fetchall()
+    }
+    billed, used = ({name: span for (side, name), span in spans.items() if side == one} for one in ("bill", "usage"))
+    if not billed or not used:
+        what = "usage" if billed else "token rows of a bill"
         return _none(currency, f"no {what} in {currency} in the ledger: there is nothing to compare with.")
-    first = max(window[0], window[2], since.date() if since else date.min)
-    last = min(window[1], window[3], (until - timedelta(microseconds=1)).date() if until else date.max)
-    if first > last:
-        return _none(
-            currency,
-            f"the bill's token rows ({window[0]} to {window[1]}) and the usage ({window[2]} to {window[3]}) "
-            "share no day.",
+    if not billed.keys() & used.keys():
+        return _none(currency, "the bill and the usage are of different providers.")
+    windows = {
+        name: (
+            max(billed[name][0], used[name][0], since.date() if since else date.min),
+            min(billed[name][1], used[name][1], (until - timedelta(microseconds=1)).date() if until else date.max),
         )
-    rows = connection.execute(_COMPARE.format(currency=currency, first=first, last=last)).fetchall()
-    both = {(row[0]) for row in rows if row[3] is not None} & {row[0] for row in rows if row[4] is not None}
+        for name in billed.keys() & used.keys()
+    }
+    windows = {name: (first, last) for name, (first, last) in windows.items() if first <= last}
+    rows = _compare(connection, currency, windows)
+    both = {row[0] for row in rows if row[3] is not None} & {row[0] for row in rows if row[4] is not None}
     rows = [row for row in rows if row[0] in both]
     if not rows:
-        return _none(currency, "the bill and the usage are of different providers.")
-    models = _by(rows, lambda row: (row[0], row[1], None), last)
-    days = _by(rows, lambda row: (row[0], None, row[2]), last)
+        return _none(currency, f"{_share_no_day(billed, used)}.")
+    windows = {name: span for name, span in windows.items() if name in both}
+    first, last = min(one for one, _ in windows.values()), max(one for _, one in windows.values())
+    others = _other_currencies(connection, currency)
+    models = _by(rows, lambda row: (row[0], row[1], None), windows, others)
+    days = _by(rows, lambda row: (row[0], None, row[2]), windows, others)
     usage = [one.usage for one in models if one.usage is not None]
     return Reconciliation(
         currency,
@@ -167,42 +176,74 @@ def reconcile(
         last + timedelta(days=1),
         add_exactly(one.bill for one in models),
         add_exactly(usage) if usage else None,
-        tuple(sorted(models, key=lambda one: -abs(one.difference or _NOTHING))),
+        tuple(sorted(models, key=lambda one: -abs(one.bill if one.difference is None else one.difference))),
         tuple(sorted(days, key=lambda one: (one.provider, one.day or date.min))),
     )
 
 
-_SPANS = """
-SELECT b.first, b.last, u.first, u.last FROM
-  (SELECT min("x_ChargeDate") AS first, max("x_ChargeDate") AS last FROM costs
-   WHERE "x_AiCategory" = 'tokens' AND "ChargeCategory" = 'Usage' AND "BillingCurrency" = '{currency}') b,
-  (SELECT min(CAST(start_time AS DATE)) AS first,
-     max(CAST(coalesce(end_time - INTERVAL 1 MICROSECOND, start_time) AS DATE)) AS last FROM requests) u
+_BILLED = """"x_AiCategory" = 'tokens' AND "ChargeCategory" = 'Usage' AND "BillingCurrency" = '{currency}'"""
+_BILL_ENDS = """greatest("x_ChargeDate", CAST("ChargePeriodEnd" - INTERVAL 1 MICROSECOND AS DATE))"""
+# A call that goes on after midnight is of the day on which it began.
+_USED_ENDS = """CAST(CASE WHEN "x_Kind" = 'bucket' THEN greatest(start_time, end_time - INTERVAL 1 MICROSECOND)
+    ELSE start_time END AS DATE)"""
+_BILL_NAMED = """costs c JOIN bill_names n ON n.named = coalesce("ServiceProviderName", '')
+    AND n.service = coalesce("ServiceName", '') AND n.model_named = coalesce("x_ModelId", '')"""
+_USED_NAMED = """requests r JOIN usage_names n ON n.named = coalesce(gen_ai_provider_name, '')
+    AND n.model_named = coalesce(gen_ai_response_model, gen_ai_request_model, '')"""
+_SPANS = f"""
+SELECT 'bill', n.provider, min("x_ChargeDate"), max({_BILL_ENDS}) FROM {_BILL_NAMED} WHERE {_BILLED} GROUP BY ALL
+UNION ALL SELECT 'usage', n.provider, min(CAST(start_time AS DATE)), max({_USED_ENDS}) FROM {_USED_NAMED} GROUP BY ALL
 """
-_COMPARE = """
+# A charge for a month can't be cut: it is compared where the usage of all of its days is there.
+_COMPARE = f"""
 WITH bill AS (
   SELECT n.provider, n.model, "x_ChargeDate" AS day, sum(coalesce("EffectiveCost", "BilledCost")) AS cost,
-    sum(coalesce("x_Tokens", 0)) AS tokens
-  FROM costs c JOIN bill_names n ON n.named = coalesce("ServiceProviderName", '')
-    AND n.service = coalesce("ServiceName", '') AND n.model_named = coalesce("x_ModelId", '')
-  WHERE "x_AiCategory" = 'tokens' AND "ChargeCategory" = 'Usage' AND "BillingCurrency" = '{currency}'
-    AND "x_ChargeDate" BETWEEN DATE '{first}' AND DATE '{last}' GROUP BY ALL
+    sum(coalesce("x_Tokens", 0)) AS tokens, bool_or({_BILL_ENDS} > "x_ChargeDate") AS long
+  FROM {_BILL_NAMED} JOIN spans_compared s ON s.provider = n.provider
+  WHERE {_BILLED} AND "x_ChargeDate" >= s.first AND {_BILL_ENDS} <= s.last GROUP BY ALL
 ), used AS (
   SELECT n.provider, n.model, CAST(start_time AS DATE) AS day, sum("x_Cost") AS cost,
     sum(coalesce(gen_ai_usage_input_tokens, 0) + coalesce(gen_ai_usage_output_tokens, 0)) AS tokens,
     count(*) FILTER (WHERE "x_PriceStatus" = 'unpriced') AS unpriced,
     count(*) FILTER (WHERE "x_CostEstimated") AS estimated,
     string_agg(DISTINCT "x_PriceContext", ' and ') FILTER (WHERE "x_CostEstimated") AS contexts
-  FROM requests r JOIN usage_names n ON n.named = coalesce(gen_ai_provider_name, '')
-    AND n.model_named = coalesce(gen_ai_response_model, gen_ai_request_model, '')
-  WHERE ("x_CostCurrency" = '{currency}' OR "x_CostCurrency" IS NULL)
-    AND CAST(start_time AS DATE) BETWEEN DATE '{first}' AND DATE '{last}' GROUP BY ALL
+  FROM {_USED_NAMED} JOIN spans_compared s ON s.provider = n.provider
+  WHERE ("x_CostCurrency" = '{{currency}}' OR "x_CostCurrency" IS NULL)
+    AND CAST(start_time AS DATE) >= s.first AND {_USED_ENDS} <= s.last GROUP BY ALL
 )
 SELECT coalesce(b.provider, u.provider), coalesce(b.model, u.model), coalesce(b.day, u.day), b.cost,
   CASE WHEN u.tokens IS NOT NULL THEN true END, u.cost, coalesce(b.tokens, 0), coalesce(u.tokens, 0),
-  coalesce(u.unpriced, 0), coalesce(u.estimated, 0), u.contexts
+  coalesce(u.unpriced, 0), coalesce(u.estimated, 0), coalesce(b.long, false), u.contexts
 FROM bill b FULL JOIN used u ON b.provider = u.provider AND b.model = u.model AND b.day = u.day
 """
+_Windows = Mapping[str, tuple[date, date]]
+
+
+def _compare(connection: duckdb.DuckDBPyConnection, currency: str, windows: _Windows) -> list[tuple[Any, ...]]:
+    """Bill and usage by provider, model and day, each provider over its own window."""
+    connection.execute("CREATE OR REPLACE TEMP TABLE spans_compared (provider VARCHAR, first DATE, last DATE)")
+    for name, span in windows.items():
+        connection.execute("INSERT INTO spans_compared VALUES (?, ?, ?)", [name, *span])
+    return connection.execute(_COMPARE.format(currency=currency)).fetchall()
+
+
+def _other_currencies(connection: duckdb.DuckDBPyConnection, currency: str) -> Mapping[str, str]:
+    """The other currencies that each provider bills tokens in."""
+    of = _BILLED.format(currency=currency).replace('"BillingCurrency" =', '"BillingCurrency" <>')
+    rows = connection.execute(
+        f'SELECT n.provider, string_agg(DISTINCT "BillingCurrency", \', \' ORDER BY "BillingCurrency") '
+        f"FROM {_BILL_NAMED} WHERE {of} GROUP BY 1"
+    ).fetchall()
+    return dict(rows)
+
+
+def _share_no_day(billed: _Windows, used: _Windows) -> str:
+    said = [
+        f"the bill's token rows of {name} ({billed[name][0]} to {billed[name][1]}) and the usage "
+        f"({used[name][0]} to {used[name][1]}) share no day of the window that both tell whole"
+        for name in sorted(billed.keys() & used.keys())
+    ]
+    return "; ".join(said)
 
 
 def _names(connection: duckdb.DuckDBPyConnection) -> None:
@@ -255,11 +296,29 @@ def _meant(provider: str, model: str) -> Mapping[str, str]:
 _Key = tuple[str, str | None, date | None]
 
 
-def _by(rows: Sequence[tuple[Any, ...]], key: Callable[[tuple[Any, ...]], _Key], last: date) -> list[Compared]:
+def _by(
+    rows: Sequence[tuple[Any, ...]],
+    key: Callable[[tuple[Any, ...]], _Key],
+    windows: _Windows,
+    others: Mapping[str, str],
+) -> list[Compared]:
     groups: dict[_Key, list[tuple[Any, ...]]] = {}
     for row in rows:
         groups.setdefault(key(row), []).append(row)
-    return [_compared(group, members, last) for group, members in groups.items()]
+    whole = (min(first for first, _ in windows.values()), max(last for _, last in windows.values()))
+    found = []
+    for group, members in groups.items():
+        one = _compared(group, members, windows[group[0]][1])
+        more = []
+        if one.day is not None and any(row[10] for row in members):
+            more.append("a charge for more than a day lies on its first day")
+        if one.difference and group[0] in others:
+            more.append(f"the provider bills in {others[group[0]]} too, which is not compared")
+        if one.day is None and one.difference != 0 and windows[group[0]] != whole:
+            first, last = windows[group[0]]
+            more.append(f"compared from {first} to {last}, the days that bill and usage of {group[0]} both tell")
+        found.append(replace(one, reasons=(*one.reasons, *more)))
+    return found
 
 
 def _compared(group: _Key, rows: Sequence[tuple[Any, ...]], last: date) -> Compared:
@@ -309,7 +368,7 @@ def _reasons(one: Compared, rows: Sequence[tuple[Any, ...]], last: date) -> list
         if ratio is not None and abs(ratio - 1) >= Decimal("0.001"):
             said = f"the bill's price a token is {ratio * 100:.1f}% of the price book's"
             why = "a negotiated rate (give it in [prices] tokens), a tier, or cache writes billed apart"
-            contexts = " and ".join(sorted({row[10] for row in rows if row[10]}))
+            contexts = " and ".join(sorted({row[11] for row in rows if row[11]}))
             doubt = f"; {one.estimated_rows:,} rows are estimates" + (f" ({contexts})" if contexts else "")
             found.append(f"{said}: {why}" + (doubt if one.estimated_rows else ""))
     if one.unpriced_rows:

@@ -84,7 +84,7 @@ WITH rates AS (
   QUALIFY row_number() OVER (
     PARTITION BY w."x_InstanceType", w."x_GpuType", w."x_Month" ORDER BY k.rank, k.hours DESC, k.currency) = 1
 )
-SELECT r.*, coalesce(r.start_time, r.submit_time) AS "x_At",
+SELECT r.*, r."x_Source" || '/' || r."x_RunId" AS "x_Run", coalesce(r.start_time, r.submit_time) AS "x_At",
   CAST(try_cast(r."x_GpuHours" AS DECIMAL(20,9)) * c.rate AS DECIMAL(38,18)) AS "x_Cost",
   CAST(try_cast(r."x_LostGpuHours" AS DECIMAL(20,9)) * c.rate AS DECIMAL(38,18)) AS "x_LostCost",
   c.currency AS "x_CostCurrency", c.rate AS "x_Rate", c.basis AS "x_RateBasis"
@@ -93,7 +93,7 @@ FROM runs r LEFT JOIN chosen c ON c."x_InstanceType" IS NOT DISTINCT FROM r."x_I
 """
 _ALERT_CLOCKS = """
 SELECT *, CAST(date_diff('second', crossed_at, acted_at) / 3600.0 AS DECIMAL(18,9)) AS "x_ResponseHours",
-  CAST("x_Threshold" * 100 AS BIGINT)::VARCHAR || '%' AS "x_ThresholdText" FROM alerts
+  regexp_replace(CAST("x_Threshold" * 100 AS VARCHAR), '\\.?0+$', '') || '%' AS "x_ThresholdText" FROM alerts
 """
 _OUTCOME_DAYS = 'SELECT *, CAST("date" AS TIMESTAMP) AS "x_At" FROM outcomes'
 
@@ -141,6 +141,7 @@ RELATIONS: dict[str, Relation] = {
             "Load runs: Slurm, MLflow, SageMaker, Kubernetes, … (docs/sources).",
             _of(
                 RUNS,
+                Column("x_Run", "VARCHAR"),  # two clusters may both have a job 4101
                 Column("x_At", "TIMESTAMP"),
                 Column("x_Cost", MONEY_SQL),
                 Column("x_LostCost", MONEY_SQL),

@@ -171,8 +171,8 @@ class Receipt:
 
     @property
     def rows(self) -> int:
-        """Rows in the window and filters, of all parts."""
-        return sum(part.rows for part in self.parts)
+        """Rows in the window and filters, of all relations: two parts of one relation read the same rows."""
+        return sum({part.relation: part.rows for part in self.parts}.values())
 
     @property
     def sources(self) -> tuple[str, ...]:
@@ -181,8 +181,9 @@ class Receipt:
 
     @property
     def loads(self) -> tuple[Load, ...]:
-        """Loads of all parts."""
-        return tuple(load for part in self.parts for load in part.loads)
+        """Loads of all relations."""
+        by_relation = {part.relation: part.loads for part in self.parts}
+        return tuple(load for loads in by_relation.values() for load in loads)
 
     @property
     def freshness(self) -> Freshness:

@@ -62,6 +62,11 @@ class RateBook:
         self._obstacles: dict[int, str] = {}
         self._fitted: set[int] = set()
 
+    @property
+    def rates(self) -> tuple[Rate, ...]:
+        """Every rate, in the order of the file."""
+        return self._rates
+
     def find(
         self,
         kind: str,

@@ -169,9 +169,14 @@ def show_reconciliation(found: Reconciliation) -> None:
         soft_wrap=True,
     )
     for one in found.models[:_MOST_MODELS]:
-        if one.difference:
+        if one.difference != 0:
             name = f"{one.provider} {one.model or '(no model)'}"
-            console.print(f"  {name}: {rounded(one.difference, found.currency):+,} {found.currency}", soft_wrap=True)
+            said = (
+                f"billed {rounded(one.bill, found.currency):,} {found.currency}, usage not priced"
+                if one.difference is None
+                else f"{rounded(one.difference, found.currency):+,} {found.currency}"
+            )
+            console.print(f"  {name}: {said}", soft_wrap=True)
             for reason in one.reasons:
                 console.print(f"    {reason}", soft_wrap=True, style="dim")
     console.print()

@@ -24,24 +24,25 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from decimal import Decimal
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from outlay.config import Settings
-from outlay.errors import ReconciliationError
+from outlay.errors import UnreadableError
 from outlay.ledger.delta import DeltaFolder, NewFile, Scope
 from outlay.ledger.engine.duckdb import identifier, literal, session
-from outlay.ledger.facts import Arrivals, in_window, merge, write_arrivals
+from outlay.ledger.facts import Arrivals, in_window, merge, within, write_arrivals
 from outlay.ledger.store import Ledger
 from outlay.ledger.tables.requests import REQUESTS
 from outlay.ledger.tables.table import FactTable
-from outlay.money import plain
+from outlay.money import add_exactly
 from outlay.prices.kept import keep_prices
 from outlay.prices.request_costs import priced_sql
 from outlay.prices.tokens import TokenPrices
 from outlay.problems import Problem, summarise
 from outlay.sources.digest import file_digest
+from outlay.sources.fact_reconciliation import reconcile
 from outlay.sources.fact_rows import FILE, SEQUENCE, RowWriter, coalesced
-from outlay.sources.facts import Window
+from outlay.sources.facts import Telling, Window
 from outlay.sources.find import FoundFacts
 from outlay.sources.load_report import FileReport, TableLoad, report_from_json, report_to_json
 from outlay.sources.quarantine import Rejected, write_quarantine
@@ -49,7 +50,7 @@ from outlay.sources.quarantine import Rejected, write_quarantine
 if TYPE_CHECKING:
     import duckdb
 
-__all__ = ["load_facts"]
+__all__ = ["load_facts", "load_tellings"]
 
 _READING = 1
 """Part of a load's identity: raise it when a release reads the same file differently."""
@@ -62,7 +63,7 @@ _WindowKey = tuple[str, str, str, int]
 class _Part:
     """A file on its way through the steps."""
 
-    found: FoundFacts
+    found: Telling
     rows: int = 0
     sources: set[str] = field(default_factory=set)
     months: set[str] = field(default_factory=set)
@@ -99,12 +100,51 @@ def load_facts(
     progress: Progress = lambda _: None,
 ) -> TableLoad:
     """Load files of one table in one commit. Raises an :class:`outlay.errors.OutlayError` with nothing changed."""
-    folder = ledger.facts(table)
     found, digests, copies = _without_copies(found)
-    told = [source, dict(assumed or {})]
-    load_id = _load_id(found, digests, settings, prices if table is REQUESTS else None, told)
-    if not again and (known := _known(folder, table, load_id)) is not None:
+    said = [source, dict(assumed or {})]
+    load_id = _load_id(found, digests, settings, prices if table is REQUESTS else None, said)
+    if not again and (known := _known(ledger.facts(table), table, load_id)) is not None:
         return known
+    told = [_telling(one) for one in found]
+    return load_tellings(
+        ledger,
+        table,
+        told,
+        load_id,
+        settings=settings,
+        prices=prices,
+        source=source,
+        assumed=assumed,
+        again=again,
+        notes=copies,
+        progress=progress,
+    )
+
+
+def _telling(found: FoundFacts) -> Telling:
+    return Telling(found.file.name, str(found.file.path), found.reader.format, lambda: found.reader.facts(found.file))
+
+
+def load_tellings(
+    ledger: Ledger,
+    table: FactTable,
+    told: Sequence[Telling],
+    load_id: str,
+    *,
+    settings: Settings,
+    prices: TokenPrices,
+    source: str | None = None,
+    assumed: Mapping[str, str] | None = None,
+    again: bool = False,
+    notes: Sequence[str] = (),
+    progress: Progress = lambda _: None,
+) -> TableLoad:
+    """Load what is told of one table in one commit, as the load ``load_id``.
+
+    With ``again`` nobody is asked whether that load was committed before: the caller knows that it may be told again.
+    Raises an :class:`outlay.errors.OutlayError` with nothing changed.
+    """
+    folder = ledger.facts(table)
     tags = settings.tags
     folder.create(table.columns(tags.required))
     folder.ensure_columns(table.columns(tags.required))
@@ -115,9 +155,10 @@ def load_facts(
         with session() as connection:
             writer = RowWriter(rows, table, tags, load_id, source=source, assumed=assumed)
             this = _Load(connection, folder, table, load_id, rows, writer, written=written)
-            parts = [_read(one, this, progress) for one in found]
+            parts = [_read(one, this, progress) for one in told]
             writer.close()
             progress("writing")
+            _told_whole(this)
             stretches = _windows(this)
             doubled = _distinct(this)
             relation = "rows_to_load"
@@ -127,7 +168,7 @@ def load_facts(
             if writer.rows:
                 written += write_arrivals(connection, folder, f"(SELECT {names} FROM {relation})", load_id)
             progress("reconciling")
-            _reconcile(this)
+            reconcile(connection, folder, table, writer, rows=rows, written=written)
             if table is REQUESTS and writer.rows:
                 keep_prices(connection, ledger, prices)
             arrivals = _arrivals(this, stretches)
@@ -143,14 +184,14 @@ def load_facts(
             merged = merge(connection, folder, arrivals, said, again=again)
         if merged is None:  # another process loaded the same content while this one read it
             _remove(folder, written)
-            return TableLoad(table.name, load_id, False, folder.table().version(), reports, 0, tuple(copies))
+            return TableLoad(table.name, load_id, False, folder.table().version(), reports, 0, tuple(notes))
     except BaseException:
         _remove(folder, written)
         raise
     finally:
         shutil.rmtree(staging, ignore_errors=True)
-    notes = (*copies, *_notes(table, merged.rows_replaced, doubled))
-    return TableLoad(table.name, load_id, True, merged.version, reports, merged.rows_replaced, notes)
+    said_too = (*notes, *_notes(table, merged.rows_replaced, doubled))
+    return TableLoad(table.name, load_id, True, merged.version, reports, merged.rows_replaced, said_too)
 
 
 def _remove(folder: DeltaFolder, files: Sequence[NewFile]) -> None:
@@ -181,15 +222,31 @@ def _notes(table: FactTable, replaced: int, doubled: int) -> tuple[str, ...]:
 
 
 def _known(folder: DeltaFolder, table: FactTable, load_id: str) -> TableLoad | None:
-    """The earlier load of the same content, if there was one."""
+    """The earlier load of the same content, if there was one, with a note where it does not stand any more."""
     if not folder.exists():
         return None
     history = folder.history()
     for record in history:
         if record.facts.get("load_id") == load_id:
             files = tuple(report_from_json(one) for one in record.facts["files"])
-            return TableLoad(table.name, load_id, False, history[0].version, files, 0)
+            notes = []
+            if _standing(folder, load_id) < record.facts["rows_added"]:
+                notes.append(
+                    f"This content was loaded before, as version {record.version} of {table.name}, and a later load "
+                    "has replaced it in part or whole; it stays replaced. To bring it back: --again."
+                )
+            return TableLoad(table.name, load_id, False, history[0].version, files, 0, tuple(notes))
     return None
+
+
+def _standing(folder: DeltaFolder, load_id: str) -> int:
+    """How many rows of a load the table still has."""
+    paths = [str(folder.path / file.path) for file in folder.live()]
+    if not paths:
+        return 0
+    with session() as connection:
+        counted = f'SELECT count(*) FROM {folder.scan(paths)} WHERE "x_LoadId" = {literal(load_id)}'
+        return int(connection.execute(counted).fetchall()[0][0])
 
 
 def _load_id(
@@ -212,14 +269,14 @@ def _load_id(
     return hashlib.sha256(said.encode()).hexdigest()[:32]
 
 
-def _read(found: FoundFacts, load: _Load, progress: Progress) -> _Part:
+def _read(found: Telling, load: _Load, progress: Progress) -> _Part:
     started = time.monotonic()
     part, writer = _Part(found), load.writer
-    name, format_id = found.file.name, found.reader.format.id
+    name, format_id = found.name, found.format.id
     progress(f"reading {name}")
     before, had = dict(writer.sums), writer.months
     writer.months = set()
-    for one in found.reader.facts(found.file):
+    for one in found.facts():
         if isinstance(one, Window):
             key = (writer.source_of(one, format_id), format_id, one.kind, writer.file)
             load.windows.setdefault(key, []).append((one.start, one.end))
@@ -233,26 +290,71 @@ def _read(found: FoundFacts, load: _Load, progress: Progress) -> _Part:
                 part.rejected.append(Rejected(name, problem.line or 0, problem.code, problem.message))
     part.sources = {source for source, _ in writer.months}
     part.months = {month for _, month in writer.months}
-    part.quantities = {m: writer.sums[m] - before[m] for m in writer.sums}
+    part.quantities = {m: add_exactly((writer.sums[m], before[m].copy_negate())) for m in writer.sums}
     writer.months |= had
     writer.file += 1
     part.seconds = time.monotonic() - started
     return part
 
 
+def _told_whole(load: _Load) -> None:
+    """Windows of a table's rows themselves, where the rows of a card tell the card's time whole."""
+    if load.table.whole is None:
+        return
+    item, start = identifier(load.table.whole), load.table.time[0]
+    rows = load.connection.execute(
+        f'SELECT DISTINCT "x_Source", "x_Format", {item}, {FILE}, {start}, end_time '
+        f"FROM read_parquet({literal(str(load.rows))})"
+    ).fetchall()
+    for source, format_id, told, number, since, until in rows:
+        load.windows.setdefault((source, format_id, told, number), []).append((since, until))
+
+
 def _windows(load: _Load) -> list[tuple[str, datetime, datetime]]:
-    """Table ``windows``: the stretches of time told whole, by file. Returns each stretch with its source."""
+    """Tables ``windows``, the stretches of time told whole, by file, and ``windows_told``, those of all files as one.
+
+    Returns each stretch with its source.
+    """
+    by_file = [(*key, *stretch) for key, found in load.windows.items() for stretch in coalesced(found)]
+    of_all: dict[tuple[str, str, str], list[tuple[datetime, datetime]]] = {}
+    for source, format_id, report, _, since, until in by_file:
+        of_all.setdefault((source, format_id, report), []).append((since, until))
+    told = [(*key, 0, *stretch) for key, found in of_all.items() for stretch in coalesced(found)]
+    _stretches(load, "windows", by_file)
+    _stretches(load, "windows_told", told)
+    return [(one[0], one[4], one[5]) for one in told]
+
+
+def _stretches(load: _Load, name: str, rows: Sequence[tuple[object, ...]]) -> None:
     import pyarrow as pa
 
-    stretches = [(*key, *stretch) for key, found in load.windows.items() for stretch in coalesced(found)]
     names = ("source", "format", "report", "file", "since", "until")
     types = [pa.string(), pa.string(), pa.string(), pa.int32(), pa.timestamp("us"), pa.timestamp("us")]
-    columns = list(zip(*stretches, strict=True)) or [()] * len(names)
+    columns = list(zip(*rows, strict=True)) or [()] * len(names)
     arrays = [pa.array(column, kind) for column, kind in zip(columns, types, strict=True)]
     load.connection.register("windows_arrow", pa.table(dict(zip(names, arrays, strict=True))))
-    load.connection.execute("CREATE OR REPLACE TEMP TABLE windows AS SELECT * FROM windows_arrow")
+    load.connection.execute(f"CREATE OR REPLACE TEMP TABLE {name} AS SELECT * FROM windows_arrow")
     load.connection.unregister("windows_arrow")
-    return [(one[0], one[4], one[5]) for one in stretches]
+
+
+def _refuse_torn(load: _Load, relation: str) -> None:
+    """Refuse a later file that tells a part of a row of an earlier one: the other part would be lost."""
+    later = f"AND w.file > o.{FILE}"
+    report = load.table.whole or "x_Report"
+    rows = load.connection.execute(
+        f'SELECT DISTINCT "x_Source", "x_Format", coalesce("{report}", \'\'), {FILE}, "x_SourceFile", '
+        f"{load.table.time[0]}, coalesce(end_time, {load.table.time[0]}) FROM {relation} o "
+        f"WHERE {in_window(load.table, 'windows', extra=f'{later} AND NOT {within(load.table)}')} ORDER BY ALL"
+    ).fetchall()
+    for source, format_id, report, number, name, start, end in rows:
+        keys = [key for key in load.windows if key[:3] == (source, format_id, report) and key[3] > number]
+        told = coalesced(window for key in keys for window in load.windows[key])
+        if not any(since <= start and end <= until for since, until in told):
+            raise UnreadableError(
+                f"has a row of {start} to {end} UTC, of which a later file tells a part only: the rest would be lost.",
+                where=name,
+                hint="Give reports of the same bucket width, or of whole days for days. Nothing was changed.",
+            )
 
 
 def _distinct(load: _Load) -> int:
@@ -264,38 +366,12 @@ def _distinct(load: _Load) -> int:
     ).fetchall()[0]
     kept = f"SELECT * FROM {relation} o"
     if load.writer.file > 1 and load.windows:
+        _refuse_torn(load, relation)
         kept += f" WHERE NOT {in_window(load.table, 'windows', extra=f'AND w.file > o.{FILE}')}"
     if counted != distinct:
         kept += f' QUALIFY row_number() OVER (PARTITION BY "x_Source", "x_RowId" ORDER BY {SEQUENCE} DESC) = 1'
     connection.execute(f"CREATE OR REPLACE TEMP VIEW rows_to_load AS {kept}")
     return int(counted - connection.execute("SELECT count(*) FROM rows_to_load").fetchall()[0][0])
-
-
-def _reconcile(load: _Load) -> None:
-    """What was read, summed as it came, against the typed file; and that, each thing once, against what was written."""
-    table = load.table
-    sums = "".join(f", coalesce(sum({identifier(name)}), 0)" for name in table.measures)
-
-    def said(relation: str) -> list[Any]:
-        return list(load.connection.execute(f"SELECT count(*){sums} FROM {relation}").fetchall()[0])
-
-    typed = said(f"read_parquet({literal(str(load.rows))})")
-    kept = said("rows_to_load")
-    paths = [str(load.folder.path / file.path) for file in load.written]
-    stored = said(load.folder.scan(paths)) if paths else kept
-    read = [load.writer.rows, *load.writer.sums.values()]
-    for one, other, what in ((read, typed, "typed"), (kept, stored, "stored")):
-        if one != other:
-            raise ReconciliationError(
-                f"{table.name}: read {_spelled(table, one)}; {what} {_spelled(table, other)}.",
-                where=str(load.folder.path),
-                hint="Nothing was loaded. Please report this with the first lines of the file: a reader is wrong.",
-            )
-
-
-def _spelled(table: FactTable, values: Sequence[Any]) -> str:
-    pairs = zip(table.measures, values[1:], strict=True)
-    return ", ".join([f"{values[0]:,} rows", *(f"{name} {plain(Decimal(value))}" for name, value in pairs)])
 
 
 def _arrivals(load: _Load, stretches: Sequence[tuple[str, datetime, datetime]]) -> Arrivals:
@@ -306,7 +382,7 @@ def _arrivals(load: _Load, stretches: Sequence[tuple[str, datetime, datetime]]) 
     for source, since, until in stretches:
         scopes |= {Scope(source, month) for month in _months(since, until)}
     sources = frozenset(scope.source for scope in scopes)
-    return Arrivals(load.table, load.load_id, load.written, "identities", "windows", frozenset(scopes), sources)
+    return Arrivals(load.table, load.load_id, load.written, "identities", "windows_told", frozenset(scopes), sources)
 
 
 def _months(since: datetime, until: datetime) -> list[str]:
@@ -318,9 +394,9 @@ def _months(since: datetime, until: datetime) -> list[str]:
 def _report(part: _Part, table: FactTable) -> FileReport:
     rejected = sum(problem.rejects for problem in part.problems)
     return FileReport(
-        path=str(part.found.file.path),
-        format=part.found.reader.format.id,
-        version=part.found.reader.format.title,
+        path=part.found.path,
+        format=part.found.format.id,
+        version=part.found.format.title,
         sources=tuple(sorted(part.sources)),
         rows_read=part.rows + rejected,
         rows_loaded=part.rows,

@@ -7,13 +7,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import date, datetime
-from decimal import ROUND_HALF_UP, Decimal
+from decimal import ROUND_HALF_UP, Context, Decimal
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from outlay.config import TagSettings
 from outlay.ledger.delta import arrow_schema
-from outlay.ledger.tables.table import FactTable, tag_column
+from outlay.ledger.tables.table import Column, FactTable, tag_column
 from outlay.problems import Problem
 from outlay.sources.facts import Fact, Window
 from outlay.sources.source_name import source_slug
@@ -28,6 +28,9 @@ FILE = "__file"
 """Columns of the written file: the order in which rows came, over all files of the load, and the file's number."""
 
 _BATCH_ROWS = 20_000
+_MOST_FLATTENED = 10_000
+_EXACT = Context(prec=120)
+"""Wide enough for sums of any column: the context of the thread would round at 28 digits."""
 _INT64 = 1 << 63
 
 
@@ -62,10 +65,10 @@ class RowWriter:
         self._assumed = dict(assumed or {})
         columns = [column for column in table.columns(tags.required) if column.name not in table.filled]
         self._schema = arrow_schema(columns).append(pa.field(SEQUENCE, pa.int64())).append(pa.field(FILE, pa.int32()))
-        self._fit = {column.name: _fit(column.sql_type) for column in table.own if column.name not in table.filled}
+        self._fit = {column.name: _fitting(column) for column in table.own if column.name not in table.filled}
         self._required = [column.name for column in table.own if not column.nullable]
-        self._allowed = {column.name: frozenset(column.allowed) for column in table.own if column.allowed}
-        self._batch: list[dict[str, Any]] = []
+        self._flattened: dict[tuple[tuple[str, str], ...], Sequence[str | None]] = {}
+        self._waiting: dict[tuple[str, ...], list[tuple[Any, ...]]] = {}
         self._writer = pq.ParquetWriter(path, self._schema, compression="lz4")
         self.rows = 0
         self.file = 0
@@ -78,37 +81,41 @@ class RowWriter:
 
     def add(self, fact: Fact, format_id: str, file: str) -> Problem | None:
         """Take a row in; the problem that keeps it out, if there is one."""
+        fit = self._fit
         try:
-            values = {name: self._value(name, value) for name, value in fact.values.items() if value is not None}
-            moment = self._moment(values)
+            row = {name: fit[name](value, name) for name, value in fact.values.items() if value is not None}
+            moment = self._moment(row)
         except Unfit as unfit:
             return Problem(file, fact.line, "unfit-value", str(unfit))
+        except KeyError as unknown:
+            raise KeyError(f"the table {self._table.name} has no column {unknown} for readers to fill") from None
         if moment is None:
             return Problem(file, fact.line, "missing-time", f"{self._table.time[0]} is missing")
-        self._assume(values)
-        missing = [name for name in self._required if name not in values]
+        self._assume(row)
+        missing = [name for name in self._required if name not in row]
         if missing:
             return Problem(file, fact.line, "missing-value", f"{missing[0]} is missing")
-        source, month = self.source_of(fact, format_id), f"{moment:%Y-%m}"
-        row: dict[str, Any] = {
-            **values,
-            "Tags": list(fact.tags.items()) or None,
-            **dict(zip(self._tag_names, self._flat(fact.tags), strict=True)),
-            "x_RowId": fact.identity,
-            "x_Format": format_id,
-            "x_Report": fact.kind or None,
-            "x_SourceFile": file,
-            "x_SourceRow": fact.line,
-            "x_LoadId": self._load_id,
-            "x_Source": source,
-            "x_Month": month,
-            SEQUENCE: self.rows,
-            FILE: self.file,
-        }
-        self._batch.append(row)
+        source, month = self.source_of(fact, format_id), f"{moment.year:04}-{moment.month:02}"
+        row["x_RowId"] = fact.identity
+        row["x_Format"] = format_id
+        row["x_Report"] = fact.kind or None
+        row["x_SourceFile"] = file
+        row["x_SourceRow"] = fact.line
+        row["x_LoadId"] = self._load_id
+        row["x_Source"] = source
+        row["x_Month"] = month
+        row[SEQUENCE] = self.rows
+        row[FILE] = self.file
+        if fact.tags:
+            row["Tags"] = pairs = tuple(fact.tags.items())
+            row.update(zip(self._tag_names, self._flattened_tags(pairs, fact.tags), strict=True))
+        names = tuple(row)
+        if names not in self._waiting:
+            self._waiting[names] = []
+        self._waiting[names].append(tuple(row.values()))
         for name in self.sums:
-            if (value := values.get(name)) is not None:
-                self.sums[name] += value
+            if name in row:
+                self.sums[name] = _EXACT.add(self.sums[name], row[name])
         self.months.add((source, month))
         self.rows += 1
         if self.rows % _BATCH_ROWS == 0:
@@ -129,33 +136,53 @@ class RowWriter:
         self._writer.close()
 
     def _flush(self) -> None:
-        self._writer.write_batch(_record_batch(self._batch, self._schema))
-        self._batch.clear()
+        import pyarrow as pa
 
-    def _value(self, name: str, value: Any) -> Any:  # noqa: ANN401 - of any column's type
-        if name not in self._fit:
-            raise KeyError(f"the table {self._table.name} has no column '{name}' for readers to fill")
-        found = self._fit[name](value, name)
-        if name in self._allowed and found not in self._allowed[name]:
-            raise Unfit(f"{name} is {value!r}, not one of {', '.join(sorted(self._allowed[name]))}")
+        alike = [_table(names, rows, self._schema) for names, rows in self._waiting.items()]
+        if alike:
+            self._writer.write_table(pa.concat_tables(alike))
+        self._waiting.clear()
+
+    def _flattened_tags(self, pairs: tuple[tuple[str, str], ...], tags: Mapping[str, str]) -> Sequence[str | None]:
+        """The flat columns of ``tags``; worked out once for the many rows that have the same."""
+        if (found := self._flattened.get(pairs)) is None:
+            found = self._flat(tags)
+            if len(self._flattened) < _MOST_FLATTENED:
+                self._flattened[pairs] = found
         return found
 
     def _moment(self, values: Mapping[str, Any]) -> datetime | date | None:
         return next((values[name] for name in self._table.time if name in values), None)
 
 
-def _record_batch(rows: Sequence[Mapping[str, Any]], schema: pa.Schema) -> pa.RecordBatch:
-    """Most columns of a wide table are empty in any one source: those are not asked for row by row."""
+def _table(names: Sequence[str], rows: Sequence[tuple[Any, ...]], schema: pa.Schema) -> pa.Table:
+    """Rows that tell the same columns: a source's rows do, by the thousand, and leave most columns empty."""
     import pyarrow as pa
 
-    used = {name for row in rows for name in row}
-    arrays = [
-        pa.array([row.get(field.name) for row in rows], field.type)
-        if field.name in used
-        else pa.nulls(len(rows), field.type)
-        for field in schema
-    ]
-    return pa.record_batch(arrays, schema=schema)
+    told = dict(zip(names, zip(*rows, strict=True), strict=True))
+    return pa.table(
+        [
+            pa.array(told[field.name], field.type) if field.name in told else pa.nulls(len(rows), field.type)
+            for field in schema
+        ],
+        schema=schema,
+    )
+
+
+def _fitting(column: Column) -> Callable[[Any, str], Any]:
+    """What a value must go through to stand in ``column``: it raises :class:`Unfit`."""
+    fit = _fit(column.sql_type)
+    if not column.allowed:
+        return fit
+    allowed = frozenset(column.allowed)
+
+    def one_of(value: Any, name: str) -> Any:  # noqa: ANN401
+        found = fit(value, name)
+        if found not in allowed:
+            raise Unfit(f"{name} is {value!r}, not one of {', '.join(sorted(allowed))}")
+        return found
+
+    return one_of
 
 
 def _fit(sql_type: str) -> Callable[[Any, str], Any]:
@@ -172,16 +199,22 @@ def _decimal(precision: int, scale: int) -> Callable[[Any, str], Decimal]:
         if isinstance(value, bool) or not isinstance(value, (int, Decimal)):
             raise Unfit(f"{name} is {value!r}, not a number")
         number = Decimal(value)
-        if not number.is_finite() or abs(number) >= limit:
+        if not number.is_finite() or number.copy_abs() >= limit:
             raise Unfit(f"{name} is {value}, which is not below {limit}")
         exponent = number.as_tuple().exponent
         assert isinstance(exponent, int)  # it is finite
-        return number if -exponent <= scale else number.quantize(unit, ROUND_HALF_UP)
+        if -exponent > scale:
+            number = number.quantize(unit, ROUND_HALF_UP, _EXACT)
+            if number.copy_abs() == limit:
+                raise Unfit(f"{name} is {value}, which is not below {limit} when rounded")
+        return number
 
     return fit
 
 
 def _whole(value: Any, name: str) -> int:  # noqa: ANN401
+    if type(value) is int and -_INT64 <= value < _INT64:
+        return value
     if isinstance(value, bool) or not isinstance(value, (int, Decimal)) or value != int(value):
         raise Unfit(f"{name} is {value!r}, not a whole number")
     if not -_INT64 <= value < _INT64:
@@ -192,6 +225,8 @@ def _whole(value: Any, name: str) -> int:  # noqa: ANN401
 def _text(value: Any, name: str) -> str:  # noqa: ANN401
     if not isinstance(value, str):
         raise Unfit(f"{name} is {value!r}, not text")
+    if value.isascii():
+        return value
     try:
         value.encode()
     except UnicodeEncodeError:

@@ -9,7 +9,7 @@ fixtures, and one page of docs.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from decimal import Decimal, InvalidOperation
@@ -21,10 +21,11 @@ from outlay.problems import Problem
 from outlay.sources.fact_file import FactFile
 from outlay.sources.reader import Format
 
-__all__ = ["Fact", "FactReader", "Value", "Window", "amount", "epoch", "moment"]
+__all__ = ["Fact", "FactReader", "Telling", "Value", "Window", "amount", "epoch", "moment"]
 
 Value = str | int | bool | Decimal | datetime | None
 _NONE: Mapping[str, str] = MappingProxyType({})
+_MOST_DIGITS = 100
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +59,16 @@ class Window:
     end: datetime
     source: str | None = None
     kind: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Telling:
+    """Facts to load from one place: a file, or a receiver. ``name`` is what rows and problems cite it by."""
+
+    name: str
+    path: str
+    format: Format
+    facts: Callable[[], Iterable[Fact | Window | Problem]]
 
 
 @runtime_checkable
@@ -129,11 +140,16 @@ def epoch(value: Any, *, per_second: int = 1) -> datetime | None:  # noqa: ANN40
 
 
 def amount(value: Any) -> Decimal | None:  # noqa: ANN401 - whatever a file holds
-    """A JSON number or the text of one as a Decimal; None for anything else, NaN and infinity included."""
+    """A JSON number or the text of one as a Decimal; None for anything else.
+
+    NaN and infinity are none, nor is a number of more than a hundred digits, which no column could hold.
+    """
     if isinstance(value, bool) or not isinstance(value, (int, str, Decimal)):
         return None
     try:
         found = Decimal(value.strip() if isinstance(value, str) else value)
     except InvalidOperation:
         return None
-    return found if found.is_finite() and "_" not in str(value) else None
+    if not found.is_finite() or found.adjusted() > _MOST_DIGITS or "_" in str(value):
+        return None
+    return found

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import re
+from functools import lru_cache
 
 from outlay.errors import UsageError
 
 __all__ = ["check_source", "source_slug"]
 
 
+@lru_cache(maxsize=10_000)
 def source_slug(account: str | None) -> str:
     """The source name of an account: its last path component, in characters that any file system takes."""
     if account is None:

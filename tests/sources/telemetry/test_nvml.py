@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from outlay.errors import MissingExtraError
+from outlay.errors import MissingExtraError, UnreadableError
 from outlay.sources.fact_file import open_facts
 from outlay.sources.telemetry.dcgm import DcgmReader
 from outlay.sources.telemetry.nvml import NvmlReader, exposition, sample
@@ -138,3 +138,15 @@ def test_without_the_package_it_says_what_to_install(monkeypatch: pytest.MonkeyP
     monkeypatch.setattr("importlib.import_module", missing)
     with pytest.raises(MissingExtraError, match="nvidia-ml-py"):
         sample(TEN, "box")
+
+
+def test_without_a_driver_it_says_so() -> None:
+    """The real package, where no driver is; where one is, it answers."""
+    pynvml = pytest.importorskip("pynvml")
+    try:
+        pynvml.nvmlInit()
+    except pynvml.NVMLError:
+        with pytest.raises(UnreadableError, match="no NVIDIA driver answers"):
+            sample(TEN, "box")
+    else:
+        assert sample(TEN, "box")

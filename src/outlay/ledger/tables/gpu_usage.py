@@ -21,6 +21,7 @@ GPU_USAGE = FactTable(
     name="gpu_usage",
     meaning="GPU hours by card, hour and holder: busy, idle, not seen, nobody's",
     time=("start_time",),
+    whole="x_GpuId",
     measures=("x_AllocatedHours", "x_BusyHours", "x_IdleHours", "x_NoTelemetryHours", "x_UnallocatedHours"),
     own=(
         Column("start_time", "TIMESTAMP", False, meaning="start of the hour (or of the interval, where it is shorter)"),

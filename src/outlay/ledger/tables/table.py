@@ -53,7 +53,8 @@ class FactTable:
     ``own`` are the columns that readers fill; ``time`` names the ones that say in which month a row lies, the first
     that is set. All carry ``Tags`` and a flat column for each configured allocation tag. ``measures`` are the columns
     that every load is reconciled by, ``filled`` those that the loader fills (prices). ``moves``: a thing told again may
-    lie in another month (a run that was pending).
+    lie in another month (a run that was pending). ``whole`` is a column (the card) whose every value is told whole for
+    the time of its rows: they replace what an earlier load of the format said of it in that time.
     """
 
     name: str
@@ -63,6 +64,7 @@ class FactTable:
     measures: tuple[str, ...] = ()
     moves: bool = False
     filled: tuple[str, ...] = ()
+    whole: str | None = None
 
     def columns(self, tags: Sequence[str]) -> tuple[Column, ...]:
         """All columns for the configured allocation ``tags``, the partition columns last."""

@@ -162,11 +162,15 @@ def _from_pattern(text: str) -> Model | None:
 
 
 def _before_the_qualifiers(text: str) -> Model | None:
-    """``gpt-4o-mini-0718-Inp-glbl Tokens``: the words before the first that is about billing, a stamp apart."""
+    """``gpt-4o-mini-0718-Inp-glbl Tokens``: the words before the first that is about billing, a stamp apart.
+
+    A date that a name ends with (``gpt-4o-2024-08-06 input``) is the version and stays part of the id, as in calls.
+    """
+    dated = _DATE.search(text)
     name: list[str] = []
-    version = None
+    version = dated[1] if dated else None
     ended = False
-    cut = words(text)
+    cut = words(_DATE.sub(" ", text))
     for word, after in pairwise((*cut, "")):
         if word in _ENDS or (word in _MODALITIES and after in _ENDS):  # "text input", but not "text-embedding-3"
             ended = True
@@ -179,4 +183,6 @@ def _before_the_qualifiers(text: str) -> Model | None:
             name.append(plain)
     if not ended or not name:
         return None
-    return Model(id="-".join(name), version=version)
+    found = "-".join(name)
+    whole = f"{found}-{version}"
+    return Model(id=whole if dated and whole in text.casefold() else found, version=version)

@@ -19,7 +19,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any, Literal
 
-from outlay.errors import MissingExtraError
+from outlay.errors import MissingExtraError, UnreadableError
 from outlay.ledger.tables.gpu_usage import GPU_USAGE
 from outlay.ledger.tables.table import FactTable
 from outlay.problems import Problem
@@ -63,10 +63,17 @@ def sample(now: datetime, host: str, driver: Any = None, proc: Path = _PROC) -> 
     """What the driver says of every card of ``host`` at ``now`` (naive UTC).
 
     ``driver`` is the module ``pynvml`` or what acts like it. Raises :class:`MissingExtraError` where it is not
-    installed, and its own ``NVMLError`` where there is no driver. A figure that a card does not support is None.
+    installed, :class:`UnreadableError` where there is no driver. A figure that a card does not support is None.
     """
     nvml = driver if driver is not None else _driver()
-    nvml.nvmlInit()
+    try:
+        nvml.nvmlInit()
+    except nvml.NVMLError as error:
+        raise UnreadableError(
+            f"no NVIDIA driver answers ({error}).",
+            where=host,
+            hint="Run it on a host with NVIDIA GPUs and their driver; `nvidia-smi` shows whether it works.",
+        ) from None
     try:
         found = []
         for index in range(nvml.nvmlDeviceGetCount()):
@@ -170,7 +177,7 @@ def _driver() -> Any:  # noqa: ANN401 - a module without types
         return importlib.import_module("pynvml")
     except ImportError:
         raise MissingExtraError(
-            "Sampling GPUs needs the package nvidia-ml-py.", hint="Install it: pip install nvidia-ml-py."
+            "Sampling GPUs needs the package nvidia-ml-py.", hint="Install it: pip install 'outlay[gpu]'."
         ) from None
 
 

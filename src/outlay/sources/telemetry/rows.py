@@ -1,9 +1,9 @@
 """Rows of ``gpu_usage`` from rolled-up hours, the same for every source of telemetry.
 
 A row's identity is its part of a card, the moment from which the card is known in that hour, its holder and its share.
-So a file loaded again, or a longer one that begins at the same scrape, replaces what it said; two files that hold one
-half of an hour each add up. The trap: two files that *overlap* and begin at different scrapes in one hour would count
-that hour's overlap twice.
+A card's hour is told whole: a file loaded again, or one that tells all of that time, replaces what was said of the
+card, whoever held it; two files that hold one half of an hour each add up. A file that tells a part only of what is
+there already is refused by the loader, as the overlap would count twice.
 """
 
 from __future__ import annotations

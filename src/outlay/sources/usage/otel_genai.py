@@ -47,6 +47,8 @@ _LAST = 253_402_300_800 * 10**9
 _KINDS = ((True, True), (True, False), (False, True), (False, False))
 _MICRO = Decimal("0.000001")
 
+Around = tuple[str, str, bool, bool]
+Answer = tuple[str, int, int]
 _Known = dict[tuple[str, str], tuple[Span, str | None]]
 
 
@@ -54,16 +56,17 @@ class GenAiSpans:
     """Turns batches of spans into requests. One for each file or receiver: it remembers what was counted within what.
 
     ``name`` is the file or receiver that problems cite. ``ignored`` counts spans that are no calls of models,
-    ``repeated`` those that repeat the usage of calls within them.
+    ``repeated`` those that repeat the usage of calls within them. ``around`` and ``answers`` are its memory, for a
+    receiver to keep over its restarts.
     """
 
     def __init__(self, name: str) -> None:
         self.ignored = 0
         self.repeated = 0
         self._name = name
-        self._around: dict[tuple[str, str, bool, bool], None] = {}
+        self.around: dict[Around, None] = {}
         """Spans around calls, by trace and span, whether the call generated, and whether it had usage."""
-        self._answers: dict[str, tuple[str, int, int]] = {}
+        self.answers: dict[str, Answer] = {}
         """Response id -> scope, start and end of the span that was counted for it."""
 
     def facts(self, spans: Iterable[Span]) -> Iterator[Fact | Problem]:
@@ -89,12 +92,12 @@ class GenAiSpans:
         for span, operation in calls:
             if (span.trace, span.id) not in told_twice:
                 yield from self._requests(span, operation)
-        forget_oldest(self._around)
-        forget_oldest(self._answers)
+        forget_oldest(self.around)
+        forget_oldest(self.answers)
 
     def _look_around(self, batch: list[tuple[Span, str | None]], by_id: _Known) -> None:
         """Marks the spans around calls, as far up as is known."""
-        around = self._around
+        around = self.around
         for span, operation in batch:
             if not span.parent or operation in CALL_LOCAL:
                 continue
@@ -111,8 +114,8 @@ class GenAiSpans:
     def _repeats(self, span: Span, operation: str) -> bool:
         """Whether a call within this one tells it already: its usage, or that it was made where neither has usage."""
         generates = operation not in EMBEDDINGS
-        return (span.trace, span.id, generates, True) in self._around or (
-            not span.usage and (span.trace, span.id, generates, False) in self._around
+        return (span.trace, span.id, generates, True) in self.around or (
+            not span.usage and (span.trace, span.id, generates, False) in self.around
         )
 
     def _told_twice(self, calls: list[tuple[Span, str]]) -> set[tuple[str, str]]:
@@ -123,7 +126,7 @@ class GenAiSpans:
             answer = text(span.facts, "response_id")
             if not answer or not span.usage:
                 continue
-            scope, start, end = self._answers.get(answer, ("", 0, 0))
+            scope, start, end = self.answers.get(answer, ("", 0, 0))
             other = of_batch.get(answer)
             if not scope or scope == span.origin.scope or span.start > end or span.end < start:
                 pass  # nothing, the same span sent again, or an id that is used again
@@ -133,7 +136,7 @@ class GenAiSpans:
                 left_out.add((span.trace, span.id))
                 continue
             of_batch[answer] = span
-            self._answers[answer] = (span.origin.scope, span.start, span.end)
+            self.answers[answer] = (span.origin.scope, span.start, span.end)
         return left_out
 
     def _requests(self, span: Span, operation: str) -> Iterator[Fact | Problem]:

@@ -14,7 +14,7 @@ the same tokens: rows from here have the source ``otlp-metrics`` and the remark 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
@@ -28,7 +28,7 @@ from outlay.sources.usage.otel_span import MetricPoint, forget_oldest
 from outlay.sources.usage.otel_usage import whole
 from outlay.sources.usage.row import usage_values
 
-__all__ = ["METRICS_SOURCE", "GenAiMetrics", "is_read"]
+__all__ = ["METRICS_SOURCE", "GenAiMetrics", "LastPoint", "Series", "is_read"]
 
 METRICS_SOURCE = "otlp-metrics"
 """Source of requests from metrics, apart from spans' so that one of the two can be left out."""
@@ -67,6 +67,7 @@ _TOLD = {
 }
 
 Series = tuple[object, ...]
+LastPoint = tuple[int, int, int, int]
 
 
 @dataclass(slots=True)
@@ -89,12 +90,15 @@ def is_read(metric: str) -> bool:
 
 
 class GenAiMetrics:
-    """Turns batches of metric points into buckets. One for each file or receiver: it remembers cumulative points."""
+    """Turns batches of metric points into buckets. One for each file or receiver: it remembers cumulative points.
 
-    def __init__(self, name: str) -> None:
+    ``before`` is that memory, for a receiver to keep over its restarts: series -> start, time, total and count of its
+    last cumulative point.
+    """
+
+    def __init__(self, name: str, before: Mapping[Series, LastPoint] | None = None) -> None:
         self._name = name
-        self._before: dict[Series, tuple[int, int, int, int]] = {}
-        """Series -> start, time, total and count of its last cumulative point."""
+        self.before: dict[Series, LastPoint] = dict(before or {})
 
     def facts(self, points: Iterable[MetricPoint]) -> Iterator[Fact | Problem]:
         """Buckets and problems of one batch."""
@@ -108,7 +112,7 @@ class GenAiMetrics:
                 yield flaw
         for key, bucket in buckets.items():
             yield from self._bucket(key, bucket)
-        forget_oldest(self._before)
+        forget_oldest(self.before)
 
     def _add(self, point: MetricPoint, buckets: dict[Series, _Bucket]) -> Problem | None:
         """Adds a point to its bucket. Raises :class:`UsageError` for totals that are no counts."""
@@ -139,11 +143,11 @@ class GenAiMetrics:
         start, remark = point.start, ""
         if point.cumulative:
             series = (*shared, point.metric, point.token_type, point.modality)
-            before = self._before.pop(series, None)  # and in again, so that what ended long ago is the oldest
+            before = self.before.pop(series, None)  # and in again, so that what ended long ago is the oldest
             if before and before[0] == point.start and point.end <= before[1]:
-                self._before[series] = before
+                self.before[series] = before
                 return None  # sent again
-            self._before[series] = (point.start, point.end, total, calls)
+            self.before[series] = (point.start, point.end, total, calls)
             if before is None:
                 remark = "cumulative-since-start"
             elif before[0] == point.start and total >= before[2] and calls >= before[3]:

@@ -89,7 +89,9 @@ def origin(resource: Mapping[str, Scalar], scope: str, scope_version: str) -> Or
 def text(facts: dict[str, Scalar], what: str) -> str | None:
     """What a span says of ``what`` (a key of ALIASES), as text; None where it says nothing."""
     for name in ALIASES[what]:
-        if isinstance(found := facts.get(name), (str, int)) and (told := str(found).strip()):
+        if (found := facts.get(name)) is None:
+            continue
+        if isinstance(found, (str, int)) and (told := str(found).strip()):
             return told[:512]
     return None
 
@@ -97,7 +99,7 @@ def text(facts: dict[str, Scalar], what: str) -> str | None:
 def number(facts: dict[str, Scalar], what: str) -> Decimal | None:
     """The number that a span says of ``what``; None where it says none."""
     for name in ALIASES[what]:
-        if (found := amount(facts.get(name))) is not None:
+        if (told := facts.get(name)) is not None and (found := amount(told)) is not None:
             return found
     return None
 

@@ -1,0 +1,179 @@
+"""Taking the spool up: the records of sealed segments become rows of the ledger, once, whatever is killed when.
+
+The order makes it so. The rows of a batch of segments are one commit, by their identity, so that the same batch taken
+up again replaces itself; then what must be remembered is kept (:class:`outlay.sources.usage.otlp_live.LiveOtlp`); then
+the segments are removed. Killed in between, the next take-up does the same batch again, from the same memory, and the
+ledger is the same after it. A span that a client sent twice, in whatever segments, is one row.
+
+What can't be read is a :class:`Problem` in quarantine, and what a disk damaged, or an error of Outlay's own kept from
+being read, stays in the spool's folders ``damaged`` and ``unread``.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+import os
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from itertools import chain
+from pathlib import Path
+
+from outlay.config import Settings
+from outlay.disk import Lock, make_folder, sync_folder
+from outlay.errors import LedgerError, UnreadableError
+from outlay.ledger.compaction import compact
+from outlay.ledger.store import Ledger
+from outlay.ledger.tables.requests import REQUESTS
+from outlay.prices.tokens import TokenPrices
+from outlay.problems import Problem
+from outlay.sources.fact_loading import load_tellings
+from outlay.sources.facts import Fact, Telling
+from outlay.sources.load_report import TableLoad
+from outlay.sources.usage.otlp_live import LIVE, LiveOtlp
+from outlay.spool.reader import Sealed, remove, sealed, set_aside
+from outlay.spool.segments import Damage
+
+__all__ = ["SPOOL", "TakeUp", "TakenUp"]
+
+SPOOL = "spool"
+"""The spool's folder in the ledger's."""
+
+_READING = 1
+_STATE = "state"
+_BATCH_BYTES = 96 << 20
+_logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class TakenUp:
+    """What a take-up of some segments did. ``load`` is None where nothing in them was for the ledger."""
+
+    segments: int
+    size: int
+    load: TableLoad | None
+    passed_over: int
+    seconds: float
+
+    @property
+    def rows(self) -> int:
+        """Rows that were loaded."""
+        return sum(file.rows_loaded for file in self.load.files) if self.load else 0
+
+    @property
+    def rejected(self) -> int:
+        """Records in quarantine."""
+        return sum(file.rows_rejected for file in self.load.files) if self.load else 0
+
+
+class TakeUp:
+    """The one process that takes a ledger's spool up. Raises :class:`outlay.errors.SpoolError` when another does."""
+
+    def __init__(self, ledger: Ledger, settings: Settings, prices: TokenPrices) -> None:
+        self._ledger, self._settings, self._prices = ledger, settings, prices
+        self.folder = ledger.path / SPOOL
+        make_folder(self.folder)
+        self._lock = Lock(self.folder / "take-up.lock", "takes this spool up")
+        self._told = self._remembered()
+
+    def close(self) -> None:
+        """Let go of the spool."""
+        self._lock.release()
+
+    def next(self, *, most_bytes: int = _BATCH_BYTES) -> TakenUp | None:
+        """Take up the next sealed segments, as one commit; None when there are none.
+
+        Raises an :class:`outlay.errors.OutlayError` with the segments where they were.
+        """
+        started = time.monotonic()
+        batch = sealed(self.folder, most_bytes=most_bytes)
+        if not batch:
+            return None
+        self._told.begin()
+        damaged: list[Sealed] = []
+        facts = self._facts(batch, damaged)
+        load = None
+        if (first := next(facts, None)) is not None:  # of segments without a call of a model nothing is committed
+            told = Telling(LIVE.id, LIVE.id, LIVE, lambda: chain([first], facts))
+            load = load_tellings(
+                self._ledger,
+                REQUESTS,
+                [told],
+                _load_id(batch),
+                settings=self._settings,
+                prices=self._prices,
+                again=True,
+            )
+        self._remember()
+        for one in damaged:
+            _logger.error("a damaged segment is kept: %s", set_aside(one))
+        remove([one for one in batch if one not in damaged])
+        if load is not None:
+            self._compact(load)
+        return TakenUp(
+            len(batch), sum(one.size for one in batch), load, self._told.passed_over, time.monotonic() - started
+        )
+
+    def _facts(self, batch: Sequence[Sealed], damaged: list[Sealed]) -> Iterator[Fact | Problem]:
+        for segment in batch:
+            for record in segment.records():
+                if isinstance(record, Damage):
+                    damaged.append(segment)
+                    message = f"{record.size:,} bytes of {segment.path.name} from byte {record.offset:,} on"
+                    yield Problem(LIVE.id, None, "damaged-segment", message)
+                else:
+                    yield from self._of_record(record.kind, record.body)
+        yield from self._told.rest()
+
+    def _of_record(self, kind: int, body: bytes) -> Sequence[Fact | Problem]:
+        try:
+            return list(self._told.facts(kind, body))
+        except Exception as error:  # an error of ours must not keep all that follows out of the ledger
+            kept = self._keep_unread(kind, body)
+            _logger.exception("a request can't be read and is kept as %s; please report it", kept)
+            message = f"an error in Outlay ({type(error).__name__}: {error}); the request is kept as {kept.name}"
+            return [Problem(LIVE.id, None, "unusable-record", message)]
+
+    def _keep_unread(self, kind: int, body: bytes) -> Path:
+        folder = self.folder / "unread"
+        folder.mkdir(exist_ok=True, mode=0o700)
+        path = folder / f"{hashlib.sha256(body).hexdigest()[:32]}.{kind}"
+        _write_whole(path, body)
+        return path
+
+    def _compact(self, load: TableLoad) -> None:
+        """Every take-up adds a file, and every question opens them all. Not being able to mend that is no failure."""
+        try:
+            compact(self._ledger.facts(REQUESTS), {source for file in load.files for source in file.sources})
+        except LedgerError as error:
+            _logger.warning("small files stay as they are for now: %s", error)
+
+    def _remembered(self) -> LiveOtlp:
+        path = self.folder / _STATE
+        if not path.exists():
+            return LiveOtlp()
+        try:
+            return LiveOtlp(path.read_bytes())
+        except UnreadableError as error:
+            raise UnreadableError(error.what, where=str(path), hint=error.hint) from None
+
+    def _remember(self) -> None:
+        _write_whole(self.folder / _STATE, self._told.state())
+        self._told.keep()
+
+
+def _load_id(batch: Sequence[Sealed]) -> str:
+    said = "\n".join([str(_READING), *(f"{one.id or one.path.name} {one.size}" for one in batch)])
+    return hashlib.sha256(said.encode()).hexdigest()[:32]
+
+
+def _write_whole(path: Path, content: bytes) -> None:
+    """Put ``content`` in the place of the file: all of it, or what was there before."""
+    partial = path.with_name(f".{path.name}.{os.getpid()}")
+    with partial.open("wb") as handle:
+        handle.write(content)
+        handle.flush()
+        os.fsync(handle.fileno())
+    partial.replace(path)
+    sync_folder(path.parent)
