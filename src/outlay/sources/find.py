@@ -22,6 +22,7 @@ from outlay.sources.bills import Found, reader_for, readers
 from outlay.sources.fact_file import FactFile, open_facts
 from outlay.sources.facts import FactReader
 from outlay.sources.raw import is_parquet, open_raw
+from outlay.sources.unfolded import unfold
 
 __all__ = ["Findings", "FoundFacts", "fact_readers", "find", "find_bills"]
 
@@ -106,6 +107,9 @@ def _open(path: Path, format_id: str | None) -> Found | FoundFacts:
         for reader in fact_readers():
             if reader.format.id == format_id or (format_id is None and reader.recognises(file)):
                 return FoundFacts(file, reader)
+        report = _open_report(file, format_id)
+        if report is not None:
+            return report
         if file.kind == "json":
             keys = ", ".join(list(file.sample)[:6]) if isinstance(file.sample, dict) else "none: it is a list"
             raise UnreadableError(
@@ -118,6 +122,16 @@ def _open(path: Path, format_id: str | None) -> Found | FoundFacts:
     if raw.kind == "parquet":
         _refuse_foreign(found)
     return found
+
+
+def _open_report(file: FactFile, format_id: str | None) -> Found | None:
+    """A bill that is a nested report, which no reader is forced upon."""
+    raw = unfold(file)
+    known = readers() if raw is not None else []
+    for reader in known:
+        if raw is not None and format_id in (None, reader.format.id) and reader.recognises(raw):
+            return Found(raw, reader)
+    return None
 
 
 def _refuse_foreign(found: Found) -> None:

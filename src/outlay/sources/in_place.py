@@ -95,6 +95,7 @@ def open_in_place(
         versions += [bill.mapping.version] * len(group)
         for one in group:
             said = bill.mapping if one is first else one.reader.mapping(one.raw)
+            notices += one.raw.notices
             notices += [Problem(one.raw.path.name, None, notice.code, notice.message) for notice in said.notices]
         if first.raw.kind == "parquet":
             clause = register_alike([one.raw for one in group])

@@ -85,7 +85,7 @@ def register_alike(raws: Sequence[RawFile]) -> str:
         f"to_json({identifier(c)}) AS {identifier(c)}" if kind == "JSON" else identifier(c)
         for c, kind in raws[0].columns.items()
     )
-    paths = ", ".join(literal(str(raw.path)) for raw in raws)
+    paths = ", ".join(literal(str(raw.rows_path)) for raw in raws)
     return f"(SELECT file_row_number + 1 AS __row, file_index AS __file, {fields} FROM read_parquet([{paths}]))"
 
 
@@ -106,7 +106,7 @@ def register_independently(
         import pyarrow.dataset as ds
 
         name = f"check_{abs(hash((str(raw.path), id(raw)))):x}"
-        dataset = ds.dataset(raw.path, format="parquet")
+        dataset = ds.dataset(raw.rows_path, format="parquet")
         wanted = [c for c in raw.columns if identifier(c) in used_by]
         connection.register(name, dataset.scanner(columns=wanted, batch_size=64_000).to_reader())
         fields = ", ".join(
@@ -118,14 +118,14 @@ def register_independently(
         types = ", ".join(f"{literal(c)}: 'VARCHAR'" for c in raw.columns)
         nulls = ", ".join(literal(text) for text in NULL_TEXTS)
         return (
-            f"read_csv({literal(str(raw.path))}, delim={literal(raw.delimiter)}, quote='\"', escape='\"', header=true, "
-            f"auto_detect=false, columns={{{types}}}, nullstr=[{nulls}], allow_quoted_nulls=true, "
+            f"read_csv({literal(str(raw.rows_path))}, delim={literal(raw.delimiter)}, quote='\"', escape='\"', "
+            f"header=true, auto_detect=false, columns={{{types}}}, nullstr=[{nulls}], allow_quoted_nulls=true, "
             f"ignore_errors=true, max_line_size={_BLOCK_BYTES}"
             f"{', compression=' + literal('gzip') if raw.compressed else ''})"
         )
     types = ", ".join(f"{literal(c)}: 'JSON'" for c in raw.columns)
     return (
-        f"read_json({literal(str(raw.path))}, format='newline_delimited', columns={{{types}}}, ignore_errors=true"
+        f"read_json({literal(str(raw.rows_path))}, format='newline_delimited', columns={{{types}}}, ignore_errors=true"
         f"{', compression=' + literal('gzip') if raw.compressed else ''})"
     )
 
@@ -145,7 +145,7 @@ def _csv_stream(raw: RawFile, wanted: Sequence[str]) -> pa.RecordBatchReader:
         return "skip"
 
     source = pa.TransformInputStream(
-        pa.input_stream(str(raw.path), compression="gzip" if raw.compressed else None), _checked_utf8()
+        pa.input_stream(str(raw.rows_path), compression="gzip" if raw.compressed else None), _checked_utf8()
     )
     reader = pc.open_csv(
         source,
@@ -192,7 +192,7 @@ def _slow_csv_stream(raw: RawFile, wanted: Sequence[str]) -> pa.RecordBatchReade
 
         csv.field_size_limit(_LONGEST_CELL)
         opener = gzip.open if raw.compressed else open
-        with opener(raw.path, "rt", encoding="utf-8-sig", newline="") as handle:
+        with opener(raw.rows_path, "rt", encoding="utf-8-sig", newline="") as handle:
             reader = csv.reader(handle, delimiter=raw.delimiter)
             next(reader)
             good = (row for row in reader if len(row) == len(raw.columns))
@@ -226,7 +226,7 @@ def _jsonl_stream(raw: RawFile) -> pa.RecordBatchReader:
         rows: list[int] = []
         lines: list[str] = []
         opener = gzip.open if raw.compressed else open
-        with opener(raw.path, "rt", encoding="utf-8-sig") as handle:
+        with opener(raw.rows_path, "rt", encoding="utf-8-sig") as handle:
             for number, line in enumerate(handle, start=1):
                 if not line.strip():
                     continue

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Literal
 
 from outlay.errors import UnreadableError
 from outlay.ledger.engine.duckdb import literal
+from outlay.problems import Problem
 from outlay.sources.header import SAMPLE_ROWS, distinct, first_records, refuse_twins
 
 if TYPE_CHECKING:
@@ -58,8 +59,9 @@ class RawFile:
     lines and for nested Parquet columns). SQL does not tell names apart that differ in case only: of such CSV columns
     the later ones are renamed, and ``titles`` maps their new names to the file's own. ``blank`` are the Parquet text
     columns that may hold empty texts (by the file's own statistics), ``foreign`` the Parquet columns of a type that is
-    neither text nor an exact amount, with its name. ``no_rows``: it is known to hold none. ``set_aside`` fills while a
-    relation is read.
+    neither text nor an exact amount, with its name. ``no_rows``: it is known to hold none. ``unfolded`` is the file of
+    this process that has the rows of a nested document (:mod:`outlay.sources.unfolded`), ``notices`` what that found.
+    ``set_aside`` fills while a relation is read.
     """
 
     path: Path
@@ -72,7 +74,14 @@ class RawFile:
     titles: dict[str, str] = field(default_factory=dict)
     foreign: dict[str, str] = field(default_factory=dict)
     no_rows: bool = False
+    unfolded: Path | None = None
+    notices: tuple[Problem, ...] = ()
     set_aside: list[RaggedRow] = field(default_factory=list, compare=False)
+
+    @property
+    def rows_path(self) -> Path:
+        """The file whose rows are read; messages, digest and provenance name ``path``."""
+        return self.unfolded or self.path
 
     def find(self, name: str) -> str | None:
         """The column that is called ``name``, whatever its case and the separators between its words.

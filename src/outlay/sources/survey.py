@@ -264,7 +264,8 @@ def _tag_keys(connection: duckdb.DuckDBPyConnection, bill: Bill, tagsets: str | 
 
 def _notices(connection: duckdb.DuckDBPyConnection, bill: Bill, tagsets: str) -> tuple[Problem, ...]:
     name = bill.raw.path.name
-    notices = [Problem(name, None, notice.code, notice.message) for notice in bill.mapping.notices]
+    notices = [*bill.raw.notices]
+    notices += [Problem(name, None, notice.code, notice.message) for notice in bill.mapping.notices]
     groups = (
         'SELECT "ServiceProviderName" AS provider, "__control_BilledCost" AS billed, '
         '"__control_EffectiveCost" AS effective, "__control_EffectiveCost" IS NOT NULL AS effective_rows '
