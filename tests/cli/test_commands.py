@@ -153,9 +153,11 @@ def test_an_interrupted_command_is_130(monkeypatch: pytest.MonkeyPatch, capsys: 
 
     monkeypatch.setattr(cli._group, "invoke", interrupted)
     monkeypatch.setattr("sys.argv", ["outlay", "sources"])
+    before = signal.getsignal(signal.SIGPIPE)
     with pytest.raises(SystemExit) as left:
         cli.main()
     assert left.value.code == cli.INTERRUPTED == 130
+    assert signal.getsignal(signal.SIGPIPE) == before  # the default would end this process at the next broken pipe
     assert "Traceback" not in capsys.readouterr().err
 
 
