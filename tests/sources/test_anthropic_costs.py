@@ -242,6 +242,9 @@ def test_usage_and_costs_of_the_same_day_differ_by_what_was_planted(tmp_path: Pa
     assert (found.bill, found.usage, found.difference) == (Decimal("4.75"), Decimal("4.5"), Decimal("0.25"))
     (one,) = found.models
     assert [one.provider, one.model, one.bill_tokens] == ["anthropic", "claude-sonnet-4-5", 0]
+    assert one.reasons == (
+        "the bill tells no tokens, so how much of the difference is volume and how much price is not known",
+    )
 
 
 @trials(max_examples=8, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])

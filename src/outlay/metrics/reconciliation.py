@@ -346,7 +346,11 @@ def _volume(bill: Decimal, usage: Decimal, bill_tokens: Decimal, used_tokens: De
 
 def _reasons(one: Compared, rows: Sequence[tuple[Any, ...]], last: date) -> list[str]:
     found = []
-    if one.bill_tokens > one.usage_tokens:
+    if one.bill and one.usage_tokens and not one.bill_tokens:  # as Anthropic's cost reports
+        found.append(
+            "the bill tells no tokens, so how much of the difference is volume and how much price is not known"
+        )
+    elif one.bill_tokens > one.usage_tokens:
         missing = one.bill_tokens - one.usage_tokens
         found.append(
             f"{missing:,.0f} tokens on the bill are in no usage that was loaded: a key, project or day is missing"
