@@ -145,7 +145,7 @@ def spoilt(document: Any) -> st.SearchStrategy[Any]:
             if draw(st.integers(0, 4)) == 0:
                 del node[last]
             else:
-                node[last] = draw(st.sampled_from(_HOSTILE))
+                node[last] = copy.deepcopy(draw(st.sampled_from(_HOSTILE)))
         return found
 
     return one()

@@ -215,7 +215,7 @@ def test_nothing_in_a_request_makes_it_raise(changes: list[tuple[tuple[Any, ...]
             if value == "DELETE":
                 del holder[place[-1]]
             else:
-                holder[place[-1]] = value
+                holder[place[-1]] = copy.deepcopy(value)
         except (KeyError, IndexError, TypeError):
             continue
     calls, metrics = GenAiSpans("test"), GenAiMetrics("test")
