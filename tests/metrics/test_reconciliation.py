@@ -119,6 +119,20 @@ def test_usage_without_a_price_is_counted_and_not_zero(tmp_path: Path) -> None:
     one = next(one for one in found.models if one.model == "no-such-model-1")
     assert [one.usage, one.difference, one.unpriced_rows] == [None, None, 1]
     assert one.reasons == ("1 rows of usage have no known price",)
+    known = 1_000 * INPUT  # the other model, of which no usage was loaded: it is the whole difference
+    assert [found.bill, found.usage, found.difference, found.unpriced_bill] == [known, 0, known, 1]
+    assert [day.bill for day in found.days] == [known]
+
+
+def test_where_no_usage_has_a_price_nothing_is_compared(tmp_path: Path) -> None:
+    found = compared(
+        tmp_path,
+        [billed(0, 5, Decimal(1), "no-such-model-1")],
+        usage(tmp_path / "u.json", 5, model="no-such-model-1"),
+    )
+    assert [found.bill, found.difference, found.unpriced_bill] == [None, None, 1]
+    assert found.why == "no usage has a known price."
+    assert [one.bill for one in found.models] == [1]
 
 
 def test_only_days_that_both_cover_are_compared(tmp_path: Path) -> None:

@@ -87,13 +87,18 @@ class Compared:
 
 @dataclass(frozen=True, slots=True)
 class Reconciliation:
-    """The whole comparison: sums, by model, by day. ``why`` says why there is none."""
+    """The whole comparison: sums, by model, by day. ``why`` says why there is none.
+
+    ``bill``, ``usage`` and the days are of the models whose usage has a price; ``unpriced_bill`` is what is billed for
+    the others, which are among ``models``.
+    """
 
     currency: str
     since: date | None
     until: date | None
     bill: Decimal | None
     usage: Decimal | None
+    unpriced_bill: Decimal
     models: tuple[Compared, ...]
     days: tuple[Compared, ...]
     why: str | None = None
@@ -120,6 +125,7 @@ class Reconciliation:
             "usage": _number(self.usage),
             "difference": _number(self.difference),
             "share": _number(self.share),
+            "unpriced_bill": plain(self.unpriced_bill),
             "models": [one.to_json() for one in self.models],
             "days": [one.to_json() for one in self.days],
             "why": self.why,
@@ -168,16 +174,19 @@ def reconcile(
     first, last = min(one for one, _ in windows.values()), max(one for _, one in windows.values())
     others = _other_currencies(connection, currency)
     models = _by(rows, lambda row: (row[0], row[1], None), windows, others)
+    usage = {(one.provider, one.model): one.usage for one in models if one.usage is not None}
+    rows = [row for row in rows if (row[0], row[1]) in usage]
     days = _by(rows, lambda row: (row[0], None, row[2]), windows, others)
-    usage = [one.usage for one in models if one.usage is not None]
     return Reconciliation(
         currency,
         first,
         last + timedelta(days=1),
-        add_exactly(one.bill for one in models),
-        add_exactly(usage) if usage else None,
+        add_exactly(one.bill for one in models if one.usage is not None) if usage else None,
+        add_exactly(usage.values()) if usage else None,
+        add_exactly(one.bill for one in models if one.usage is None),
         tuple(sorted(models, key=lambda one: -abs(one.bill if one.difference is None else one.difference))),
         tuple(sorted(days, key=lambda one: (one.provider, one.day or date.min))),
+        None if usage else "no usage has a known price.",
     )
 
 
@@ -381,7 +390,7 @@ def _reasons(one: Compared, rows: Sequence[tuple[Any, ...]], last: date) -> list
 
 
 def _none(currency: str, why: str) -> Reconciliation:
-    return Reconciliation(currency, None, None, None, None, (), (), why)
+    return Reconciliation(currency, None, None, None, None, _NOTHING, (), (), why)
 
 
 def _number(value: Decimal | None) -> str | None:

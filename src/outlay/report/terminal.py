@@ -156,18 +156,7 @@ def _show_remarks(console: Console, result: Overspend) -> None:
 def show_reconciliation(found: Reconciliation) -> None:
     """Usage priced from requests beside the bill: people ask first whether they can trust the numbers."""
     console = Console(highlight=False, markup=False, emoji=False)
-    if found.bill is None or found.usage is None or found.difference is None:
-        console.print(f"Usage against the bill: not compared, {found.why or 'no usage has a known price'}\n")
-        return
-    amounts = [f"{rounded(value, found.currency):,}" for value in (found.bill, found.usage, abs(found.difference))]
-    share = "" if found.share is None else f" ({percent(abs(found.share), to_tenths=True)} of the bill)"
-    more = "the bill has {} {} more" if found.difference > 0 else "the bill has {} {} less"
-    said = "they are equal" if not found.difference else more.format(amounts[2], found.currency) + share
-    console.print(
-        f"Usage against the bill, {found.since} to {found.until}: billed {amounts[0]} {found.currency} for tokens, "
-        f"usage priced at {amounts[1]} {found.currency}; {said}.",
-        soft_wrap=True,
-    )
+    console.print(_reconciled(found), soft_wrap=True)
     for one in found.models[:_MOST_MODELS]:
         if one.difference != 0:
             name = f"{one.provider} {one.model or '(no model)'}"
@@ -180,6 +169,24 @@ def show_reconciliation(found: Reconciliation) -> None:
             for reason in one.reasons:
                 console.print(f"    {reason}", soft_wrap=True, style="dim")
     console.print()
+
+
+def _reconciled(found: Reconciliation) -> str:
+    if found.bill is None or found.usage is None or found.difference is None:
+        return f"Usage against the bill: not compared, {found.why}"
+    bill, usage, apart, unpriced = (
+        f"{rounded(value, found.currency):,} {found.currency}"
+        for value in (found.bill, found.usage, abs(found.difference), found.unpriced_bill)
+    )
+    said = "they are equal"
+    if found.difference:
+        share = "" if found.share is None else f" ({percent(abs(found.share), to_tenths=True)} of the bill)"
+        said = f"the bill has {apart} {'more' if found.difference > 0 else 'less'}{share}"
+    more = f" {unpriced} more is billed for models whose usage has no price, and not compared."
+    return (
+        f"Usage against the bill, {found.since} to {found.until}: billed {bill} for tokens, usage priced at {usage}; "
+        f"{said}.{more if found.unpriced_bill else ''}"
+    )
 
 
 def show_kpis(report: KpiReport, by: Sequence[str] = ()) -> None:
