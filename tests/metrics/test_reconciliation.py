@@ -118,7 +118,7 @@ def test_usage_without_a_price_is_counted_and_not_zero(tmp_path: Path) -> None:
     found = compared(tmp_path, lines, unknown)
     one = next(one for one in found.models if one.model == "no-such-model-1")
     assert [one.usage, one.difference, one.unpriced_rows] == [None, None, 1]
-    assert one.reasons == ("1 rows of usage have no known price",)
+    assert one.reasons == ("1 row of usage has no known price",)
     known = 1_000 * INPUT  # the other model, of which no usage was loaded: it is the whole difference
     assert [found.bill, found.usage, found.difference, found.unpriced_bill] == [known, 0, known, 1]
     assert [day.bill for day in found.days] == [known]

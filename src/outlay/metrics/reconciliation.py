@@ -385,7 +385,8 @@ def _reasons(one: Compared, rows: Sequence[tuple[Any, ...]], last: date) -> list
             doubt = f"; {one.estimated_rows:,} rows are estimates" + (f" ({contexts})" if contexts else "")
             found.append(f"{said}: {why}" + (doubt if one.estimated_rows else ""))
     if one.unpriced_rows:
-        found.append(f"{one.unpriced_rows:,} rows of usage have no known price")
+        rows_have = "row of usage has" if one.unpriced_rows == 1 else "rows of usage have"
+        found.append(f"{one.unpriced_rows:,} {rows_have} no known price")
     return found
 
 
