@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from outlay.config import Settings, TargetSettings
-from outlay.errors import ConfigError, UsageError
+from outlay.errors import ConfigError, LedgerError, UsageError
 from outlay.ledger.engine.duckdb import session
 from outlay.ledger.store import Ledger
 from outlay.metrics.answer import answer
@@ -459,3 +459,11 @@ def test_the_command_gives_the_contracts_json(calls: Ledger) -> None:
     assert [one["id"] for one in said["kpis"]] == list(KPI_IDS)
     assert set(said["kpis"][0]) >= {"id", "name", "unit", "value", "target", "status", "why", "formula", "numerator"}
     assert said["reconciliation"]["why"] is not None
+
+
+def test_a_version_of_the_bills_means_nothing_where_there_are_none(tmp_path: Path) -> None:
+    ledger = ledger_of(tmp_path, calls=[call(0, team="search", seconds=1)])
+    with pytest.raises(LedgerError, match="holds no bills, and version 0 means a version of them"):
+        answer(ledger, Query(("requests",)), Settings(), as_of="0")
+    now = answer(ledger, Query(("requests",)), Settings(), as_of="2100-01-01")
+    assert [one.figures["requests"].value for one in now.rows] == [1]

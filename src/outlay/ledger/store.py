@@ -96,6 +96,12 @@ class Ledger:
         """The time that ``as_of`` means: a version number is a version of ``costs``, and means the time it was made."""
         if not as_of.isdecimal():
             return last_moment(as_of)
+        if not self.exists():
+            raise LedgerError(
+                f"holds no bills, and version {as_of} means a version of them.",
+                where=str(self.path),
+                hint="Ask as of a date or a time: `--as-of 2026-10-31`.",
+            )
         version = self.version_at(as_of)
         return next(record.at for record in self.history() if record.version == version)
 
