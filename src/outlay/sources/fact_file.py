@@ -24,7 +24,7 @@ from outlay.errors import UnreadableError
 from outlay.problems import Problem
 from outlay.sources.raw import NULL_TEXTS, not_utf8, sniff
 
-__all__ = ["FactFile", "FileKind", "Json", "open_facts", "parse_json"]
+__all__ = ["FactFile", "FileKind", "Json", "Unusable", "open_facts", "parse_json"]
 
 FileKind = Literal["json", "jsonl", "csv", "text"]
 _Read = TypeVar("_Read")
@@ -33,6 +33,18 @@ Json = Any
 
 _MOST_DOCUMENT_BYTES = 1 << 30
 _LONGEST_LINE = 64 << 20
+
+
+class Unusable(Exception):
+    """A record that can't be a row: a ``code`` of the catalogue of problems, and why."""
+
+    def __init__(self, code: str, message: str) -> None:
+        super().__init__(message)
+        self.code = code
+
+    def problem(self, file: FactFile, line: int | None) -> Problem:
+        """The problem of ``file`` that this is."""
+        return file.problem(line, self.code, str(self))
 
 
 @dataclass(frozen=True)
@@ -72,6 +84,13 @@ class FactFile:
             except UnreadableError:
                 return None
         return None
+
+    @property
+    def first(self) -> Mapping[str, Json] | None:
+        """The sample where it is an object, or the object that a listed sample begins with; None otherwise."""
+        sample = self.sample
+        found = sample[0] if isinstance(sample, list) and sample else sample
+        return found if isinstance(found, dict) else None
 
     def document(self) -> Json:
         """The JSON document, whole. Raises :class:`UnreadableError` that says where it breaks off."""

@@ -12,8 +12,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from outlay.ledger.tables.runs import OUTCOMES_OF_RUNS
+from outlay.sources.fact_file import Unusable
 from outlay.sources.runs import states
-from outlay.sources.runs.attempt import Attempt, Unusable, at, quantity, rounded_to, text
+from outlay.sources.runs.attempt import Attempt, at, quantity, rounded_to, text
 from outlay.sources.runs.gpu_names import gpu_type, slice_share
 
 START = datetime(2026, 10, 3, 4)

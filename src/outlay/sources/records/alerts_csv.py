@@ -16,10 +16,10 @@ from typing import Literal
 
 from outlay.ledger.tables.alerts import ALERTS
 from outlay.problems import Problem
-from outlay.sources.fact_file import FactFile
+from outlay.sources.fact_file import FactFile, Unusable
 from outlay.sources.facts import Fact, Value
 from outlay.sources.reader import Format
-from outlay.sources.records.cells import RecordError, currency, fold, instant, number, text
+from outlay.sources.records.cells import currency, fold, instant, number, text
 
 __all__ = ["AlertsReader"]
 
@@ -67,21 +67,21 @@ class AlertsReader:
             try:
                 values = _values(record)
                 yield Fact(str(values["x_AlertId"]), line, values, tags)
-            except RecordError as error:
+            except Unusable as error:
                 yield error.problem(file, line)
 
 
 def _values(record: Mapping[str, str | None]) -> dict[str, Value]:
     for key in ("alert_id", "budget"):
         if text(record, key) is None:
-            raise RecordError("unusable-record", f"{key} is empty")
+            raise Unusable("unusable-record", f"{key} is empty")
     times = {key: instant(record, key) for key in _TIMES}
     if times["crossed_at"] is None:
-        raise RecordError("missing-time", "the alert has no crossed_at")
+        raise Unusable("missing-time", "the alert has no crossed_at")
     for before, after in _ORDER:
         first, second = times[before], times[after]
         if first is not None and second is not None and second < first:
-            raise RecordError("unusable-record", f"{after} ({second}) is before {before} ({first})")
+            raise Unusable("unusable-record", f"{after} ({second}) is before {before} ({first})")
     amount = number(record, "amount")
     values: dict[str, Value] = {
         "x_AlertId": text(record, "alert_id"),
@@ -99,17 +99,17 @@ def _values(record: Mapping[str, str | None]) -> dict[str, Value]:
 def _threshold(shown: str | None) -> Decimal:
     """A share of the budget: ``0.8``, or ``80%``."""
     if shown is None:
-        raise RecordError("unusable-record", "threshold is empty")
+        raise Unusable("unusable-record", "threshold is empty")
     of_hundred = shown.endswith("%")
     found = number({"threshold": shown.removesuffix("%")}, "threshold")
     if found is None:
-        raise RecordError("unparsable-amount", f"threshold is no number: {shown[:60]!r}")
+        raise Unusable("unparsable-amount", f"threshold is no number: {shown[:60]!r}")
     share = found / 100 if of_hundred else found
     if not of_hundred and share > _MOST:
-        raise RecordError("unusable-record", f"threshold {shown[:60]} is unclear: write 0.8 or 80%")
+        raise Unusable("unusable-record", f"threshold {shown[:60]} is unclear: write 0.8 or 80%")
     if not 0 < share < 1000:
-        raise RecordError("unusable-record", f"threshold {shown[:60]} is no share of a budget")
+        raise Unusable("unusable-record", f"threshold {shown[:60]} is no share of a budget")
     rounded = share.quantize(_PLACES, rounding=ROUND_HALF_EVEN)
     if not rounded:
-        raise RecordError("unusable-record", f"threshold {shown[:60]} is no share of a budget")
+        raise Unusable("unusable-record", f"threshold {shown[:60]} is no share of a budget")
     return rounded

@@ -28,21 +28,10 @@ from typing import Literal
 
 from outlay.ledger.tables.commitments import COMMITMENTS
 from outlay.problems import Problem
-from outlay.sources.fact_file import FactFile, Json
+from outlay.sources.fact_file import FactFile, Json, Unusable
 from outlay.sources.facts import Fact, Value
 from outlay.sources.reader import Format
-from outlay.sources.records.cells import (
-    RecordError,
-    currency,
-    hours_of,
-    instant,
-    number,
-    pairs,
-    period,
-    product,
-    text,
-    whole,
-)
+from outlay.sources.records.cells import currency, hours_of, instant, number, pairs, period, product, text, whole
 from outlay.sources.records.hardware import family_gpu, reserved_hardware
 
 __all__ = ["AwsCommitmentsReader"]
@@ -97,7 +86,7 @@ class AwsCommitmentsReader:
             line, record = found
             try:
                 fact = _READINGS[_kind(record) or ""](line, record)
-            except RecordError as error:
+            except Unusable as error:
                 yield error.problem(file, line)
                 continue
             if fact is None:
@@ -159,7 +148,7 @@ def _savings_plan(line: int, record: Mapping[str, Json]) -> Fact:
     hourly, upfront = number(record, "commitment"), number(record, "upfrontPaymentAmount")
     recurring = number(record, "recurringPaymentAmount")
     if hourly is None:
-        raise RecordError("missing-amount", "the Savings Plan has no commitment")
+        raise Unusable("missing-amount", "the Savings Plan has no commitment")
     kind, family = text(record, "savingsPlanType"), text(record, "ec2InstanceFamily")
     products = _texts(record.get("productTypes"))
     values: _Values = {
@@ -287,7 +276,7 @@ def _fact(
     identity: str | None, line: int, record: Mapping[str, Json], values: _Values, *, state: str | None, tags: Json
 ) -> Fact:
     if identity is None:
-        raise RecordError("unusable-record", "the record has no id")
+        raise Unusable("unusable-record", "the record has no id")
     told = {
         **values,
         "ContractCommitmentId": identity,
@@ -320,7 +309,7 @@ def _hourly(record: Mapping[str, Json]) -> Decimal | None:
 def _count(record: Mapping[str, Json], key: str) -> int:
     found = whole(record, key)
     if found is None:
-        raise RecordError("unusable-record", f"{key} is missing")
+        raise Unusable("unusable-record", f"{key} is missing")
     return found
 
 
@@ -331,7 +320,7 @@ def _seconds(record: Mapping[str, Json], key: str) -> timedelta | None:
 
 def _length(seconds: int) -> timedelta:
     if seconds > _CENTURY:
-        raise RecordError("unusable-record", f"a term of {seconds} seconds is longer than a century")
+        raise Unusable("unusable-record", f"a term of {seconds} seconds is longer than a century")
     return timedelta(seconds=seconds)
 
 

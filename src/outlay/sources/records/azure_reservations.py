@@ -24,10 +24,10 @@ from typing import Literal
 
 from outlay.ledger.tables.commitments import COMMITMENTS
 from outlay.problems import Problem
-from outlay.sources.fact_file import FactFile, Json
+from outlay.sources.fact_file import FactFile, Json, Unusable
 from outlay.sources.facts import Fact, Value
 from outlay.sources.reader import Format
-from outlay.sources.records.cells import RecordError, currency, hours_of, instant, number, period, product, text, whole
+from outlay.sources.records.cells import currency, hours_of, instant, number, period, product, text, whole
 from outlay.sources.records.hardware import reserved_hardware
 
 __all__ = ["AzureReservationsReader"]
@@ -94,7 +94,7 @@ class AzureReservationsReader:
             order = orders.get(identity.partition("/reservations/")[0], (0, {}))[1]
             try:
                 yield _fact(identity, line, record, order if len(_members(order)) == 1 else {})
-            except RecordError as error:
+            except Unusable as error:
                 yield error.problem(file, line)
         yield from _orders_alone(file, orders, reservations)
 
@@ -110,9 +110,9 @@ def _orders_alone(
         try:
             if len(members) != 1:
                 message = f"the order has {len(members)} reservations: list them in the same file"
-                raise RecordError("unusable-record", message)
+                raise Unusable("unusable-record", message)
             yield _fact(members[0], line, order, order)
-        except RecordError as error:
+        except Unusable as error:
             yield error.problem(file, line)
 
 

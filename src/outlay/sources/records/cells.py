@@ -1,6 +1,6 @@
 """Cells of a record: what a reader takes out of one, checked.
 
-Each function gives a value, None where the record has none, or raises :class:`RecordError`, which a reader turns into
+Each function gives a value, None where the record has none, or raises :class:`Unusable`, which a reader turns into
 a problem of that record. So a figure is exact or absent, never a guess, and one bad record stops no other.
 """
 
@@ -12,12 +12,10 @@ from datetime import datetime, timedelta
 from decimal import ROUND_HALF_EVEN, Context, Decimal
 
 from outlay.money import MONEY_SCALE
-from outlay.problems import Problem
-from outlay.sources.fact_file import FactFile, Json
+from outlay.sources.fact_file import Json, Unusable
 from outlay.sources.facts import amount, epoch, moment
 
 __all__ = [
-    "RecordError",
     "currency",
     "fold",
     "hours_of",
@@ -37,18 +35,6 @@ _BOUND = Decimal(10) ** 19
 _CURRENCY = re.compile(r"[A-Z]{3}")
 _HOUR = timedelta(hours=1)
 _MICROSECONDS = 3_600_000_000
-
-
-class RecordError(Exception):
-    """A record that can't be used: a code of the catalogue of problems, and why."""
-
-    def __init__(self, code: str, message: str) -> None:
-        super().__init__(message)
-        self.code = code
-
-    def problem(self, file: FactFile, line: int | None) -> Problem:
-        """The problem that it is in ``file``."""
-        return file.problem(line, self.code, str(self))
 
 
 def fold(name: str) -> str:
@@ -74,9 +60,9 @@ def number(record: Mapping[str, Json], key: str, *, signed: bool = False) -> Dec
         return None
     found = amount(value)
     if found is None or found.adjusted() > 18 or (found and found.adjusted() < -40):
-        raise RecordError("unparsable-amount", f"{key} is no usable amount: {_shown(value)}")
+        raise Unusable("unparsable-amount", f"{key} is no usable amount: {_shown(value)}")
     if found < 0 and not signed:
-        raise RecordError("unusable-record", f"{key} is negative: {_shown(value)}")
+        raise Unusable("unusable-record", f"{key} is negative: {_shown(value)}")
     return found if found else Decimal(0)
 
 
@@ -86,9 +72,9 @@ def whole(record: Mapping[str, Json], key: str) -> int | None:
     if found is None:
         return None
     if found != found.to_integral_value():
-        raise RecordError("unparsable-amount", f"{key} is no whole number: {_shown(record[key])}")
+        raise Unusable("unparsable-amount", f"{key} is no whole number: {_shown(record[key])}")
     if found >= _BOUND // 10:
-        raise RecordError("unparsable-amount", f"{key} is too large: {_shown(record[key])}")
+        raise Unusable("unparsable-amount", f"{key} is too large: {_shown(record[key])}")
     return int(found)
 
 
@@ -100,7 +86,7 @@ def instant(record: Mapping[str, Json], *keys: str) -> datetime | None:
             continue
         found = moment(value) if isinstance(value, str) else epoch(value)
         if found is None:
-            raise RecordError("unparsable-time", f"{key} is no time: {_shown(value)}")
+            raise Unusable("unparsable-time", f"{key} is no time: {_shown(value)}")
         return found
     return None
 
@@ -108,9 +94,9 @@ def instant(record: Mapping[str, Json], *keys: str) -> datetime | None:
 def period(start: datetime | None, end: datetime | None) -> tuple[datetime, datetime]:
     """Both ends of a term. Raises where one is missing or the end is not after the start."""
     if start is None or end is None:
-        raise RecordError("missing-time", f"the commitment has no {'start' if start is None else 'end'}")
+        raise Unusable("missing-time", f"the commitment has no {'start' if start is None else 'end'}")
     if end <= start:
-        raise RecordError("period-reversed", f"the commitment ends ({end}) before it starts ({start})")
+        raise Unusable("period-reversed", f"the commitment ends ({end}) before it starts ({start})")
     return start, end
 
 
@@ -119,10 +105,10 @@ def currency(record: Mapping[str, Json], key: str, *amounts: Decimal | None) -> 
     found = text(record, key)
     if found is None:
         if any(one is not None for one in amounts):
-            raise RecordError("missing-currency", f"an amount is given, and no {key}")
+            raise Unusable("missing-currency", f"an amount is given, and no {key}")
         return None
     if not _CURRENCY.fullmatch(found):
-        raise RecordError("bad-currency", f"{key} is no ISO 4217 code: {_shown(found)}")
+        raise Unusable("bad-currency", f"{key} is no ISO 4217 code: {_shown(found)}")
     return found
 
 
@@ -146,7 +132,7 @@ def product(one: Decimal, other: Decimal | int) -> Decimal:
     """A product, exact up to the 18 decimals that the ledger keeps. Raises where it is too large for it."""
     found = _EXACT.multiply(one, Decimal(other))
     if found.adjusted() > 18:
-        raise RecordError("unparsable-amount", f"{one} x {other} is too large")
+        raise Unusable("unparsable-amount", f"{one} x {other} is too large")
     return found.quantize(_PLACES, rounding=ROUND_HALF_EVEN, context=_EXACT).normalize(_EXACT)
 
 

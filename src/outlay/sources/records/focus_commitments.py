@@ -21,10 +21,10 @@ from typing import Literal
 from outlay.ledger.tables.commitments import COMMITMENTS, FOCUS_COMMITMENT_COLUMNS
 from outlay.money import MONEY_SQL
 from outlay.problems import Problem
-from outlay.sources.fact_file import FactFile, Json
+from outlay.sources.fact_file import FactFile, Json, Unusable
 from outlay.sources.facts import Fact, Value
 from outlay.sources.reader import Format
-from outlay.sources.records.cells import RecordError, currency, instant, number, period, text
+from outlay.sources.records.cells import currency, instant, number, period, text
 
 __all__ = ["FocusCommitmentsReader"]
 
@@ -52,8 +52,8 @@ class FocusCommitmentsReader:
         if file.kind == "csv":
             names: set[str] = {name.casefold() for name in file.header}
         elif file.kind in ("json", "jsonl"):
-            first = file.sample[0] if isinstance(file.sample, list) and file.sample else file.sample
-            names = {name.casefold() for name in first} if isinstance(first, dict) else set()
+            first = file.first
+            names = {name.casefold() for name in first or ()}
         else:
             return False
         return names >= _MARKS and "billedcost" not in names
@@ -70,17 +70,17 @@ class FocusCommitmentsReader:
                 values = _values({key.casefold(): value for key, value in record.items()})
                 identity = str(values["ContractCommitmentId"])
                 if identity in seen:
-                    raise RecordError("repeated-record", f"commitment {identity} is in the file already")
+                    raise Unusable("repeated-record", f"commitment {identity} is in the file already")
                 seen.add(identity)
                 yield Fact(identity, line, values)
-            except RecordError as error:
+            except Unusable as error:
                 yield error.problem(file, line)
 
 
 def _values(cells: Mapping[str, Json]) -> dict[str, Value]:
     record = {column.name: cells.get(folded) for folded, column in _OWN.items()}
     if text(record, "ContractCommitmentId") is None:
-        raise RecordError("unusable-record", "ContractCommitmentId is empty")
+        raise Unusable("unusable-record", "ContractCommitmentId is empty")
     values: dict[str, Value] = {}
     for column in FOCUS_COMMITMENT_COLUMNS:
         found: Value
@@ -94,7 +94,7 @@ def _values(cells: Mapping[str, Json]) -> dict[str, Value]:
             values[column.name] = found
     category = _CATEGORIES.get((text(record, "ContractCommitmentCategory") or "").casefold())
     if category is None:
-        raise RecordError("unusable-record", "ContractCommitmentCategory is neither Spend nor Usage")
+        raise Unusable("unusable-record", "ContractCommitmentCategory is neither Spend nor Usage")
     values["ContractCommitmentCategory"] = category
     period(instant(record, "ContractCommitmentPeriodStart"), instant(record, "ContractCommitmentPeriodEnd"))
     currency(record, "BillingCurrency", number(record, "ContractCommitmentCost", signed=True))
@@ -107,7 +107,7 @@ def _text(record: Mapping[str, Json], name: str) -> str | None:
     try:
         return _json(value) if isinstance(value, dict) else text(record, name)
     except RecursionError:
-        raise RecordError("unusable-record", f"{name} is nested too deep") from None
+        raise Unusable("unusable-record", f"{name} is nested too deep") from None
 
 
 def _json(value: Json) -> str:

@@ -21,10 +21,10 @@ from typing import Literal
 
 from outlay.ledger.tables.commitments import COMMITMENTS
 from outlay.problems import Problem
-from outlay.sources.fact_file import FactFile, Json
+from outlay.sources.fact_file import FactFile, Json, Unusable
 from outlay.sources.facts import Fact, Value
 from outlay.sources.reader import Format
-from outlay.sources.records.cells import RecordError, hours_of, instant, period, product, text, whole
+from outlay.sources.records.cells import hours_of, instant, period, product, text, whole
 
 __all__ = ["GcpCommitmentsReader"]
 
@@ -72,10 +72,8 @@ class GcpCommitmentsReader:
         """Objects that call themselves ``compute#commitment``, or lists of them."""
         if file.kind not in ("json", "jsonl"):
             return False
-        sample = file.sample
-        if isinstance(sample, list):
-            sample = sample[0] if sample else None
-        return isinstance(sample, dict) and sample.get("kind") in (_KIND, f"{_KIND}List", f"{_KIND}AggregatedList")
+        first = file.first
+        return first is not None and first.get("kind") in (_KIND, f"{_KIND}List", f"{_KIND}AggregatedList")
 
     def facts(self, file: FactFile) -> Iterator[Fact | Problem]:
         """A row a commitment; a notice for each accelerator that has no name here."""
@@ -91,9 +89,9 @@ class GcpCommitmentsReader:
                 line = number if file.kind == "jsonl" else place
                 try:
                     if not isinstance(record, dict):
-                        raise RecordError("not-json", "the commitment is no JSON object")
+                        raise Unusable("not-json", "the commitment is no JSON object")
                     yield _fact(line, record, unnamed)
-                except RecordError as error:
+                except Unusable as error:
                     yield error.problem(file, line)
         for name in sorted(unnamed):
             yield file.problem(None, "unknown-gpu-instance", f"the accelerator {name[:80]!r} has no name in Outlay")
@@ -151,7 +149,7 @@ def _names(record: Mapping[str, Json]) -> tuple[str, str | None]:
         return f"//compute.googleapis.com/{link[1]}", link[2]
     found = text(record, "id")
     if found is None:
-        raise RecordError("unusable-record", "the commitment has neither selfLink nor id")
+        raise Unusable("unusable-record", "the commitment has neither selfLink nor id")
     return found, None
 
 
@@ -161,10 +159,10 @@ def _resources(record: Mapping[str, Json]) -> list[tuple[str, int, str | None]]:
     resources = []
     for one in found if isinstance(found, list) else []:
         if not isinstance(one, dict):
-            raise RecordError("unusable-record", "a resource is no object")
+            raise Unusable("unusable-record", "a resource is no object")
         kind, amount = text(one, "type"), whole(one, "amount")
         if kind is None or amount is None:
-            raise RecordError("unusable-record", "a resource has no type or no amount")
+            raise Unusable("unusable-record", "a resource has no type or no amount")
         name = (text(one, "acceleratorType") or "").rsplit("/", 1)[-1] or None
         resources.append((kind, amount, name))
     return resources

@@ -19,10 +19,10 @@ from typing import Literal
 
 from outlay.ledger.tables.outcomes import OUTCOMES
 from outlay.problems import Problem
-from outlay.sources.fact_file import FactFile
+from outlay.sources.fact_file import FactFile, Unusable
 from outlay.sources.facts import Fact, Value
 from outlay.sources.reader import Format
-from outlay.sources.records.cells import RecordError, fold, instant, number, text
+from outlay.sources.records.cells import fold, instant, number, text
 
 __all__ = ["OutcomesReader"]
 
@@ -67,13 +67,13 @@ class OutcomesReader:
             try:
                 day, use_case = _day(row, names["date"]), _needed(row, names["use_case"], "use_case")
                 figures = _wide(row, measures) if measures else _long(row, names)
-            except RecordError as error:
+            except Unusable as error:
                 yield error.problem(file, line)
                 continue
             for figure in figures:
                 yield (
                     figure.problem(file, line)
-                    if isinstance(figure, RecordError)
+                    if isinstance(figure, Unusable)
                     else _fact(file, line, (day, use_case, *figure), tags, seen)
                 )
 
@@ -107,15 +107,15 @@ def _measures(header: tuple[str, ...]) -> dict[str, tuple[str, str]]:
 def _long(row: _Row, names: Mapping[str, str]) -> list[tuple[str, Decimal, str]]:
     value = number(row, names["value"], signed=True)
     if value is None:
-        raise RecordError("missing-amount", "the row has no value; leave the row out where it is not known")
+        raise Unusable("missing-amount", "the row has no value; leave the row out where it is not known")
     return [(_needed(row, names["measure"], "measure"), value, _needed(row, names["unit"], "unit"))]
 
 
-def _wide(row: _Row, measures: Mapping[str, tuple[str, str]]) -> Iterator[tuple[str, Decimal, str] | RecordError]:
+def _wide(row: _Row, measures: Mapping[str, tuple[str, str]]) -> Iterator[tuple[str, Decimal, str] | Unusable]:
     for name, (measure, unit) in measures.items():
         try:
             value = number(row, name, signed=True)
-        except RecordError as error:
+        except Unusable as error:
             yield error
             continue
         if value is not None:
@@ -126,14 +126,14 @@ def _day(row: _Row, name: str) -> datetime:
     """A day: an hour has no place here, and which day it belongs to would be a guess."""
     found = instant(row, name)
     if found is None:
-        raise RecordError("missing-time", "the row has no date")
+        raise Unusable("missing-time", "the row has no date")
     if found.time() != time(0):
-        raise RecordError("unparsable-time", f"{row[name]!r} is no day: write it as 2026-10-01")
+        raise Unusable("unparsable-time", f"{row[name]!r} is no day: write it as 2026-10-01")
     return found
 
 
 def _needed(row: _Row, name: str, column: str) -> str:
     found = text(row, name)
     if found is None:
-        raise RecordError("unusable-record", f"{column} is empty")
+        raise Unusable("unusable-record", f"{column} is empty")
     return found

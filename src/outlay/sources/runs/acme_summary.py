@@ -21,10 +21,10 @@ from typing import Literal
 
 from outlay.ledger.tables.runs import RUNS
 from outlay.problems import Problem
-from outlay.sources.fact_file import FactFile
+from outlay.sources.fact_file import FactFile, Unusable
 from outlay.sources.facts import Fact
 from outlay.sources.reader import Format
-from outlay.sources.runs.attempt import Attempt, Unusable, quantity, text
+from outlay.sources.runs.attempt import Attempt, quantity, text
 from outlay.sources.runs.states import ACME
 
 __all__ = ["AcmeSummaryReader"]

@@ -8,37 +8,26 @@ none.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from decimal import Context, Decimal
 from fractions import Fraction
-from typing import Any
+from typing import Any, TypeVar
 
 from outlay.problems import Problem
-from outlay.sources.fact_file import FactFile
+from outlay.sources.fact_file import FactFile, Json, Unusable
 from outlay.sources.facts import Fact, Value, amount, epoch, moment
 from outlay.sources.runs.states import UNFINISHED
 
-__all__ = ["Attempt", "Unusable", "at", "listed", "mapped", "quantity", "rounded_to", "text", "told"]
+__all__ = ["Attempt", "at", "each", "listed", "mapped", "quantity", "rounded_to", "text", "told"]
 
+_Record = TypeVar("_Record", bound=Mapping[str, Json])
 _WIDE = Context(prec=80)
 _MOST = 10**12
 _LONGEST = 1000
 _WIDEST = {True: 10**12, False: 10**20}
 """What the columns hold: DECIMAL(18,6) for GPUs, DECIMAL(38,18) for hours and seconds."""
-
-
-class Unusable(Exception):
-    """A record that can't be a row: ``code`` is a problem code of the catalogue."""
-
-    def __init__(self, code: str, message: str) -> None:
-        super().__init__(message)
-        self.code = code
-
-    def problem(self, file: FactFile, line: int | None) -> Problem:
-        """The problem of ``file`` that this is."""
-        return file.problem(line, self.code, str(self))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -148,6 +137,21 @@ class Attempt:
         if self.started is None or self.ended is None:
             return None
         return Fraction(_microseconds(self.ended - self.started), 10**6)
+
+
+def each(
+    file: FactFile, records: Iterable[tuple[int, _Record] | Problem], attempt: Callable[[_Record], Attempt]
+) -> Iterator[Fact | Problem]:
+    """A row for each record that ``attempt`` can read, a problem for each other; problems in ``records`` pass."""
+    for found in records:
+        if isinstance(found, Problem):
+            yield found
+            continue
+        line, record = found
+        try:
+            yield attempt(record).fact(line)
+        except Unusable as unusable:
+            yield unusable.problem(file, line)
 
 
 def told(file: FactFile, line: int | None, attempt: Attempt) -> Fact | Problem:

@@ -19,7 +19,8 @@ from decimal import Decimal
 from typing import Any
 
 from outlay.prices.gpus import GpuInstance, gpu_instance
-from outlay.sources.runs.attempt import Unusable, at, quantity, text
+from outlay.sources.fact_file import Unusable
+from outlay.sources.runs.attempt import at, quantity, text
 from outlay.sources.runs.gpu_names import gpu_type
 
 __all__ = ["KEYS", "Hardware", "noted"]

@@ -28,10 +28,10 @@ from typing import Any, Literal
 from outlay.ledger.tables.runs import RUNS
 from outlay.prices.gpus import gpu_instance
 from outlay.problems import Problem
-from outlay.sources.fact_file import FactFile
+from outlay.sources.fact_file import FactFile, Unusable
 from outlay.sources.facts import Fact
 from outlay.sources.reader import Format
-from outlay.sources.runs.attempt import Attempt, Unusable, at, listed, mapped, quantity, text, told
+from outlay.sources.runs.attempt import Attempt, at, listed, mapped, quantity, text, told
 from outlay.sources.runs.gpu_names import gpu_type, slice_share
 from outlay.sources.runs.states import KUBERNETES_JOB, KUBERNETES_POD
 

@@ -26,10 +26,10 @@ from typing import Any, Literal
 from outlay.errors import UnreadableError, UsageError
 from outlay.ledger.tables.runs import RUNS
 from outlay.problems import Problem
-from outlay.sources.fact_file import FactFile
+from outlay.sources.fact_file import FactFile, Unusable
 from outlay.sources.facts import Fact
 from outlay.sources.reader import Format
-from outlay.sources.runs.attempt import Attempt, Unusable, at, listed, mapped, text
+from outlay.sources.runs.attempt import Attempt, at, listed, mapped, text
 from outlay.sources.runs.hardware import noted
 from outlay.sources.runs.states import MLFLOW
 

@@ -21,10 +21,10 @@ from typing import Literal
 
 from outlay.ledger.tables.runs import RUNS
 from outlay.problems import Problem
-from outlay.sources.fact_file import FactFile
+from outlay.sources.fact_file import FactFile, Unusable
 from outlay.sources.facts import Fact
 from outlay.sources.reader import Format
-from outlay.sources.runs.attempt import Attempt, Unusable, quantity, text
+from outlay.sources.runs.attempt import Attempt, each, quantity, text
 from outlay.sources.runs.gpu_names import gpu_type
 from outlay.sources.runs.states import KUBERNETES_POD, UNFINISHED
 
@@ -52,14 +52,7 @@ class OpenbPodsReader:
 
     def facts(self, file: FactFile) -> Iterator[Fact | Problem]:
         """One row a pod."""
-        for one in file.records():
-            if isinstance(one, Problem):
-                yield one
-                continue
-            try:
-                yield _attempt(one[1]).fact(one[0])
-            except Unusable as unusable:
-                yield unusable.problem(file, one[0])
+        return each(file, file.records(), _attempt)
 
 
 def _attempt(row: Mapping[str, str | None]) -> Attempt:

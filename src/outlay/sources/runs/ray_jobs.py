@@ -18,10 +18,10 @@ from typing import Any, Literal
 
 from outlay.ledger.tables.runs import RUNS
 from outlay.problems import Problem
-from outlay.sources.fact_file import FactFile
+from outlay.sources.fact_file import FactFile, Unusable
 from outlay.sources.facts import Fact
 from outlay.sources.reader import Format
-from outlay.sources.runs.attempt import Attempt, Unusable, at, mapped, text
+from outlay.sources.runs.attempt import Attempt, at, mapped, text
 from outlay.sources.runs.hardware import noted
 from outlay.sources.runs.states import RAY
 

@@ -24,10 +24,10 @@ from typing import Any, Literal
 
 from outlay.ledger.tables.runs import RUNS
 from outlay.problems import Problem
-from outlay.sources.fact_file import FactFile
+from outlay.sources.fact_file import FactFile, Unusable
 from outlay.sources.facts import Fact
 from outlay.sources.reader import Format
-from outlay.sources.runs.attempt import Attempt, Unusable, at, quantity, text
+from outlay.sources.runs.attempt import Attempt, at, quantity, text
 from outlay.sources.runs.gpu_names import gpu_type
 from outlay.sources.runs.hardware import noted
 from outlay.sources.runs.states import RUN_RECORD
@@ -63,9 +63,8 @@ class RunRecordReader:
 
     def recognises(self, file: FactFile) -> bool:
         """Lines with ``outlay_run`` and an event."""
-        sample = file.sample if '"outlay_run"' in file.head else None
-        first = sample[0] if isinstance(sample, list) and sample else sample
-        return isinstance(first, dict) and "outlay_run" in first and "event" in first
+        first = file.first if '"outlay_run"' in file.head else None
+        return first is not None and "outlay_run" in first and "event" in first
 
     def facts(self, file: FactFile) -> Iterator[Fact | Problem]:
         """One row an attempt, from all of its events."""

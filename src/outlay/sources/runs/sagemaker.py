@@ -27,10 +27,10 @@ from typing import Any, Literal
 from outlay.ledger.tables.runs import RUNS
 from outlay.prices.gpus import gpu_instance
 from outlay.problems import Problem
-from outlay.sources.fact_file import FactFile
+from outlay.sources.fact_file import FactFile, Unusable
 from outlay.sources.facts import Fact
 from outlay.sources.reader import Format
-from outlay.sources.runs.attempt import Attempt, Unusable, at, listed, mapped, quantity, text
+from outlay.sources.runs.attempt import Attempt, at, listed, mapped, quantity, text
 from outlay.sources.runs.states import SAGEMAKER, SAGEMAKER_SECONDARY
 
 __all__ = ["SageMakerReader"]
@@ -77,9 +77,9 @@ class SageMakerReader:
         """Objects with ``TrainingJobName`` and ``TrainingJobStatus`` beside a resource configuration or an ARN."""
         if file.kind not in ("json", "jsonl") or '"TrainingJob' not in file.head:
             return False
-        first = file.sample[0] if isinstance(file.sample, list) and file.sample else file.sample
+        first = file.first
         return (
-            isinstance(first, dict)
+            first is not None
             and "TrainingJobName" in first
             and "TrainingJobStatus" in first
             and ("ResourceConfig" in first or "SecondaryStatus" in first)

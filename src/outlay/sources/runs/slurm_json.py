@@ -8,8 +8,8 @@ from fractions import Fraction
 from typing import Any
 
 from outlay.problems import Problem
-from outlay.sources.fact_file import FactFile
-from outlay.sources.runs.attempt import Attempt, Unusable, at, listed, mapped, quantity, text
+from outlay.sources.fact_file import FactFile, Unusable
+from outlay.sources.runs.attempt import Attempt, at, listed, mapped, quantity, text
 from outlay.sources.runs.slurm_record import Record, gpus_of, key_of, plain, restarts_of, whole
 from outlay.sources.runs.states import SLURM
 

@@ -9,7 +9,8 @@ from decimal import Decimal
 from fractions import Fraction
 from typing import Any
 
-from outlay.sources.runs.attempt import Attempt, Unusable, quantity
+from outlay.sources.fact_file import Unusable
+from outlay.sources.runs.attempt import Attempt, quantity
 from outlay.sources.runs.gpu_names import gpu_type, slice_share
 
 __all__ = ["Record", "gpus_of", "key_of", "plain", "restarts_of", "whole"]

@@ -8,8 +8,8 @@ from datetime import datetime
 from decimal import Decimal
 
 from outlay.problems import Problem
-from outlay.sources.fact_file import FactFile
-from outlay.sources.runs.attempt import Attempt, Unusable, at, quantity, text
+from outlay.sources.fact_file import FactFile, Unusable
+from outlay.sources.runs.attempt import Attempt, at, quantity, text
 from outlay.sources.runs.slurm_record import Record, gpus_of, key_of, restarts_of, whole
 from outlay.sources.runs.states import SLURM
 

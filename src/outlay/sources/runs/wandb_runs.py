@@ -24,10 +24,10 @@ from typing import Any, Literal
 
 from outlay.ledger.tables.runs import RUNS
 from outlay.problems import Problem
-from outlay.sources.fact_file import FactFile
+from outlay.sources.fact_file import FactFile, Unusable
 from outlay.sources.facts import Fact
 from outlay.sources.reader import Format
-from outlay.sources.runs.attempt import Attempt, Unusable, at, listed, mapped, quantity, text
+from outlay.sources.runs.attempt import Attempt, at, each, listed, mapped, quantity, text
 from outlay.sources.runs.gpu_names import gpu_type
 from outlay.sources.runs.hardware import Hardware, noted
 from outlay.sources.runs.states import UNFINISHED, WANDB
@@ -50,23 +50,16 @@ class WandbReader:
         """Objects with ``entity``, ``project``, ``state`` and a creation time."""
         if '"entity"' not in file.head or '"project"' not in file.head:
             return False
-        first = file.sample[0] if isinstance(file.sample, list) and file.sample else file.sample
+        first = file.first
         return (
-            isinstance(first, dict)
+            first is not None
             and {"id", "entity", "project", "state"} <= first.keys()
             and ("createdAt" in first or "created_at" in first)
         )
 
     def facts(self, file: FactFile) -> Iterator[Fact | Problem]:
         """One row a run."""
-        for one in file.objects():
-            if isinstance(one, Problem):
-                yield one
-                continue
-            try:
-                yield _attempt(one[1]).fact(one[0])
-            except Unusable as unusable:
-                yield unusable.problem(file, one[0])
+        return each(file, file.objects(), _attempt)
 
 
 def _attempt(run: Mapping[str, Any]) -> Attempt:

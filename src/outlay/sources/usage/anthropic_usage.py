@@ -30,11 +30,11 @@ from outlay.ledger.tables.requests import REQUESTS
 from outlay.ledger.tables.table import FactTable
 from outlay.prices.usage import normalise
 from outlay.problems import Problem
-from outlay.sources.fact_file import FactFile, Json
+from outlay.sources.fact_file import FactFile, Json, Unusable
 from outlay.sources.facts import Fact, Value, Window, moment
 from outlay.sources.reader import Format
 from outlay.sources.usage.buckets import Bucket, GoesOn, Place, Survey
-from outlay.sources.usage.counts import Identities, Unusable, attributes, text, too_large, whole
+from outlay.sources.usage.counts import Identities, attributes, text, too_large, whole
 from outlay.sources.usage.row import usage_values
 
 __all__ = ["AnthropicUsageReader"]
@@ -161,8 +161,8 @@ def _buckets(file: FactFile) -> Iterator[Bucket | GoesOn | Problem]:
                 results = _results(row)
                 if results is None or ("data" not in page and "results" not in row):
                     raise Unusable("not-usage", "a bucket without a list of results")
-            except Unusable as problem:
-                yield file.problem(line, problem.code, str(problem))
+            except Unusable as unusable:
+                yield unusable.problem(file, line)
                 continue
             place = Place((_kind(row, page) if results else page_kind, source), start, end, telling)
             if "results" in row:
@@ -235,8 +235,8 @@ def _facts(file: FactFile, bucket: Bucket, names: Identities) -> Iterator[Fact |
             values = _values(result, complete=refreshed is None or place.end <= refreshed)
             if (name := too_large(values)) is not None:
                 raise Unusable("unparsable-amount", f"{name} is more than 64 bits hold")
-        except Unusable as problem:
-            yield file.problem(bucket.line, problem.code, str(problem))
+        except Unusable as unusable:
+            yield unusable.problem(file, bucket.line)
             continue
         values |= {"start_time": place.start, "end_time": place.end, "x_Account": values["x_Account"] or account}
         tags = {"report": kind, **attributes(result, _READ)}

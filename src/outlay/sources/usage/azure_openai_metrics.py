@@ -87,10 +87,9 @@ class AzureOpenAIMetricsReader:
         """An answer with series of a Cognitive Services account's metrics that are read here."""
         if file.kind not in ("json", "jsonl"):
             return False
-        found = file.sample
-        one = found[0] if isinstance(found, list) and found else found
+        one = file.first
         known = {name for names in _METRICS.values() for name in names}
-        return isinstance(one, dict) and any(
+        return one is not None and any(
             isinstance(metric.get("timeseries"), list) and _name(metric) in known and _account(answer) is not None
             for answer in _answers(one)
             for metric in _objects(answer.get("value"))

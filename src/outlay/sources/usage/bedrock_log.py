@@ -73,7 +73,7 @@ class BedrockLogReader:
             return False
         if file.kind in ("csv", "text"):
             return _exported(file.head.lstrip().split("\n", 1)[0]) is not None
-        return any(found.get("schemaType") == _SCHEMA for _, found in _records(1, _first(file.sample)))
+        return any(found.get("schemaType") == _SCHEMA for _, found in _records(1, file.first or {}))
 
     def facts(self, file: FactFile) -> Iterator[Fact | Window | Problem]:
         """A row for each record."""
@@ -89,11 +89,6 @@ class BedrockLogReader:
                 continue
             for number, record in _records(*one):
                 yield from _call(file, number, record) if record else [_broken(file, number)]
-
-
-def _first(sample: Any) -> Mapping[str, Any]:  # noqa: ANN401 - whatever a file holds
-    one = sample[0] if isinstance(sample, list) and sample else sample
-    return one if isinstance(one, dict) else {}
 
 
 def _broken(file: FactFile, number: int) -> Problem:

@@ -6,20 +6,12 @@ from collections import Counter
 from collections.abc import Collection, Iterable, Mapping
 from decimal import Decimal
 
-from outlay.sources.fact_file import Json
+from outlay.sources.fact_file import Json, Unusable
 from outlay.sources.facts import Value
 
-__all__ = ["Identities", "Unusable", "attributes", "text", "too_large", "whole"]
+__all__ = ["Identities", "attributes", "text", "too_large", "whole"]
 
 _MOST = (1 << 63) - 1  # what a BIGINT holds
-
-
-class Unusable(Exception):
-    """A result that can't be used; ``code`` is one of the catalogue of problems."""
-
-    def __init__(self, code: str, message: str) -> None:
-        super().__init__(message)
-        self.code = code
 
 
 def whole(result: Mapping[str, Json], name: str) -> int | None:

@@ -69,9 +69,8 @@ class GeminiUsageReader:
         """The columns of Vertex AI's log or of a batch's output, or a response with Google's usage and its model."""
         if file.kind == "csv":
             return set(_OF_THE_LOG) <= set(file.header)
-        found = file.sample
-        one = found[0] if isinstance(found, list) and found else found
-        if not isinstance(one, dict) or "call_type" in one:  # LiteLLM may log a response as it was
+        one = file.first
+        if one is None or "call_type" in one:  # LiteLLM may log a response as it was
             return False
         if all(name in one for name in _OF_THE_LOG) or all(name in one for name in _OF_A_BATCH):
             return True

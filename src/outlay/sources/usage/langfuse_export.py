@@ -70,9 +70,8 @@ class LangfuseReader:
         if file.kind == "csv":
             names = set(file.header)
             return {"id", "type"} <= names and all(names & set(aliases) for aliases in _OWN)
-        found = file.sample
-        one = found[0] if isinstance(found, list) and found else found
-        first = next((observation for _, observation in _observations(1, one)), None) if isinstance(one, dict) else None
+        one = file.first
+        first = next((observation for _, observation in _observations(1, one)), None) if one is not None else None
         return (
             first is not None
             and first.get("type") in _TYPES

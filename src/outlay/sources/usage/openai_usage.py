@@ -28,11 +28,11 @@ from outlay.ledger.tables.table import FactTable
 from outlay.prices.tokens import context_text
 from outlay.prices.usage import normalise
 from outlay.problems import Problem
-from outlay.sources.fact_file import FactFile, Json
+from outlay.sources.fact_file import FactFile, Json, Unusable
 from outlay.sources.facts import Fact, Value, Window, epoch
 from outlay.sources.reader import Format
 from outlay.sources.usage.buckets import Bucket, GoesOn, Place, Survey
-from outlay.sources.usage.counts import Identities, Unusable, attributes, text, too_large, whole
+from outlay.sources.usage.counts import Identities, attributes, text, too_large, whole
 from outlay.sources.usage.row import usage_values
 
 __all__ = ["OpenAIUsageReader"]
@@ -176,8 +176,8 @@ def _buckets(file: FactFile) -> Iterator[Bucket | GoesOn | Problem]:
                     raise Unusable("not-usage", "a bucket without a list of results")
                 if results and not kind:
                     raise Unusable("not-usage", "a bucket whose results are of no usage report")
-            except Unusable as problem:
-                yield file.problem(line, problem.code, str(problem))
+            except Unusable as unusable:
+                yield unusable.problem(file, line)
                 continue
             ends.append((kind, end))
             yield Bucket(Place((kind, ""), start, end, telling), line, results, page)
@@ -224,8 +224,8 @@ def _facts(file: FactFile, bucket: Bucket) -> Iterator[Fact | Window | Problem]:
             values = _values(kind, result)
             if (name := too_large(values)) is not None:
                 raise Unusable("unparsable-amount", f"{name} is more than 64 bits hold")
-        except Unusable as problem:
-            yield file.problem(bucket.line, problem.code, str(problem))
+        except Unusable as unusable:
+            yield unusable.problem(file, bucket.line)
             continue
         values |= {"start_time": place.start, "end_time": place.end}
         groups = {key: value for key, value in result.items() if key != "object"}

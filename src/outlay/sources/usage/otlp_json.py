@@ -53,10 +53,8 @@ class OtlpJson:
         """Whether its first object is an OTLP export request."""
         if _longer_than_head(file):
             return _BEGINS.match(file.head) is not None
-        found = file.sample
-        if isinstance(found, list):
-            found = found[0] if found else None
-        if not isinstance(found, dict):
+        found = file.first
+        if found is None:
             return False
         if isinstance(found.get("resourceSpans"), list) or isinstance(found.get("resourceMetrics"), list):
             return True
