@@ -1,0 +1,136 @@
+"""Risk: what a committed quantity may gain or lose over its term, in the futures that its pool may have.
+
+For each path, week by week,
+
+    saving = sum of (value of the hour x GPU-hours served) - price x committed GPU-hours
+
+where the value of an hour is what it would have cost otherwise (:class:`~.futures.Market`). A flexible commitment adds
+what it pays back (:mod:`~.flexible`).
+
+These are estimates from simulated paths, so they are floats, rounded to the cent when shown: the tenth, fiftieth and
+ninetieth percentile, the share of paths that lose, the worst path.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from outlay.optimize.commitments.demand import HOURS_A_WEEK
+from outlay.optimize.commitments.flexible import flexible_savings
+from outlay.optimize.commitments.futures import Futures, Market, Scenario
+from outlay.optimize.commitments.offer import HOURS_A_MONTH, Offer
+
+__all__ = ["Prospect", "Risk", "Waiting", "risk_of", "term_weeks"]
+
+_Floats = NDArray[np.float64]
+_DROP = 0.8  # a level below this share of today's is a break: the 20 % rule, downward
+
+
+@dataclass(frozen=True, slots=True)
+class Risk:
+    """Savings over the term in the offer's currency, over all paths."""
+
+    p10: float
+    p50: float
+    p90: float
+    mean: float
+    worst: float
+    loss_probability: float
+    paths: int
+
+
+@dataclass(frozen=True, slots=True)
+class Waiting:
+    """What deciding a month later is worth: losses that it would spare, less the month's saving that it forgoes."""
+
+    spared: float
+    forgone: float
+
+    @property
+    def value(self) -> float:
+        """Above 0: waiting is worth more than buying now."""
+        return self.spared - self.forgone
+
+
+def term_weeks(offer: Offer) -> int:
+    """Weeks that the term reaches into."""
+    return math.ceil(offer.term_hours / HOURS_A_WEEK)
+
+
+def risk_of(saving: _Floats) -> Risk:
+    """The figures of one array of savings, a path each."""
+    p10, p50, p90 = np.percentile(saving, [10, 50, 90])
+    return Risk(
+        float(p10),
+        float(p50),
+        float(p90),
+        float(saving.mean()),
+        float(saving.min()),
+        float((saving < 0).mean()),
+        len(saving),
+    )
+
+
+class Prospect:
+    """A priced offer in the futures of its pool, on a market. Quantities are in GPUs, money in the offer's currency."""
+
+    def __init__(self, futures: Futures, offer: Offer, market: Market) -> None:
+        assert offer.price is not None
+        assert offer.on_demand_price is not None
+        self.futures, self.offer, self.market = futures, offer, market
+        self.weeks = term_weeks(offer)
+        self._price = float(offer.price)
+        self._on_demand = float(offer.on_demand_price)
+        # The share of each week that lies in the term: 1, and what is left for the last.
+        self._part = np.ones(self.weeks)
+        self._part[-1] = offer.term_hours / HOURS_A_WEEK - (self.weeks - 1)
+        self._value = market.value(self.weeks) * self._on_demand
+
+    def savings(self, gpus: float, futures: Futures | None = None) -> _Floats:
+        """The saving of each path when ``gpus`` are committed now."""
+        futures = futures or self.futures
+        if self.offer.flex is not None:
+            return flexible_savings(futures, self.offer, gpus, self._value, self._part)
+        used = futures.used(gpus, 0, self.weeks)
+        return used @ (self._value * self._part) - self._price * gpus * self.offer.term_hours
+
+    def struck(self, gpus: float, scenario: Scenario, seed: int) -> Risk:
+        """The risk if ``scenario`` certainly struck, at a random week of the term."""
+        return risk_of(self.savings(gpus, self.futures.struck(scenario, self.weeks, seed)))
+
+    def best(self, sample: _Floats) -> float:
+        """The quantity with the largest mean saving, by a sample of future hours (paths x weeks of the term).
+
+        It is the newsvendor's quantile again, with the hours weighted by what they will be worth: one more GPU pays
+        while the value of the hours above it is more than the price of all hours. What a flexible offer pays back is
+        left out, so its quantity is on the safe side.
+        """
+        value = np.broadcast_to(self._value, sample.shape).ravel()
+        order = np.argsort(sample, axis=None)[::-1]
+        above = np.cumsum(value[order])
+        enough = int(np.searchsorted(above, self._price * sample.size, side="left"))
+        return 0.0 if enough >= sample.size else float(sample.ravel()[order[enough]])
+
+    def break_even_month(self, gpus: float) -> int | None:
+        """The month up to which the GPUs must be needed for the whole term's cost to be earned; None if never.
+
+        It is the lock-in in one number: if demand vanished after that month, the commitment would have cost as much as
+        on-demand. Expected over the paths.
+        """
+        earned = np.cumsum(self.futures.used(gpus, 0, self.weeks).mean(axis=0) * self._value * self._part)
+        owed = self._price * gpus * self.offer.term_hours
+        week = int(np.searchsorted(earned, owed * (1 - 1e-12)))
+        if week >= self.weeks:
+            return None
+        return min(self.offer.term_months, math.ceil((week + 1) * HOURS_A_WEEK / HOURS_A_MONTH))
+
+    def waiting(self, gpus: float, saving: _Floats) -> Waiting:
+        """Buying now against looking again in a month, and not buying if demand fell by a fifth meanwhile."""
+        month = round(HOURS_A_MONTH / HOURS_A_WEEK)
+        broke = self.futures.level[:, month] < _DROP * self.futures.level[:, 0]
+        first = self.futures.used(gpus, 0, month) @ self._value[:month] - self._price * gpus * month * HOURS_A_WEEK
+        return Waiting(float(np.where(broke, -saving, 0.0).mean()), float(np.where(broke, 0.0, first).mean()))
