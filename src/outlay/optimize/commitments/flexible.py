@@ -41,8 +41,8 @@ def flexible_savings(futures: Futures, offer: Offer, gpus: float, value: _Floats
     assert offer.unit_price is not None
     assert offer.price is not None
     price, break_even = float(offer.unit_price), float(offer.break_even_utilization or 0)
-    edges = _edges(offer, flex.settle_months)
-    adjust = set(_edges(offer, flex.adjust_months)) if flex.adjust_months else set()
+    adjust = _edges(offer, flex.adjust_months) if flex.adjust_months else set()
+    edges = sorted(_edges(offer, flex.settle_months) | adjust)
     quantity = np.full((futures.paths, 1), gpus)
     saving, used_since, committed_since = (np.zeros(futures.paths) for _ in range(3))
     for first, last in itertools.pairwise(edges):
@@ -61,8 +61,8 @@ def flexible_savings(futures: Futures, offer: Offer, gpus: float, value: _Floats
     return np.where(saving > 0, saving * (1 - float(flex.fee_share)), saving)
 
 
-def _edges(offer: Offer, months: int) -> list[int]:
+def _edges(offer: Offer, months: int) -> set[int]:
     """The weeks at which periods of ``months`` months begin, and the end of the term."""
     weeks = -(-offer.term_hours // HOURS_A_WEEK)
     inner = {round(month * HOURS_A_MONTH / HOURS_A_WEEK) for month in range(0, offer.term_months, months)}
-    return [*sorted(week for week in inner if week < weeks), weeks]
+    return {week for week in inner if week < weeks} | {weeks}
