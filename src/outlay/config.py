@@ -20,8 +20,12 @@ from outlay.errors import ConfigError, nearest
 
 __all__ = [
     "NOT_YET",
+    "CommitmentSettings",
+    "GuardrailSettings",
     "OverspendSettings",
+    "PoolSettings",
     "PriceSettings",
+    "ScenarioSettings",
     "Settings",
     "TagSettings",
     "TargetSettings",
@@ -111,6 +115,70 @@ class OverspendSettings(_Frozen):
     minimum_saving: ExactDecimal = Field(Decimal(1), description="findings below this amount are left out")
 
 
+def _share(value: Decimal) -> Decimal:
+    if not 0 <= value <= 1:
+        raise ValueError(f"{value} is no share: write a number from 0 to 1, as text")
+    return value
+
+
+Share = Annotated[Decimal, BeforeValidator(_exact), AfterValidator(_share)]
+
+
+class ScenarioSettings(_Frozen):
+    """``[[commitments.scenarios]]``: a change of regime that no history of weeks shows; an assumption of yours."""
+
+    name: str
+    factor: ExactDecimal = Field(gt=0, description="what the pool's demand is multiplied by from then on")
+    per_year: ExactDecimal = Field(ge=0, description="how often a year it strikes a pool, on average")
+
+
+class PoolSettings(_Frozen):
+    """``[[commitments.pools]]``: what the demand of a pool does not show."""
+
+    pool: str = Field(description="the pool's name; '*' is every pool")
+    workload: str | None = Field(None, description="training, inference, ...; else the last part of the pool's name")
+    price_decline: Share = Field(Decimal(0), description="share by which its on-demand price falls a month")
+    successor: str | None = Field(None, description="the hardware that will do the same work")
+    successor_from: date | None = Field(None, description="when it can be bought")
+    successor_price: ExactDecimal | None = Field(
+        None, ge=0, description="its price for the work of one GPU-hour of this pool, in the offers' currency"
+    )
+
+
+class GuardrailSettings(_Frozen):
+    """``[commitments.guardrails]``: what no plan may pass, whatever it would save."""
+
+    max_total: ExactDecimal | None = Field(None, description="most money that one plan may bind, over all terms")
+    max_hourly: ExactDecimal | None = Field(None, description="most money that one plan may bind per hour")
+    max_term_months: int = Field(36, ge=1, description="longest term")
+    families: tuple[str, ...] = Field((), description="GPU families that may be committed to; all unless given")
+    coverage_ceiling: Share = Field(Decimal("0.80"), description="most of a pool's demand that may be committed")
+    cooldown_days: int = Field(7, ge=0, description="days between two purchases for a pool: bills lag by 1 to 2 days")
+    spike: Share = Field(
+        Decimal("0.20"), description="last 14 days above the last 90 by this share or more: no purchase on a spike"
+    )
+    valid_days: int = Field(7, ge=1, description="days after which a plan must be made again before it is bought")
+
+
+class CommitmentSettings(_Frozen):
+    """``[commitments]``: when to commit, how much, and at what risk."""
+
+    max_change: Share = Field(Decimal("0.20"), description="largest week-over-week change that counts as stable")
+    recent_days: int = Field(30, ge=14, description="days in which that rule must hold before every purchase")
+    history_days: int = Field(60, ge=14, description="days of production before a first commitment")
+    long_history_days: int = Field(90, ge=14, description="days of production before one of more than a year")
+    coverage_cap: Share = Field(Decimal("0.70"), description="share of demand that is committed at most")
+    ladder_months: int = Field(3, ge=1, le=24, description="monthly purchases that a recommendation is split into")
+    max_loss_probability: Share = Field(
+        Decimal("0.20"), description="largest probability of losing money over the term that is accepted"
+    )
+    scenarios: tuple[ScenarioSettings, ...] | None = Field(
+        None, description="changes of regime; unless given, three with one chance in ten a year each"
+    )
+    pools: tuple[PoolSettings, ...] = ()
+    guardrails: GuardrailSettings = Field(default_factory=GuardrailSettings)
+
+
 class Settings(_Frozen):
     """The whole file."""
 
@@ -123,6 +191,7 @@ class Settings(_Frozen):
     metrics: tuple[dict[str, Any], ...] = ()
     targets: tuple[TargetSettings, ...] = ()
     overspend: OverspendSettings = Field(default_factory=OverspendSettings)
+    commitments: CommitmentSettings = Field(default_factory=CommitmentSettings)
 
 
 def load_settings(path: Path | None = None) -> Settings:

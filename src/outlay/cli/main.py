@@ -37,6 +37,7 @@ COMMANDS = {
     "price": ("outlay.cli.price", "What one model call cost, as of its time, meter by meter."),
     "prices": ("outlay.cli.prices", "Price lists as of a time: tokens, checked against LiteLLM's list, and GPUs."),
     "reprice": ("outlay.cli.reprice", "Usage in the ledger at the prices of today's lists; shown first."),
+    "commit": ("outlay.cli.commit", "GPU commitments: what to commit, what not, and what it risks."),
     "explain": ("outlay.cli.explain", "The receipt of a metric: formula, rows, sources, freshness, SQL."),
     "history": ("outlay.cli.history", "The loads of the ledger, newest first."),
 }

@@ -14,15 +14,16 @@ that it may not is a risk that no figure here has, and the plan says so.
 from __future__ import annotations
 
 import itertools
+from decimal import Decimal
 
 import numpy as np
 from numpy.typing import NDArray
 
-from outlay.optimize.commitments.demand import HOURS_A_WEEK
+from outlay.optimize.commitments.demand import HOURS_A_WEEK, Demand, gpus
 from outlay.optimize.commitments.futures import Futures
 from outlay.optimize.commitments.offer import HOURS_A_MONTH, Flex, Offer
 
-__all__ = ["flexible_savings", "owed"]
+__all__ = ["flexible_savings", "owed", "paid_back"]
 
 _Floats = NDArray[np.float64]
 
@@ -59,6 +60,28 @@ def flexible_savings(futures: Futures, offer: Offer, gpus: float, value: _Floats
             quantity[lower, 0] *= utilization[lower]
             used_since[:] = committed_since[:] = 0.0
     return np.where(saving > 0, saving * (1 - float(flex.fee_share)), saving)
+
+
+def paid_back(demand: Demand, offer: Offer, nanos: int) -> Decimal:
+    """What ``nanos`` committed under ``offer`` would have been paid back over a history, less the fee; exact.
+
+    Settlement periods are of 730 hours a month from the first hour on; gaps take part in nothing. The quantity is not
+    adjusted: what a holder would have done in the past is nobody's to say. 0 for a standard commitment.
+    """
+    flex = offer.flex
+    if flex is None or offer.unit_price is None or offer.price is None or offer.on_demand_price is None:
+        return Decimal(0)
+    returned = Decimal(0)
+    length = flex.settle_months * HOURS_A_MONTH
+    for start in range(0, len(demand), length):
+        hours = demand.nanos[start : start + length][demand.known[start : start + length]]
+        committed = gpus(nanos * len(hours))
+        unused = committed - gpus(int(np.minimum(hours, nanos).sum()))
+        if unused > flex.trigger * committed:
+            returned += min(flex.cashback * unused, flex.cap * committed) * offer.unit_price
+    used = gpus(int(np.minimum(demand.nanos, nanos).sum()))
+    saving = used * offer.on_demand_price - gpus(nanos * demand.hours) * offer.price + returned
+    return returned - max(Decimal(0), saving) * flex.fee_share
 
 
 def _edges(offer: Offer, months: int) -> set[int]:

@@ -1,0 +1,92 @@
+"""The ladder: a recommendation split into purchases over months, and what expires refilled.
+
+One large purchase bets on one day's view of the demand, and ends on one day as well. Equal monthly steps average both,
+and each step is bought only if the plan made again by then still says so. What is owned and ends within the next twelve
+months is bought again at its end, as far as the wanted level still needs it: a step is planned for that day.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import date, timedelta
+
+__all__ = ["Owned", "Step", "ladder"]
+
+_DAYS_A_MONTH = 365.25 / 12
+_AHEAD_MONTHS = 12
+
+
+@dataclass(frozen=True, slots=True)
+class Owned:
+    """What is owned of a pool: billionths of a GPU that end on a day (None: the day is not known)."""
+
+    nanos: int
+    until: date | None
+    what: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """A purchase ``month`` months from now, on ``on`` where today is known; ``why`` in words."""
+
+    month: int
+    on: date | None
+    nanos: int
+    owned_then: int
+    why: str
+
+
+def ladder(
+    wanted: int, owned: Sequence[Owned], *, months: int, unit: int, today: date | None, least: int = 0
+) -> tuple[Step, ...]:
+    """Steps to the level ``wanted`` (billionths of a GPU in all, owned ones among them).
+
+    ``unit`` is the smallest step, ``least`` the smallest purchase: fewer and larger steps are made where the split
+    would fall below it.
+    """
+    standing = sum(one.nanos for one in owned if _stands(one, today))
+    missing = max(0, wanted - standing)
+    if unit:
+        missing = missing // unit * unit
+    steps = []
+    count = max(1, min(months, missing // least if least else months))
+    bought = 0
+    for number in range(count):
+        size = (missing - bought) // (count - number)
+        if unit:
+            size = -(-size // unit) * unit
+        size = min(size, missing - bought)
+        if size > 0 and size >= min(least, missing):
+            bought += size
+            why = "all at once" if count == 1 else f"step {number + 1} of {count}"
+            steps.append((number, _in_months(today, number), size, why))
+    for one in sorted(owned, key=lambda one: one.until or date.max):
+        if today is None or one.until is None or not today < one.until <= _in(today, _AHEAD_MONTHS):
+            continue
+        month = round((one.until - today).days / _DAYS_A_MONTH)
+        refill = min(one.nanos, wanted)
+        if unit:
+            refill = refill // unit * unit
+        if refill >= max(least, 1):
+            steps.append((month, one.until, refill, f"in place of {one.what or 'what is owned'}, which ends then"))
+    steps.sort(key=lambda step: (step[0], step[1] or date.min))
+    found, level = [], standing
+    for month, on, nanos, why in steps:
+        if why.startswith("in place"):
+            level -= nanos
+        level += nanos
+        found.append(Step(month, on, nanos, level, why))
+    return tuple(found)
+
+
+def _stands(one: Owned, today: date | None) -> bool:
+    return one.until is None or today is None or one.until > today
+
+
+def _in(today: date, months: int) -> date:
+    return today + timedelta(days=round(months * _DAYS_A_MONTH))
+
+
+def _in_months(today: date | None, months: int) -> date | None:
+    return None if today is None else _in(today, months)

@@ -1,0 +1,207 @@
+"""An option: one offer at the quantity that may be recommended, over the history and over its term.
+
+The quantity is the least of several, and which of them bound it is said:
+
+- the optimum of the whole history, and of the last ninety days: what was wanted lately weighs as much as what was
+  wanted ever;
+- the optimum of the futures: what the falling trend and changes of regime leave of it;
+- the cap on coverage, a rule of prudence with a price (:attr:`PoolPlan.caps`), never the optimum;
+- what keeps the probability of a loss under the limit;
+- what the offer sells at most.
+
+What is owned already is taken off. The figures over the history are exact; those over the term are estimates.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from decimal import Decimal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from outlay.config import CommitmentSettings
+from outlay.money import percent
+from outlay.optimize.commitments.demand import NANOS, Demand
+from outlay.optimize.commitments.flexible import paid_back
+from outlay.optimize.commitments.futures import Futures, Market
+from outlay.optimize.commitments.offer import Offer
+from outlay.optimize.commitments.risk import Prospect, Risk, Waiting, risk_of
+from outlay.optimize.commitments.sizing import Levels, Outcome
+
+__all__ = ["History", "Option", "Outlook", "option"]
+
+_HALVINGS = 7
+_GRID = 40
+
+
+@dataclass(frozen=True, slots=True)
+class History:
+    """A pool's demand in the forms that sizing needs: all of it, and its last days."""
+
+    demand: Demand
+    levels: Levels
+    recent: Levels
+
+
+class Outlook:
+    """A pool's futures on a market, where they can be drawn at all; samples of them are kept."""
+
+    def __init__(self, futures: Futures | None, market: Market, seed: int = 0) -> None:
+        self.futures, self.market = futures, market
+        self._seed = seed
+        self._samples: dict[int, NDArray[np.float64]] = {}
+
+    def prospect(self, offer: Offer) -> Prospect | None:
+        """A priced offer in these futures; None where there are none."""
+        return None if self.futures is None else Prospect(self.futures, offer, self.market)
+
+    def sample(self, weeks: int) -> NDArray[np.float64]:
+        """A random hour of each path and of each of the next ``weeks`` weeks, in GPUs."""
+        assert self.futures is not None
+        if weeks not in self._samples:
+            self._samples[weeks] = self.futures.hours(weeks, self._seed)
+        return self._samples[weeks]
+
+
+@dataclass(frozen=True, slots=True)
+class Option:
+    """An offer's figures. ``why`` says why there are none; ``bound_by`` what kept the quantity down.
+
+    ``optimum`` and ``outcome`` are over the history, the second at ``nanos``, the level in all with what is owned;
+    ``buy`` is what of it is to be bought. ``returned`` is what a flexible offer would have paid back over the history,
+    less its fee; ``saving`` has it. ``exposure`` is the money that a purchase binds, used or not. The rest is over the
+    term.
+    """
+
+    offer: Offer
+    why: str | None = None
+    optimum: Outcome | None = None
+    outcome: Outcome | None = None
+    nanos: int = 0
+    buy: int = 0
+    bound_by: str = ""
+    returned: Decimal = Decimal(0)
+    exposure: Decimal | None = None
+    risk: Risk | None = None
+    break_even_month: int | None = None
+    waiting: Waiting | None = None
+
+    @property
+    def saving(self) -> Decimal | None:
+        """Over the history, against on-demand alone."""
+        return None if self.outcome is None else self.outcome.saving + self.returned
+
+    @property
+    def saving_rate(self) -> Decimal | None:
+        """The same as a share of the on-demand cost."""
+        if self.outcome is None or self.saving is None or not self.outcome.on_demand_cost:
+            return None
+        return self.saving / self.outcome.on_demand_cost
+
+
+def option(
+    offer: Offer,
+    history: History,
+    outlook: Outlook,
+    settings: CommitmentSettings,
+    owned: int,
+) -> Option:
+    """The figures of ``offer``. ``owned`` is in billionths of a GPU."""
+    price, on_demand = offer.price, offer.on_demand_price
+    if offer.missing is not None or price is None or on_demand is None:
+        return Option(offer, why=offer.missing)
+    best = _optimum(offer, history)
+    optimum = history.levels.outcome(best, price, on_demand)
+    if price >= on_demand:
+        return Option(offer, why=f"it is no cheaper than on-demand ({price} against {on_demand})", optimum=optimum)
+    prospect = outlook.prospect(offer)
+    limits = _limits(offer, history, best, settings)
+    if prospect is not None and offer.flex is None:
+        limits["the optimum of the simulated futures"] = int(prospect.best(outlook.sample(prospect.weeks)) * NANOS)
+    bound_by = min(limits, key=lambda name: limits[name])
+    nanos = _whole(limits[bound_by], offer)
+    saving = None
+    if prospect is not None:
+        held, saving = _held(prospect, nanos, offer, settings)
+        if held < nanos:
+            nanos, bound_by = held, _risk_words(settings)
+    buy = _whole(max(0, nanos - owned), offer)
+    if 0 < buy < int(offer.min_gpus * NANOS):
+        buy, bound_by = 0, f"the smallest purchase, {offer.min_gpus} GPUs, is more than is wanted"
+    return Option(
+        offer=offer,
+        optimum=optimum,
+        outcome=history.levels.outcome(nanos, price, on_demand),
+        nanos=nanos,
+        buy=buy,
+        bound_by=bound_by,
+        returned=paid_back(history.demand, offer, nanos),
+        exposure=Decimal(buy).scaleb(-9) * price * offer.term_hours,
+        risk=None if saving is None else risk_of(saving),
+        break_even_month=None if prospect is None or not nanos else prospect.break_even_month(nanos / NANOS),
+        waiting=None if prospect is None or saving is None or not nanos else prospect.waiting(nanos / NANOS, saving),
+    )
+
+
+def _limits(offer: Offer, history: History, best: int, settings: CommitmentSettings) -> dict[str, int]:
+    price, on_demand = offer.price, offer.on_demand_price
+    assert price is not None
+    assert on_demand is not None
+    cap = min(settings.coverage_cap, settings.guardrails.coverage_ceiling)
+    limits = {"the optimum of the whole history": best}
+    if offer.flex is None:
+        limits["the optimum of the last 90 days"] = history.recent.optimum(price, on_demand)
+    limits[f"the cap of {percent(cap)} of the demand of the last 90 days"] = history.recent.capped(cap)
+    if offer.max_gpus is not None:
+        limits["what is for sale"] = int(offer.max_gpus * NANOS)
+    return limits
+
+
+def _whole(nanos: int, offer: Offer) -> int:
+    """Whole units, downward: a recommendation never rounds up."""
+    return nanos // offer.unit * offer.unit if offer.unit else nanos
+
+
+def _optimum(offer: Offer, history: History) -> int:
+    """The optimum over the whole history; for a flexible offer the best of forty quantiles with what it pays back."""
+    assert offer.price is not None
+    assert offer.on_demand_price is not None
+    exact = history.levels.optimum(offer.price, offer.on_demand_price, unit=offer.unit)
+    if offer.flex is None:
+        return exact
+    peak = history.levels.peak
+    tried = {exact, *(_whole(peak * step // _GRID, offer) for step in range(1, _GRID + 1))}
+    price, on_demand = offer.price, offer.on_demand_price
+    return max(
+        sorted(tried),
+        key=lambda nanos: (
+            history.levels.outcome(nanos, price, on_demand).saving + paid_back(history.demand, offer, nanos)
+        ),
+    )
+
+
+def _held(
+    prospect: Prospect, nanos: int, offer: Offer, settings: CommitmentSettings
+) -> tuple[int, NDArray[np.float64]]:
+    """The largest quantity up to ``nanos`` whose probability of a loss is within the limit, and its savings."""
+    most = float(settings.max_loss_probability)
+    saving = prospect.savings(nanos / NANOS)
+    if not nanos or (saving < 0).mean() <= most:
+        return nanos, saving
+    low, high = 0, nanos
+    kept = np.zeros_like(saving)
+    for _ in range(_HALVINGS):
+        middle = _whole((low + high) // 2, offer)
+        if middle in (low, high):
+            break
+        tried = prospect.savings(middle / NANOS)
+        if (tried < 0).mean() <= most:
+            low, kept = middle, tried
+        else:
+            high = middle
+    return low, kept
+
+
+def _risk_words(settings: CommitmentSettings) -> str:
+    return f"a probability of a loss of at most {percent(settings.max_loss_probability)}"

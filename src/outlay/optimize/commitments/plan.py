@@ -1,0 +1,271 @@
+"""The plan: for each pool a verdict, and behind it every option, the curve and the figures.
+
+From hourly demand and offers to commit, wait or never. A pool is planned by its own offers; where a savings plan serves
+several pools, their union is planned too, with what all offers together would best be (:mod:`~.programme`). Nothing is
+bought here: the plan is a document that :mod:`~.document` seals, and carrying it out is another step.
+
+The *optimum* of a pool is over the whole history given and of the offer that would have saved most; it ignores what is
+owned. The *recommended* purchase is what the user's risk leaves of it, less what is owned.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import dataclass, replace
+from datetime import date, datetime
+from decimal import Decimal
+from functools import partial
+from multiprocessing import get_context
+
+from outlay.config import CommitmentSettings, PoolSettings
+from outlay.errors import UsageError, nearest
+from outlay.optimize.commitments.demand import Demand
+from outlay.optimize.commitments.futures import ASSUMED, Futures, Market, Scenario, draw
+from outlay.optimize.commitments.ladder import Owned, Step, ladder
+from outlay.optimize.commitments.offer import Offer
+from outlay.optimize.commitments.offer_file import EVERY_POOL
+from outlay.optimize.commitments.option import History, Option, Outlook, option
+from outlay.optimize.commitments.risk import Risk, term_weeks
+from outlay.optimize.commitments.sizing import Levels, Outcome
+from outlay.optimize.commitments.union import Union, unions
+from outlay.optimize.commitments.verdict import Evidence, Verdict, evidence, judge
+
+__all__ = ["Cap", "Plan", "PoolPlan", "plan"]
+
+PATHS = 1000
+"""Simulated futures of a pool."""
+_MANY_POOLS = 50
+_FEWER_PATHS = 200
+_RECENT_DAYS = 90
+_CAPS = (Decimal("0.60"), Decimal("0.70"), Decimal("0.80"))
+_CURVE_POINTS = 100
+_DAYS_A_MONTH = 30.4375
+
+
+@dataclass(frozen=True, slots=True)
+class Cap:
+    """What a cap on coverage would have cost over the history: points of saving forgone against the optimum."""
+
+    coverage: Decimal
+    outcome: Outcome
+    price: Decimal
+
+
+@dataclass(frozen=True, slots=True)
+class PoolPlan:
+    """One pool. ``curve`` is the best offer's outcome at rising quantities, for a chart and for anyone's own choice."""
+
+    demand: Demand
+    members: tuple[str, ...]
+    evidence: Evidence
+    verdict: Verdict
+    options: tuple[Option, ...]
+    optimum: Option | None
+    caps: tuple[Cap, ...]
+    curve: tuple[Outcome, ...]
+    ladder: tuple[Step, ...]
+    owned: tuple[Owned, ...]
+    scenarios: Mapping[str, Risk]
+    union: Union | None = None
+
+    @property
+    def pool(self) -> str:
+        """Its name."""
+        return self.demand.pool
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """All pools, in the order of the demand, unions last; what the figures rest on."""
+
+    pools: tuple[PoolPlan, ...]
+    settings: CommitmentSettings
+    today: date | None
+    paths: int
+    scenarios: tuple[Scenario, ...]
+    notes: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class _Task:
+    demand: Demand
+    offers: tuple[Offer, ...]
+    owned: tuple[Owned, ...]
+    union: Union | None = None
+
+
+def plan(
+    demands: Sequence[Demand],
+    offers: Sequence[Offer],
+    settings: CommitmentSettings,
+    *,
+    owned: Mapping[str, Sequence[Owned]] | None = None,
+    today: date | None = None,
+    paths: int | None = None,
+    progress: Callable[[str], None] = lambda _: None,
+) -> Plan:
+    """The plan of ``demands`` with ``offers``. ``today`` dates the ladder; offers of unknown pools are a UsageError."""
+    names = [one.pool for one in demands]
+    _check(offers, names)
+    tasks = [
+        _Task(one, tuple(_own_offers(offers, one.pool)), tuple((owned or {}).get(one.pool, ()))) for one in demands
+    ]
+    for union in unions(demands, offers):
+        held = tuple(held for name in union.members for held in (owned or {}).get(name, ()))
+        tasks.append(_Task(union.demand, union.offers, () if union.by_money else held, union))
+    many = len(tasks) > _MANY_POOLS
+    count = paths or (_FEWER_PATHS if many else PATHS)
+    work = partial(_pool_plan, settings=settings, today=today, paths=count)
+    if many and (os.cpu_count() or 1) > 1:
+        progress(f"planning {len(tasks)} pools")
+        with ProcessPoolExecutor(min(os.cpu_count() or 1, 8), mp_context=get_context("spawn")) as workers:
+            found = list(workers.map(work, tasks, chunksize=8))
+    else:
+        found = []
+        for task in tasks:
+            progress(f"planning {task.demand.pool}")
+            found.append(work(task))
+    notes = []
+    if many and paths is None:
+        notes.append(
+            f"{len(tasks)} pools: {count} simulated futures each instead of {PATHS}. --paths sets another number."
+        )
+    return Plan(tuple(found), settings, today, count, scenarios_of(settings), tuple(notes))
+
+
+def scenarios_of(settings: CommitmentSettings) -> tuple[Scenario, ...]:
+    """The changes of regime to reckon with: the user's, else the assumed ones."""
+    if settings.scenarios is None:
+        return ASSUMED
+    return tuple(Scenario(one.name, float(one.factor), float(one.per_year)) for one in settings.scenarios)
+
+
+def _check(offers: Sequence[Offer], pools: Sequence[str]) -> None:
+    for offer in offers:
+        for name in offer.pools:
+            if name != EVERY_POOL and name not in pools:
+                raise UsageError(
+                    f"the offer '{offer.name}' is for the pool '{name}', of which there is no demand.",
+                    where=offer.where,
+                    hint=nearest(name, pools),
+                )
+
+
+def _own_offers(offers: Sequence[Offer], pool: str) -> list[Offer]:
+    """The offers that serve this pool alone; one for every pool becomes this pool's."""
+    alone = [offer for offer in offers if offer.pools in ((pool,), (EVERY_POOL,))]
+    return [replace(offer, pools=(pool,)) for offer in alone]
+
+
+def _pool_plan(task: _Task, *, settings: CommitmentSettings, today: date | None, paths: int) -> PoolPlan:
+    demand = task.demand
+    history = History(demand, Levels(demand), Levels(demand.last(_RECENT_DAYS * 24)))
+    said = _said_of(demand.pool, settings)
+    seen = evidence(demand, said.workload or _workload_in(demand.pool), settings)
+    weeks = max((term_weeks(offer) for offer in task.offers if offer.missing is None), default=0)
+    scenarios = scenarios_of(settings)
+    futures = draw(demand, weeks, paths, scenarios) if weeks else None
+    on_demand = next((offer.on_demand_price for offer in task.offers if offer.on_demand_price), None)
+    outlook = Outlook(futures, _market(said, on_demand, today), _seed(demand.pool))
+    held = sum(one.nanos for one in task.owned)
+    options = tuple(option(offer, history, outlook, settings, held) for offer in task.offers)
+    verdict = judge(seen, options, settings)
+    best = max((one for one in options if one.optimum is not None), key=_saved, default=None)
+    chosen = verdict.best
+    steps: tuple[Step, ...] = ()
+    if verdict.word == "commit" and chosen is not None:
+        least = int(chosen.offer.min_gpus * 10**9)
+        steps = ladder(
+            chosen.nanos, task.owned, months=settings.ladder_months, unit=chosen.offer.unit, today=today, least=least
+        )
+    return PoolPlan(
+        demand=demand,
+        members=() if task.union is None else task.union.members,
+        evidence=seen,
+        verdict=verdict,
+        options=options,
+        optimum=best,
+        caps=() if best is None else _caps(history, best, settings),
+        curve=() if best is None else _curve(history, best),
+        ladder=steps,
+        owned=task.owned,
+        scenarios=_struck(outlook, chosen, scenarios),
+        union=task.union,
+    )
+
+
+def _saved(one: Option) -> Decimal:
+    assert one.optimum is not None
+    return one.optimum.saving_rate or Decimal(0)
+
+
+def _caps(history: History, best: Option, settings: CommitmentSettings) -> tuple[Cap, ...]:
+    offer, optimum = best.offer, best.optimum
+    assert optimum is not None
+    assert offer.price is not None
+    assert offer.on_demand_price is not None
+    found = []
+    for coverage in sorted({*_CAPS, settings.coverage_cap}):
+        nanos = min(history.levels.capped(coverage, unit=offer.unit), int(optimum.quantity * 10**9))
+        outcome = history.levels.outcome(nanos, offer.price, offer.on_demand_price)
+        found.append(Cap(coverage, outcome, (optimum.saving_rate or Decimal(0)) - (outcome.saving_rate or Decimal(0))))
+    return tuple(found)
+
+
+def _curve(history: History, best: Option) -> tuple[Outcome, ...]:
+    """Outcomes at a hundred steps from nothing to the peak of the demand."""
+    offer = best.offer
+    assert offer.price is not None
+    assert offer.on_demand_price is not None
+    peak = history.levels.peak
+    return tuple(
+        history.levels.outcome(peak * step // _CURVE_POINTS, offer.price, offer.on_demand_price)
+        for step in range(_CURVE_POINTS + 1)
+    )
+
+
+def _struck(outlook: Outlook, chosen: Option | None, scenarios: Sequence[Scenario]) -> dict[str, Risk]:
+    if chosen is None or not chosen.nanos:
+        return {}
+    prospect = outlook.prospect(chosen.offer)
+    if prospect is None:
+        return {}
+    return {one.name: prospect.struck(chosen.nanos / 10**9, one, n) for n, one in enumerate(scenarios)}
+
+
+def _market(said: PoolSettings, on_demand: Decimal | None, today: date | None) -> Market:
+    month, price = None, 1.0
+    if said.successor_price is not None and on_demand:
+        price = float(said.successor_price / on_demand)
+        month = 0
+        if said.successor_from is not None and today is not None:
+            month = max(0, round((said.successor_from - today).days / _DAYS_A_MONTH))
+    return Market(float(said.price_decline), month, price)
+
+
+def _said_of(pool: str, settings: CommitmentSettings) -> PoolSettings:
+    """What the settings say of a pool: its own entry, else the one for every pool."""
+    own = [one for one in settings.pools if one.pool == pool]
+    every = [one for one in settings.pools if one.pool == EVERY_POOL]
+    return (own or every or [PoolSettings(pool=pool)])[0]
+
+
+def _workload_in(pool: str) -> str | None:
+    """``H100/us-east-1/training`` is a pool for training; a name of one part says nothing."""
+    return pool.rsplit("/", 1)[1].casefold() if "/" in pool else None
+
+
+def _seed(pool: str) -> int:
+    return int.from_bytes(hashlib.sha256(pool.encode()).digest()[8:16])
+
+
+def today_of(demands: Sequence[Demand]) -> date | None:
+    """The day after the last hour of dated demand; None where hours are only counted."""
+    ends = [one.end for one in demands]
+    return max((end.date() for end in ends if isinstance(end, datetime)), default=None)
+
+
+__all__ += ["PATHS", "Futures", "scenarios_of", "today_of"]

@@ -1,0 +1,184 @@
+"""``outlay commit plan`` on a terminal: one sentence, then each pool with its verdict, its reasons and its options.
+
+Laid out for 100 columns and readable without colour. The figures over the history are exact; those over the term are
+called estimates where they stand.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from decimal import Decimal
+
+from rich import box
+from rich.console import Console
+from rich.padding import Padding
+from rich.table import Table
+from rich.text import Text
+
+from outlay.money import percent
+from outlay.optimize.commitments.demand import gpus
+from outlay.optimize.commitments.option import Option
+from outlay.optimize.commitments.plan import Plan, PoolPlan
+from outlay.problems import ProblemSummary
+from outlay.report.wording import about, amount, clean, count
+
+__all__ = ["show_plan"]
+
+_STYLES = {"commit": "bold green", "wait": "bold yellow", "never": "bold red"}
+_MOST_POOLS = 30
+_MOST_PROBLEMS = 5
+
+
+def show_plan(plan: Plan, problems: Sequence[ProblemSummary] = ()) -> None:
+    """Prints the plan on stdout."""
+    console = Console(highlight=False, markup=False, emoji=False)
+    console.print()
+    console.print(Text(_headline(plan), style="bold"))
+    for one in plan.pools[:_MOST_POOLS]:
+        _show_pool(console, one)
+    if len(plan.pools) > _MOST_POOLS:
+        console.print(f"\n{len(plan.pools) - _MOST_POOLS:,} more pools (--json has them all, --pool shows one).")
+    console.print()
+    for line in (*_assumptions(plan), *plan.notes):
+        console.print(Text(line, style="dim"))
+    for problem in problems[:_MOST_PROBLEMS]:
+        place = f", line {problem.first_line:,} first" if problem.first_line is not None else ""
+        console.print(
+            Text(f"{problem.source} ({count(problem.count, 'cell')}{place}): {problem.message}.", style="yellow")
+        )
+
+
+def _headline(plan: Plan) -> str:
+    words = [one.verdict.word for one in plan.pools]
+    told = [f"{word}: {words.count(word)}" for word in ("commit", "wait", "never") if word in words]
+    exposure: dict[str, Decimal] = {}
+    for one in plan.pools:
+        best = one.verdict.best
+        if one.verdict.word == "commit" and best is not None and best.exposure is not None:
+            currency = best.offer.currency
+            exposure[currency] = exposure.get(currency, Decimal(0)) + best.exposure
+    bound = " and ".join(about(money, currency) for currency, money in sorted(exposure.items()))
+    return f"{count(len(plan.pools), 'pool')}: {', '.join(told)}." + (
+        f" Committing as advised binds {bound} over the terms." if bound else " Nothing to commit now."
+    )
+
+
+def _show_pool(console: Console, one: PoolPlan) -> None:
+    verdict = one.verdict
+    console.print()
+    console.print(
+        Text.assemble(
+            (clean(one.pool), "bold"), "  ", (verdict.word.upper(), _STYLES[verdict.word]), "  ", _advice(one)
+        )
+    )
+    for reason in verdict.reasons:
+        console.print(Padding(Text(clean(reason)), (0, 0, 0, 2)))
+    if table := _table(one):
+        console.print(Padding(table, (0, 0, 0, 2)))
+    for line in _lines(one):
+        console.print(Padding(Text(clean(line), style="dim"), (0, 0, 0, 2)))
+
+
+def _advice(one: PoolPlan) -> str:
+    best = one.verdict.best
+    if one.verdict.word != "commit" or best is None:
+        return ""
+    steps = len(one.ladder)
+    unit = _unit(one)
+    return f"buy {gpus(best.buy):,.4g} {unit} of {best.offer.name}" + (f" in {steps} steps" if steps > 1 else "")
+
+
+def _unit(one: PoolPlan) -> str:
+    return "on-demand money an hour" if one.union is not None and one.union.by_money else "GPUs"
+
+
+def _table(one: PoolPlan) -> Table | None:
+    priced = [option for option in one.options if option.outcome is not None]
+    if not priced:
+        return None
+    table = Table(box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False)
+    for name in (
+        "Offer",
+        "Level",
+        "Covers",
+        "Used",
+        "Saves",
+        "Over the term: P10",
+        "P50",
+        "P90",
+        "Loses",
+        "Break-even",
+    ):
+        table.add_column(name, justify="left" if name == "Offer" else "right", no_wrap=name != "Offer")
+    for option in priced:
+        table.add_row(*_row(option))
+    return table
+
+
+def _row(option: Option) -> list[str]:
+    outcome, risk, offer = option.outcome, option.risk, option.offer
+    assert outcome is not None
+    said = [
+        offer.name + (" (flex)" if offer.flex else ""),
+        f"{outcome.quantity:,.4g}" if outcome.quantity < 1000 else f"{outcome.quantity:,.0f}",
+        percent(outcome.coverage),
+        percent(outcome.utilization),
+        percent(option.saving_rate, to_tenths=True),
+    ]
+    if risk is None:
+        return [*said, "–", "–", "–", "–", "–"]  # noqa: RUF001 - a dash
+    money = [about(Decimal(round(value)), offer.currency) for value in (risk.p10, risk.p50, risk.p90)]
+    month = "never" if option.break_even_month is None else f"month {option.break_even_month}"
+    return [*said, *money, percent(Decimal(str(round(risk.loss_probability, 4)))), month if option.nanos else "–"]  # noqa: RUF001
+
+
+def _lines(one: PoolPlan) -> list[str]:
+    found = [f"{option.offer.name}: {option.why}." for option in one.options if option.why is not None]
+    best, optimum = one.verdict.best, one.optimum
+    if optimum is not None and optimum.optimum is not None:
+        exact = optimum.optimum
+        found.append(
+            f"Optimum over the history: {exact.quantity:,.1f} {_unit(one)} of {optimum.offer.name}, saving "
+            f"{percent(exact.saving_rate, to_tenths=True)} at {percent(exact.coverage)} coverage, used to "
+            f"{percent(exact.utilization)}."
+        )
+        caps = ", ".join(
+            f"at {percent(cap.coverage)} {cap.price * 100:.1f} points" for cap in one.caps if cap.price > 0
+        )
+        if caps:
+            found.append(f"A cap on coverage costs of that saving: {caps}.")
+    if best is not None and best.bound_by and one.verdict.word == "commit":
+        found.append(f"The level is bound by {best.bound_by}.")
+    if one.ladder:
+        steps = (f"{gpus(step.nanos):,.4g} {step.on or f'in month {step.month}'}" for step in one.ladder)
+        found.append(f"Ladder: {', '.join(steps)}.")
+    if best is not None and best.exposure and one.verdict.word == "commit":
+        found.append(
+            f"Binds {amount(best.exposure, best.offer.currency)} over {best.offer.term_months} months, used or not."
+        )
+    if best is not None and best.waiting is not None and one.verdict.word == "commit":
+        spared, forgone = (
+            about(Decimal(round(value)), best.offer.currency) for value in (best.waiting.spared, best.waiting.forgone)
+        )
+        found.append(f"Waiting a month would spare {spared} of losses and forgo {forgone} of savings (estimates).")
+    if one.scenarios and best is not None:
+        told = ", ".join(
+            f"{name} {about(Decimal(round(risk.p50)), best.offer.currency)}" for name, risk in one.scenarios.items()
+        )
+        found.append(f"If it certainly happened within the term, median saving: {told}.")
+    if one.union is not None and one.union.mix is not None:
+        mix = one.union.mix
+        quantities = ", ".join(f"{value:,.4g} of {name}" for name, value in mix.quantities.items() if value > 1e-6)
+        found.append(
+            f"All offers on these pools together, optimum: {quantities or 'none'}; saves {mix.saving_rate:.1%}."
+        )
+    found += [f"Would change it: {change}" for change in one.verdict.changes]
+    return found
+
+
+def _assumptions(plan: Plan) -> list[str]:
+    told = ", ".join(f"{one.name} (x{one.factor:g}, {one.per_year:g} a year)" for one in plan.scenarios)
+    return [
+        "Level: GPUs committed in all. Covers, Used, Saves: exact, over the history given. P10 to P90, Loses: estimates "
+        f"over the term from {plan.paths:,} simulated futures, which assume {told}."
+    ]
