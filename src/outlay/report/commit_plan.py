@@ -179,6 +179,6 @@ def _lines(one: PoolPlan) -> list[str]:
 def _assumptions(plan: Plan) -> list[str]:
     told = ", ".join(f"{one.name} (x{one.factor:g}, {one.per_year:g} a year)" for one in plan.scenarios)
     return [
-        "Level: GPUs committed in all. Covers, Used, Saves: exact, over the history given. P10 to P90, Loses: estimates "
-        f"over the term from {plan.paths:,} simulated futures, which assume {told}."
+        "Level: GPUs committed in all. Covers, Used, Saves: exact, over the history given. P10 to P90, Loses: "
+        f"estimates over the term from {plan.paths:,} simulated futures, which assume {told}."
     ]
