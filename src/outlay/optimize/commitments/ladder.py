@@ -53,7 +53,7 @@ def ladder(
     count = max(1, min(months, missing // least if least else months))
     bought = 0
     for number in range(count):
-        size = (missing - bought) // (count - number)
+        size = -(-(missing - bought) // (count - number))
         if unit:
             size = -(-size // unit) * unit
         size = min(size, missing - bought)

@@ -1,0 +1,165 @@
+"""Commit, wait or never: each rule says no on its own, in words, and says what would change it."""
+
+from __future__ import annotations
+
+from decimal import Decimal
+
+import pytest
+
+from outlay.config import CommitmentSettings, PoolSettings
+from outlay.optimize.commitments.demand import NANOS, Demand
+from outlay.optimize.commitments.ladder import Owned
+from outlay.optimize.commitments.offer import Offer
+from outlay.optimize.commitments.plan import PoolPlan, plan
+from tests.optimize.commitments.series import demand, offer, steady
+
+SETTINGS = CommitmentSettings()
+
+
+def planned(
+    pool: Demand, *offers: Offer, settings: CommitmentSettings = SETTINGS, owned: tuple[Owned, ...] = ()
+) -> PoolPlan:
+    (one,) = plan([pool], offers, settings, owned={pool.pool: owned}, paths=200).pools
+    return one
+
+
+def test_a_steady_pool_is_committed_under_its_cap() -> None:
+    one = planned(steady(20), offer())
+    assert one.verdict.word == "commit"
+    assert "Stable" in one.verdict.reasons[0]
+    best = one.verdict.best
+    assert best is not None
+    assert best.outcome is not None
+    assert best.bound_by.startswith("the cap of 70%")
+    assert best.outcome.quantity == best.outcome.quantity.to_integral_value()
+    assert best.outcome.quantity == 69  # 70 of a mean of 100 would cover 69.98 %; whole GPUs, rounded down
+    assert (best.outcome.coverage or 1) <= Decimal("0.70")
+    assert best.exposure == best.outcome.quantity * Decimal("1.20") * 8760
+    assert sum(step.nanos for step in one.ladder) == best.buy
+    assert any("withdraw" in change for change in one.verdict.changes)
+
+
+def test_the_price_of_the_cap() -> None:
+    one = planned(steady(20), offer())
+    assert one.optimum is not None
+    assert one.optimum.optimum is not None
+    for cap in one.caps:
+        assert cap.outcome.coverage is not None
+        assert cap.outcome.coverage <= cap.coverage
+        assert cap.price == one.optimum.optimum.saving_rate - cap.outcome.saving_rate  # type: ignore[operator]
+        assert cap.price > 0
+    prices = [cap.price for cap in one.caps]
+    assert prices == sorted(prices, reverse=True)
+
+
+@pytest.mark.parametrize(
+    ("weeks", "word", "said"), [(8, "wait", "56 days of production: a first commitment rests on"), (13, "commit", "")]
+)
+def test_sixty_days_come_first(weeks: int, word: str, said: str) -> None:
+    one = planned(steady(weeks), offer())
+    assert one.verdict.word == word
+    assert any(said in reason for reason in one.verdict.reasons)
+
+
+def test_three_years_rest_on_ninety_days() -> None:
+    three = offer("0.90", name="3y", term_months=36)
+    short = planned(steady(10), offer(), three)
+    assert short.verdict.best is not None
+    assert short.verdict.best.offer.name == "1y"
+    only = planned(steady(10), three)
+    assert only.verdict.word == "wait"
+    assert any("a term of more than a year rests on at least 90" in reason for reason in only.verdict.reasons)
+
+
+def test_an_unstable_pool_waits() -> None:
+    hours = [100.0 if (hour // 168) % 2 else 130.0 for hour in range(20 * 168)]
+    one = planned(demand(hours), offer())
+    assert one.verdict.word == "wait"
+    assert any("Not stable: weekly demand moved by at most 30.0%" in reason for reason in one.verdict.reasons)
+
+
+def test_a_jump_three_weeks_before_the_window_is_past_and_one_in_it_is_not() -> None:
+    old = demand([60.0] * (6 * 168) + [100.0] * (16 * 168))
+    assert planned(old, offer()).verdict.word == "commit"
+    recent = demand([60.0] * (14 * 168) + [100.0] * (8 * 168))
+    one = planned(recent, offer())
+    assert one.verdict.word == "wait"
+    assert any("Not stable for long enough" in reason for reason in one.verdict.reasons)
+
+
+def test_a_sudden_drop_withdraws() -> None:
+    before = planned(steady(20), offer())
+    assert before.verdict.word == "commit"
+    fallen = demand([float(one) / NANOS for one in steady(20).nanos] + [70.0] * 168)
+    one = planned(fallen, offer())
+    assert one.verdict.word == "wait"
+    assert any("Demand dropped: the last seven days are 30% below" in reason for reason in one.verdict.reasons)
+
+
+def test_training_is_not_committed_to_unless_it_never_stops() -> None:
+    hours = [80.0 if (hour // 24) % 3 else 0.0 for hour in range(20 * 168)]
+    stopping = planned(demand(hours, pool="H100/us-east-1/training"), offer(pools=("*",)))
+    assert stopping.verdict.word == "never"
+    assert "Spot with checkpoints" in stopping.verdict.reasons[0]
+    pipeline = planned(steady(20, pool="H100/us-east-1/training"), offer(pools=("*",)))
+    assert pipeline.verdict.word == "commit"
+    said = CommitmentSettings(pools=(PoolSettings(pool="H100", workload="training"),))
+    assert planned(demand(hours), offer(), settings=said).verdict.word == "never"
+
+
+def test_a_pool_that_nobody_uses_any_more() -> None:
+    one = planned(demand([50.0] * (20 * 168) + [0.0] * 168), offer())
+    assert one.verdict.word == "never"
+    assert "Nobody used this pool" in one.verdict.reasons[0]
+
+
+def test_a_pool_of_which_nothing_is_known_lately() -> None:
+    one = planned(demand([50.0] * (20 * 168) + [None] * 168 + [50.0] * 0), offer())
+    assert one.verdict.word == "wait"
+    assert "Nothing is known" in one.verdict.reasons[0]
+
+
+def test_an_unknown_price_has_no_figures_and_says_what_to_give() -> None:
+    one = planned(steady(20), offer(None))
+    assert one.verdict.word == "wait"
+    assert one.optimum is None
+    (option,) = one.options
+    assert option.outcome is None
+    assert option.risk is None
+    assert "unit_price" in (option.why or "")
+    beside = planned(steady(20), offer(None), offer(name="known"))
+    assert beside.verdict.word == "commit"
+
+
+def test_no_offer_at_all() -> None:
+    one = planned(steady(20))
+    assert one.verdict.word == "wait"
+    assert "--offers" in one.verdict.changes[0]
+
+
+def test_an_offer_that_is_no_cheaper() -> None:
+    one = planned(steady(20), offer("2.00"))
+    assert one.verdict.word == "never"
+    assert "No offer is cheaper than on-demand." in one.verdict.reasons
+
+
+def test_what_is_owned_comes_first() -> None:
+    whole = planned(steady(20), offer())
+    assert whole.verdict.best is not None
+    wanted = whole.verdict.best.nanos
+    part = planned(steady(20), offer(), owned=(Owned(wanted // 2, None),))
+    assert part.verdict.best is not None
+    assert part.verdict.best.buy == (wanted - wanted // 2) // NANOS * NANOS
+    enough = planned(steady(20), offer(), owned=(Owned(wanted, None),))
+    assert enough.verdict.word == "wait"
+    assert any("nothing to add to what is owned" in reason for reason in enough.verdict.reasons)
+
+
+def test_the_limit_on_losses_binds() -> None:
+    hours = [100.0 * (1.16 if (hour // 168) % 2 else 1.0) * 0.985 ** (hour // 168) for hour in range(26 * 168)]
+    free = planned(demand(hours), offer("1.85"), settings=CommitmentSettings(max_loss_probability=Decimal(1)))
+    bound = planned(demand(hours), offer("1.85"), settings=CommitmentSettings(max_loss_probability=Decimal("0.05")))
+    (one,), (other,) = free.options, bound.options
+    assert other.nanos < one.nanos
+    assert other.bound_by.startswith("a probability of a loss of at most")
+    assert other.risk is None or other.risk.loss_probability <= 0.05
