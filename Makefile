@@ -1,5 +1,6 @@
 # Every habit of the repository is a target here; `make` lists them. Each sets up what it needs: a virtual environment
-# in .venv and the locked dependencies, once, and again when a lock changes. CI (.ci/run) calls these same targets.
+# in .venv and the locked dependencies, once, and again when a lock changes; test-system has a second one in .venv-mlflow.
+# CI (.ci/run) calls these same targets.
 
 SHELL := /bin/bash
 .SHELLFLAGS := -eu -o pipefail -c
@@ -14,9 +15,12 @@ ARGS ?=
 
 BIN := .venv/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check --no-input
-# The stamps say which lock .venv holds.
+# The stamps say which lock .venv and .venv-mlflow hold.
 RUNTIME := .venv/.outlay-runtime
 DEV := .venv/.outlay-dev
+MLFLOW := .venv-mlflow/.outlay-mlflow
+# What mlflow depends on and its tracking server never imports: 460 of 825 MiB.
+MLFLOW_WITHOUT := matplotlib pyarrow scikit-learn scipy skops
 CHROMIUM := /usr/bin/chromium
 PROMETHEUS := /usr/bin/prometheus
 
@@ -42,15 +46,22 @@ $(DEV): $(RUNTIME) requirements-dev.lock
 	@$(PIP) install -qq --require-hashes -r requirements-dev.lock
 	@touch $@
 
+# Not in .venv: what mlflow pins would fight what Outlay pins. Made anew, so that nothing of an older lock stays.
+$(MLFLOW): requirements-mlflow.lock | $(DEV)
+	@echo "Setting up .venv-mlflow from requirements-mlflow.lock (once, about a minute) ..." >&2
+	@$(BIN)/python -m venv --clear --without-pip .venv-mlflow
+	@$(PIP) --python .venv-mlflow/bin/python install -qq --no-deps --require-hashes -r requirements-mlflow.lock
+	@touch $@
+
 setup: $(DEV) ## Make .venv with the locked dependencies and tools (the other targets do it by themselves)
 
 demo: $(RUNTIME) ## Run the main job on the samples that ship with Outlay
 	@$(BIN)/outlay demo $(ARGS)
 
-test: $(DEV) ## Run all tests but those that need Debian packages
+test: $(DEV) ## Run all tests but those that need other programs
 	@$(BIN)/python -m pytest -q -m "not system" $(ARGS)
 
-test-system: $(DEV) ## Run the tests that need a browser or a Prometheus; installs them with apt-get when missing
+test-system: $(DEV) $(MLFLOW) ## Run the tests that need a browser, a Prometheus or an MLflow server; installs what is missing
 	@if [ ! -x $(CHROMIUM) ] || [ ! -x $(PROMETHEUS) ]; then \
 	  if [ "$$(id -u)" -eq 0 ] && command -v apt-get >/dev/null; then \
 	    echo "Installing chromium and prometheus with apt-get ..." >&2; \
@@ -81,20 +92,23 @@ docs: $(DEV) ## Check the documentation: every example in it is run
 bench: $(DEV) ## Measure speed and memory; prints the figures
 	@$(BIN)/python bench/run.py $(ARGS)
 
-# Both locks hold for every platform and every Python from 3.11 on. The second takes its versions from the first. Versions
-# already locked stay; to take newer ones: make lock ARGS=--upgrade, or ARGS="--upgrade-package duckdb".
-COMPILE = .tools/bin/uv pip compile pyproject.toml --quiet --universal --python-version 3.11 --generate-hashes \
-  --no-header --no-emit-index-url --no-emit-find-links --no-config --extra all
-lock: ## Write requirements.lock and requirements-dev.lock anew from pyproject.toml
+# The locks hold for every platform and every Python from 3.11 on. The second takes its versions from the first; the third
+# is mlflow's alone. Versions already locked stay; to take newer ones: make lock ARGS=--upgrade, or
+# ARGS="--upgrade-package duckdb".
+COMPILE = .tools/bin/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes \
+  --no-header --no-emit-index-url --no-emit-find-links --no-config
+OWN = pyproject.toml --extra all
+lock: ## Write the three locks anew from pyproject.toml
 	@$(PYTHON) -m venv .tools
 	@.tools/bin/python -m pip install --quiet --disable-pip-version-check uv==$(UV_VERSION)
-	@$(COMPILE) --group build --output-file requirements.lock $(ARGS)
-	@$(COMPILE) --group dev --constraint requirements.lock --output-file requirements-dev.lock $(ARGS)
+	@$(COMPILE) $(OWN) --group build --output-file requirements.lock $(ARGS)
+	@$(COMPILE) $(OWN) --group dev --constraint requirements.lock --output-file requirements-dev.lock $(ARGS)
+	@$(COMPILE) --group mlflow --excludes <(printf '%s\n' $(MLFLOW_WITHOUT)) --output-file requirements-mlflow.lock $(ARGS)
 
 build: $(RUNTIME) ## Build the wheel and the source archive into dist/
 	@rm -rf dist
 	@$(BIN)/python -m hatchling build -d dist
 
-clean: ## Remove .venv, caches and what was built
-	@rm -rf .venv .tools dist build .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+clean: ## Remove the virtual environments, caches and what was built
+	@rm -rf .venv .venv-mlflow .tools dist build .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
 	@find src tests -name __pycache__ -type d -prune -exec rm -rf {} +

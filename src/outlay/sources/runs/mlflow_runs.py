@@ -12,7 +12,7 @@ The traps: a run that resumes keeps its id, so it is one attempt here; a run who
 for ever, as MLflow has no heartbeat; a parent run and its children cover the same hours, so the GPUs belong on one
 level only.
 
-Source: https://mlflow.org/docs/latest/rest-api.html; tried against MLflow 3.17 with an SQLite store.
+Source: https://mlflow.org/docs/latest/rest-api.html; tested against MLflow 3.17 with an SQLite store.
 """
 
 from __future__ import annotations
