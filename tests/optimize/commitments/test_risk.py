@@ -11,7 +11,7 @@ from outlay.optimize.commitments.demand import NANOS
 from outlay.optimize.commitments.flexible import paid_back
 from outlay.optimize.commitments.futures import Futures, Market, Scenario, draw
 from outlay.optimize.commitments.offer import Flex
-from outlay.optimize.commitments.risk import Prospect, risk_of, term_weeks
+from outlay.optimize.commitments.risk import Prospect, Sample, risk_of, term_weeks
 from outlay.optimize.commitments.sizing import Levels
 from tests.optimize.commitments.series import demand, offer, steady
 
@@ -49,7 +49,7 @@ def test_a_pool_that_never_moves_has_one_future() -> None:
     assert risk_of(saving).loss_probability == 0
     # 12 x 1.20 / 2.00 = 7.2 months of on-demand pay for the term.
     assert priced.break_even_month(10.0) == 8
-    assert priced.best(flat.hours(priced.weeks, 1)) == pytest.approx(10.0)
+    assert priced.best(Sample.of(flat.hours(priced.weeks, 1), FLAT.value(priced.weeks))) == pytest.approx(10.0)
 
 
 def test_growth_is_not_counted_on_and_a_fall_is() -> None:
@@ -90,7 +90,7 @@ def test_a_cheaper_market_makes_the_same_commitment_worth_less() -> None:
 def test_the_best_quantity_is_best_on_a_grid() -> None:
     found = futures(paths=400)
     prospect = Prospect(found, offer(), FLAT)
-    best = prospect.best(found.hours(prospect.weeks, 3))
+    best = prospect.best(Sample.of(found.hours(prospect.weeks, 3), FLAT.value(prospect.weeks)))
     means = {gpus: prospect.savings(float(gpus)).mean() for gpus in range(50, 140, 2)}
     assert prospect.savings(best).mean() >= max(means.values()) * 0.999
 

@@ -46,29 +46,21 @@ def ladder(
     would fall below it.
     """
     standing = sum(one.nanos for one in owned if _stands(one, today))
-    missing = max(0, wanted - standing)
-    if unit:
-        missing = missing // unit * unit
+    size = unit or 1
+    units, smallest = max(0, wanted - standing) // size, max(1, -(-least // size))
     steps = []
-    count = max(1, min(months, missing // least if least else months))
-    bought = 0
-    for number in range(count):
-        size = -(-(missing - bought) // (count - number))
-        if unit:
-            size = -(-size // unit) * unit
-        size = min(size, missing - bought)
-        if size > 0 and size >= min(least, missing):
-            bought += size
+    if units >= smallest:
+        count = min(months, units // smallest)
+        each, more = divmod(units, count)
+        for number in range(count):
             why = "all at once" if count == 1 else f"step {number + 1} of {count}"
-            steps.append((number, _in_months(today, number), size, why))
+            steps.append((number, _in_months(today, number), (each + (number < more)) * size, why))
     for one in sorted(owned, key=lambda one: one.until or date.max):
         if today is None or one.until is None or not today < one.until <= _in(today, _AHEAD_MONTHS):
             continue
         month = round((one.until - today).days / _DAYS_A_MONTH)
-        refill = min(one.nanos, wanted)
-        if unit:
-            refill = refill // unit * unit
-        if refill >= max(least, 1):
+        refill = min(one.nanos, wanted) // size * size
+        if refill >= smallest * size:
             steps.append((month, one.until, refill, f"in place of {one.what or 'what is owned'}, which ends then"))
     steps.sort(key=lambda step: (step[0], step[1] or date.min))
     found, level = [], standing

@@ -26,7 +26,7 @@ from outlay.optimize.commitments.demand import NANOS, Demand
 from outlay.optimize.commitments.flexible import paid_back
 from outlay.optimize.commitments.futures import Futures, Market
 from outlay.optimize.commitments.offer import Offer
-from outlay.optimize.commitments.risk import Prospect, Risk, Waiting, risk_of
+from outlay.optimize.commitments.risk import Prospect, Risk, Sample, Waiting, risk_of
 from outlay.optimize.commitments.sizing import Levels, Outcome
 
 __all__ = ["History", "Option", "Outlook", "option"]
@@ -50,17 +50,17 @@ class Outlook:
     def __init__(self, futures: Futures | None, market: Market, seed: int = 0) -> None:
         self.futures, self.market = futures, market
         self._seed = seed
-        self._samples: dict[int, NDArray[np.float64]] = {}
+        self._samples: dict[int, Sample] = {}
 
     def prospect(self, offer: Offer) -> Prospect | None:
         """A priced offer in these futures; None where there are none."""
         return None if self.futures is None else Prospect(self.futures, offer, self.market)
 
-    def sample(self, weeks: int) -> NDArray[np.float64]:
-        """A random hour of each path and of each of the next ``weeks`` weeks, in GPUs."""
+    def sample(self, weeks: int) -> Sample:
+        """A random hour of each path and of each of the next ``weeks`` weeks."""
         assert self.futures is not None
         if weeks not in self._samples:
-            self._samples[weeks] = self.futures.hours(weeks, self._seed)
+            self._samples[weeks] = Sample.of(self.futures.hours(weeks, self._seed), self.market.value(weeks))
         return self._samples[weeks]
 
 

@@ -24,7 +24,7 @@ from outlay.optimize.commitments.flexible import flexible_savings
 from outlay.optimize.commitments.futures import Futures, Market, Scenario
 from outlay.optimize.commitments.offer import HOURS_A_MONTH, Offer
 
-__all__ = ["Prospect", "Risk", "Waiting", "risk_of", "term_weeks"]
+__all__ = ["Prospect", "Risk", "Sample", "Waiting", "risk_of", "term_weeks"]
 
 _Floats = NDArray[np.float64]
 _DROP = 0.8  # a level below this share of today's is a break: the 20 % rule, downward
@@ -54,6 +54,20 @@ class Waiting:
     def value(self) -> float:
         """Above 0: waiting is worth more than buying now."""
         return self.spared - self.forgone
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Sample:
+    """Future hours, the largest first: their GPUs, and the value of all up to each in today's on-demand prices."""
+
+    gpus: _Floats
+    worth: _Floats
+
+    @classmethod
+    def of(cls, hours: _Floats, value: _Floats) -> Sample:
+        """Of hours (paths x weeks), each worth what its week is."""
+        order = np.argsort(hours, axis=None)[::-1]
+        return cls(hours.ravel()[order], np.cumsum(np.broadcast_to(value, hours.shape).ravel()[order]))
 
 
 def term_weeks(offer: Offer) -> int:
@@ -89,31 +103,29 @@ class Prospect:
         self._part = np.ones(self.weeks)
         self._part[-1] = offer.term_hours / HOURS_A_WEEK - (self.weeks - 1)
         self._value = market.value(self.weeks) * self._on_demand
+        self._last: tuple[float, _Floats] | None = None
 
     def savings(self, gpus: float, futures: Futures | None = None) -> _Floats:
         """The saving of each path when ``gpus`` are committed now."""
-        futures = futures or self.futures
         if self.offer.flex is not None:
-            return flexible_savings(futures, self.offer, gpus, self._value, self._part)
-        used = futures.used(gpus, 0, self.weeks)
+            return flexible_savings(futures or self.futures, self.offer, gpus, self._value, self._part)
+        used = self._used(gpus) if futures is None else futures.used(gpus, 0, self.weeks)
         return used @ (self._value * self._part) - self._price * gpus * self.offer.term_hours
 
     def struck(self, gpus: float, scenario: Scenario, seed: int) -> Risk:
         """The risk if ``scenario`` certainly struck, at a random week of the term."""
         return risk_of(self.savings(gpus, self.futures.struck(scenario, self.weeks, seed)))
 
-    def best(self, sample: _Floats) -> float:
-        """The quantity with the largest mean saving, by a sample of future hours (paths x weeks of the term).
+    def best(self, sample: Sample) -> float:
+        """The quantity with the largest mean saving, by a sample of future hours.
 
         It is the newsvendor's quantile again, with the hours weighted by what they will be worth: one more GPU pays
         while the value of the hours above it is more than the price of all hours. What a flexible offer pays back is
         left out, so its quantity is on the safe side.
         """
-        value = np.broadcast_to(self._value, sample.shape).ravel()
-        order = np.argsort(sample, axis=None)[::-1]
-        above = np.cumsum(value[order])
-        enough = int(np.searchsorted(above, self._price * sample.size, side="left"))
-        return 0.0 if enough >= sample.size else float(sample.ravel()[order[enough]])
+        count = len(sample.gpus)
+        enough = int(np.searchsorted(sample.worth, self._price / self._on_demand * count, side="left"))
+        return 0.0 if enough >= count else float(sample.gpus[enough])
 
     def break_even_month(self, gpus: float) -> int | None:
         """The month up to which the GPUs must be needed for the whole term's cost to be earned; None if never.
@@ -121,7 +133,7 @@ class Prospect:
         It is the lock-in in one number: if demand vanished after that month, the commitment would have cost as much as
         on-demand. Expected over the paths.
         """
-        earned = np.cumsum(self.futures.used(gpus, 0, self.weeks).mean(axis=0) * self._value * self._part)
+        earned = np.cumsum(self._used(gpus).mean(axis=0) * self._value * self._part)
         owed = self._price * gpus * self.offer.term_hours
         week = int(np.searchsorted(earned, owed * (1 - 1e-12)))
         if week >= self.weeks:
@@ -132,5 +144,11 @@ class Prospect:
         """Buying now against looking again in a month, and not buying if demand fell by a fifth meanwhile."""
         month = round(HOURS_A_MONTH / HOURS_A_WEEK)
         broke = self.futures.level[:, month] < _DROP * self.futures.level[:, 0]
-        first = self.futures.used(gpus, 0, month) @ self._value[:month] - self._price * gpus * month * HOURS_A_WEEK
+        first = self._used(gpus)[:, :month] @ self._value[:month] - self._price * gpus * month * HOURS_A_WEEK
         return Waiting(float(np.where(broke, -saving, 0.0).mean()), float(np.where(broke, 0.0, first).mean()))
+
+    def _used(self, gpus: float) -> _Floats:
+        """GPU-hours served, paths x weeks of the term; the last answer is kept, as it is asked for several times."""
+        if self._last is None or self._last[0] != gpus:
+            self._last = (gpus, self.futures.used(gpus, 0, self.weeks))
+        return self._last[1]
