@@ -21,11 +21,11 @@ clairvoyant rented. So
 
 and demand that stops after each purchase attains it. No rule without a forecast has a better bound than 2.
 
-**Traps.** Reservations are tied to their levels. Where one of an upper level could serve a lower one whose own has run
-out, buying across levels may cost less than the clairvoyant of this module: it is the optimum of the levels, which is
-what the rule's bound is against. A reservation is paid for its whole term, also where that passes the last hour: over a
-history that is short beside the term both rules look dear. An hour of which nothing is known needs no GPU and costs
-nothing here, but time passes in it: the trailing term moves on, and so do reservations.
+**Traps.** Reservations are tied to their levels: one of an upper level serves no lower one whose own has run out. So
+purchases of a pool may cost less than the clairvoyant here, and the rule here more than twice the optimum of the pool;
+:mod:`pooled` has both rules for a pool. A reservation is paid for its whole term, also where that passes the last hour:
+over a history that is short beside the term both rules look dear. An hour of which nothing is known needs no GPU and
+costs nothing here, but time passes in it: the trailing term moves on, and so do reservations.
 
 **Exactness.** Hours are counted as integers, GPUs are whole billionths, and prices are multiplied with the sums, once.
 What must be compared on the way is hours against a few fees; :func:`_simplest` finds a fee of small integers that
@@ -48,7 +48,7 @@ from numpy.typing import NDArray
 from outlay.errors import UsageError
 from outlay.optimize.commitments.demand import Demand, gpus
 
-__all__ = ["BOUND", "Bought", "break_even", "clairvoyant"]
+__all__ = ["BOUND", "Bought", "break_even", "clairvoyant", "fee_hours", "in_units", "settled"]
 
 BOUND = 2
 """What the rule may cost at most, as a multiple of the clairvoyant: 2 - a, where reserved hours cost a more; here 0."""
@@ -89,8 +89,8 @@ def break_even(demand: Demand, price: Decimal, on_demand: Decimal, term: int, *,
     Nothing is ever reserved at a price that is not below on-demand. Raises :class:`UsageError` for a term below an
     hour, for negative prices, and where demand in units is too large to add up.
     """
-    fee = _fee(price, on_demand, term)
-    demand = _in_units(demand, unit)
+    fee = fee_hours(price, on_demand, term)
+    demand = in_units(demand, unit)
     book = _followed(_Steps.of(demand), term, max(1, ceil(fee)) if fee < term else term + 1)
     return _bought(demand, price, on_demand, term, [book])
 
@@ -100,12 +100,12 @@ def clairvoyant(demand: Demand, price: Decimal, on_demand: Decimal, term: int, *
 
     Of equally cheap choices it takes the one that reserves later, or not at all.
     """
-    fee = _simplest(_fee(price, on_demand, term), -(-len(demand) // term))
-    demand = _in_units(demand, unit)
+    fee = _simplest(fee_hours(price, on_demand, term), -(-len(demand) // term))
+    demand = in_units(demand, unit)
     return _bought(demand, price, on_demand, term, (_best(some, term, fee) for some in _Steps.of(demand).blocks(term)))
 
 
-def _fee(price: Decimal, on_demand: Decimal, term: int) -> Fraction:
+def fee_hours(price: Decimal, on_demand: Decimal, term: int) -> Fraction:
     """In hours of on-demand. A whole term of them is as much as it can matter: then no reservation pays."""
     if term < 1 or price < 0 or on_demand < 0:
         raise UsageError(
@@ -115,7 +115,7 @@ def _fee(price: Decimal, on_demand: Decimal, term: int) -> Fraction:
     return Fraction(price) * term / Fraction(on_demand) if price < on_demand else Fraction(term)
 
 
-def _in_units(demand: Demand, unit: int) -> Demand:
+def in_units(demand: Demand, unit: int) -> Demand:
     """Demand rounded up to multiples of ``unit``."""
     return replace(demand, nanos=-(-demand.nanos // unit) * unit) if unit else demand
 
@@ -247,6 +247,21 @@ def _bought(demand: Demand, price: Decimal, on_demand: Decimal, term: int, books
         rented += int((book.steps.weights * book.rented).sum())
         started += int((book.steps.weights * book.terms).sum())
         change += book.change
+    reserved = np.cumsum(change[:-1])
+    return settled(demand, price, on_demand, term, rented=rented, started=started, reserved=reserved)
+
+
+def settled(
+    demand: Demand,
+    price: Decimal,
+    on_demand: Decimal,
+    term: int,
+    *,
+    rented: int,
+    started: int,
+    reserved: NDArray[np.int64],
+) -> Bought:
+    """Sums in billionths (GPU-hours rented, GPUs reserved for a term) as money: the one place where prices enter."""
     with localcontext(_WIDE):
         return Bought(
             cost=gpus(rented) * on_demand + gpus(started * term) * price,
@@ -254,5 +269,5 @@ def _bought(demand: Demand, price: Decimal, on_demand: Decimal, term: int, books
             reservations=gpus(started),
             rented=gpus(rented),
             committed=gpus(started * term),
-            reserved=np.cumsum(change[:-1]),
+            reserved=reserved,
         )
