@@ -45,7 +45,7 @@ __all__ = ["MOST_HOURS", "TOLERANCE", "break_even", "clairvoyant"]
 TOLERANCE = 1e-6
 """By how much of its cost a clairvoyant's purchases may miss the proven optimum."""
 MOST_HOURS = 30_000
-"""Hours of the clairvoyant's programme: three years have 26,280 and took 4 to 13 seconds."""
+"""Hours of the clairvoyant's programme: three years have 26,280 and take some 5 to 7 seconds of CPU time."""
 
 
 def break_even(demand: Demand, price: Decimal, on_demand: Decimal, term: int, *, unit: int = 0) -> Bought:
