@@ -69,6 +69,53 @@ def plan_command(common: Common, demand: Path | None, offers: Path | None, **opt
     return PARTIAL if problems else 0
 
 
+@command.command("backtest", epilog="Example: outlay commit backtest --demand demand.csv --offers offers.toml")
+@click.option(
+    "--demand", type=click.Path(path_type=Path), metavar="FILE", help="CSV: hour, then GPUs in use, one column a pool."
+)
+@click.option("--offers", type=click.Path(path_type=Path), metavar="FILE", help="What is for sale: TOML or CSV.")
+@click.option("--pool", "pools", multiple=True, metavar="NAME", help="Only this pool; repeatable.")
+@click.option("--term-hours", type=click.IntRange(1, 100_000), help="Length of a term; the offer's unless given.")
+@click.option("--every-hours", type=click.IntRange(1, 100_000), help="Hours between decisions; a month unless given.")
+@common_options
+def backtest_command(common: Common, demand: Path | None, offers: Path | None, **options: Any) -> int:  # noqa: ANN401
+    """What following the plan would have cost on this history, against on-demand and against perfect foresight.
+
+    Beside it stands the online break-even rule, which no rule without a forecast can beat by its bound of 2. Where the
+    history is shorter than two terms, terms are scaled to 28 days, and the result says so.
+    """
+    from outlay.optimize.commitments.backtest import backtest
+    from outlay.optimize.commitments.demand_file import read_demand
+    from outlay.optimize.commitments.offer_file import read_offers
+    from outlay.problems import summarise
+
+    settings = common.settings().commitments
+    assert demand is not None
+    assert offers is not None
+    with progress(common) as report_progress:
+        report_progress("reading")
+        file, known = read_demand(demand, options["pools"]), read_offers(offers)
+        found = [
+            backtest(
+                one,
+                known,
+                settings,
+                term_hours=options["term_hours"],
+                every_hours=options["every_hours"],
+                progress=report_progress,
+            )
+            for one in file.pools
+        ]
+    problems = summarise(file.problems)
+    if common.as_json:
+        show_json({"pools": [one.to_json() for one in found], "problems": [_problem(one) for one in problems]})
+    else:
+        from outlay.report.commit_backtest import show_backtests
+
+        show_backtests(found)
+    return PARTIAL if problems else 0
+
+
 def _until(demand: Demand, as_of: str | None) -> Demand:
     from outlay.errors import UsageError
     from outlay.periods import parse_day

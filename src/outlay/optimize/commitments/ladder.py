@@ -1,8 +1,10 @@
 """The ladder: a recommendation split into purchases over months, and what expires refilled.
 
-One large purchase bets on one day's view of the demand, and ends on one day as well. Equal monthly steps average both,
-and each step is bought only if the plan made again by then still says so. What is owned and ends within the next twelve
-months is bought again at its end, as far as the wanted level still needs it: a step is planned for that day.
+One large purchase bets on one day's view of the demand, and ends on one day as well. Monthly steps, each an equal share
+of the wanted level, average both; each is bought only if the plan made again by then still says so, and as a step is a
+share of the level and not of what is missing, plans made again month by month arrive where the first one did. What is
+owned and ends within the next twelve months is bought again at its end, as far as the wanted level still needs it: a
+step is planned for that day.
 """
 
 from __future__ import annotations
@@ -48,13 +50,18 @@ def ladder(
     standing = sum(one.nanos for one in owned if _stands(one, today))
     size = unit or 1
     units, smallest = max(0, wanted - standing) // size, max(1, -(-least // size))
+    each = max(smallest, -(-(wanted // size) // months))
     steps = []
     if units >= smallest:
-        count = min(months, units // smallest)
-        each, more = divmod(units, count)
-        for number in range(count):
-            why = "all at once" if count == 1 else f"step {number + 1} of {count}"
-            steps.append((number, _in_months(today, number), (each + (number < more)) * size, why))
+        sizes = [each] * (units // each)
+        rest = units % each
+        if rest >= smallest or not sizes:
+            sizes.append(rest)
+        else:
+            sizes[-1] += rest
+        for number, amount in enumerate(sizes):
+            why = "all at once" if len(sizes) == 1 else f"step {number + 1} of {len(sizes)}"
+            steps.append((number, _in_months(today, number), amount * size, why))
     for one in sorted(owned, key=lambda one: one.until or date.max):
         if today is None or one.until is None or not today < one.until <= _in(today, _AHEAD_MONTHS):
             continue

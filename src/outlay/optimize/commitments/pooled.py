@@ -40,7 +40,7 @@ from outlay.errors import OutlayError, UsageError
 from outlay.optimize.commitments.demand import Demand
 from outlay.optimize.commitments.online import Bought, fee_hours, in_units, settled
 
-__all__ = ["MOST_HOURS", "TOLERANCE", "break_even", "clairvoyant"]
+__all__ = ["MOST_HOURS", "TOLERANCE", "break_even", "clairvoyant", "purchased"]
 
 TOLERANCE = 1e-6
 """By how much of its cost a clairvoyant's purchases may miss the proven optimum."""
@@ -63,7 +63,7 @@ def break_even(demand: Demand, price: Decimal, on_demand: Decimal, term: int, *,
             if more > 0:
                 bought[hour] = more
                 short[max(0, hour - term + 1) : hour + term] -= more
-    return _settled(demand, price, on_demand, term, bought)
+    return purchased(demand, price, on_demand, term, bought)
 
 
 def clairvoyant(demand: Demand, price: Decimal, on_demand: Decimal, term: int, *, unit: int = 0) -> Bought:
@@ -82,10 +82,11 @@ def clairvoyant(demand: Demand, price: Decimal, on_demand: Decimal, term: int, *
     bought = np.zeros(len(demand), dtype=np.int64)
     if demand.nanos.any() and fee < term:
         bought = _cheapest(demand, fee, term)
-    return _settled(demand, price, on_demand, term, bought)
+    return purchased(demand, price, on_demand, term, bought)
 
 
-def _settled(demand: Demand, price: Decimal, on_demand: Decimal, term: int, bought: NDArray[np.int64]) -> Bought:
+def purchased(demand: Demand, price: Decimal, on_demand: Decimal, term: int, bought: NDArray[np.int64]) -> Bought:
+    """What the purchases of each hour, in billionths of a GPU, cost beside on-demand: any rule's, settled alike."""
     reserved = _reserved(bought, term)
     rented = int(np.maximum(0, demand.nanos - reserved).sum())
     started = int(bought.sum())

@@ -1,0 +1,69 @@
+"""``outlay commit backtest`` on a terminal: what following the plan would have cost, beside the others."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from rich import box
+from rich.console import Console
+from rich.padding import Padding
+from rich.table import Table
+from rich.text import Text
+
+from outlay.money import percent
+from outlay.optimize.commitments.backtest import Backtest
+from outlay.optimize.commitments.demand import gpus
+from outlay.optimize.commitments.online import BOUND, Bought
+from outlay.report.wording import about, clean, count
+
+__all__ = ["show_backtests"]
+
+_MOST_DECISIONS = 30
+_NONE = "\N{EN DASH}"
+
+
+def show_backtests(found: Sequence[Backtest]) -> None:
+    """Prints each pool on stdout."""
+    console = Console(highlight=False, markup=False, emoji=False)
+    for one in found:
+        _show(console, one)
+
+
+def _show(console: Console, one: Backtest) -> None:
+    console.print()
+    console.print(Text.assemble((clean(one.demand.pool), "bold"), "  ", clean(one.offer.name)))
+    scaled = f"; the offer's term of {one.offer.term_hours:,} hours is scaled to fit the history" if one.scaled else ""
+    console.print(
+        f"  Terms of {one.term_hours:,} hours{scaled}. Decisions every {one.every_hours:,} hours.", soft_wrap=True
+    )
+    table = Table(box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False, padding=(0, 1))
+    for name in ("", "Cost", "On-demand", "Foresight", "Past the end"):
+        table.add_column(name, justify="left" if not name else "right", no_wrap=True)
+    currency = one.offer.currency
+    table.add_row("On demand alone", about(one.followed.on_demand_cost, currency), "100%", _NONE, _NONE)
+    table.add_row(*_row("The plan, followed", one, one.followed, one.clairvoyant))
+    table.add_row(*_row(f"Break-even rule (≤ {BOUND}x)", one, one.break_even, one.clairvoyant))
+    table.add_row(*_row("Perfect foresight", one, one.clairvoyant, one.clairvoyant))
+    table.add_row(*_row("  the rule by level", one, one.level_break_even, one.level_clairvoyant))
+    table.add_row(*_row("  foresight by level", one, one.level_clairvoyant, one.level_clairvoyant))
+    static = one.static
+    held = f"Best static {static.quantity:,.0f} GPUs"
+    share = None if not static.on_demand_cost else static.cost / static.on_demand_cost
+    table.add_row(held, about(static.cost, currency), percent(share, to_tenths=True), _NONE, _NONE)
+    console.print(Padding(table, (0, 0, 0, 2)))
+    for decision in one.decisions[:_MOST_DECISIONS]:
+        bought = f"bought {gpus(decision.nanos):,.6g} GPUs" if decision.nanos else decision.reason
+        console.print(Text(f"  {one.demand.at(decision.position)}: {decision.word}; {clean(bought)}", style="dim"))
+    if len(one.decisions) > _MOST_DECISIONS:
+        console.print(f"  {count(len(one.decisions) - _MOST_DECISIONS, 'more decision')} (--json has them all).")
+
+
+def _row(name: str, one: Backtest, bought: Bought, optimum: Bought) -> list[str]:
+    ratio = bought.ratio(optimum)
+    return [
+        name,
+        about(bought.cost, one.offer.currency),
+        percent(bought.share, to_tenths=True),
+        _NONE if ratio is None else f"{ratio:.3f}x",
+        about(one.owed_after(bought), one.offer.currency),
+    ]
