@@ -20,8 +20,8 @@ from outlay.sources.header import distinct
 from outlay.sources.in_place import open_in_place
 from outlay.sources.loading import load
 from outlay.sources.raw import open_raw
-from tests.sources.bills import COLUMNS, GOOD, row, run_outlay, stored, totals, write_csv
-from tests.sources.reading import canonical_rows
+from tests.sources.bills.reading import canonical_rows
+from tests.sources.focus_bills import COLUMNS, GOOD, row, run_outlay, stored, totals, write_csv
 
 LEGACY = Path(__file__).parent.parent / "fixtures" / "aws_cur" / "legacy.csv"
 

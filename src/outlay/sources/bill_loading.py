@@ -33,13 +33,13 @@ from outlay.ledger.store import Ledger, NewFile, Scope
 from outlay.ledger.tables.costs import COST_MEASURES, PARTITION_COLUMNS, columns, focus_columns
 from outlay.money import plain
 from outlay.problems import Problem, summarise
-from outlay.sources.bills import Found, reading
 from outlay.sources.canonical import costs_sql, register_skus, telling_columns
 from outlay.sources.commitments import mostly_ai
 from outlay.sources.digest import file_digest
 from outlay.sources.load_report import FileReport, TableLoad, report_from_json, report_to_json
 from outlay.sources.parsers import register
 from outlay.sources.quarantine import Rejected, write_quarantine
+from outlay.sources.readers import Found, reading
 from outlay.sources.recognise import SKU_COLUMNS
 from outlay.sources.source_name import source_slug
 from outlay.sources.survey import Survey, spellings, sums_by_month, survey

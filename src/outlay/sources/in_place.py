@@ -14,9 +14,9 @@ from typing import TYPE_CHECKING
 
 from outlay.ledger.engine.duckdb import literal
 from outlay.problems import Problem
-from outlay.sources.bills import Found, reading
 from outlay.sources.find import find_bills
 from outlay.sources.parsers import map_keys, register, register_alike
+from outlay.sources.readers import Found, reading
 from outlay.sources.typed import Bill, problem_text, typed_sql
 
 if TYPE_CHECKING:

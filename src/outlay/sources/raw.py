@@ -60,8 +60,8 @@ class RawFile:
     the later ones are renamed, and ``titles`` maps their new names to the file's own. ``blank`` are the Parquet text
     columns that may hold empty texts (by the file's own statistics), ``foreign`` the Parquet columns of a type that is
     neither text nor an exact amount, with its name. ``no_rows``: it is known to hold none. ``unfolded`` is the file of
-    this process that has the rows of a nested document (:mod:`outlay.sources.unfolded`), ``notices`` what that found.
-    ``set_aside`` fills while a relation is read.
+    this process that has the rows of a nested document (:mod:`outlay.sources.bills.unfolded`), ``notices`` what that
+    found. ``set_aside`` fills while a relation is read.
     """
 
     path: Path

@@ -3,7 +3,7 @@
 A reader is data more than code. It never touches a row: it names, for a file's header, the SQL expression over the
 file's own columns that gives each FOCUS column. Casting, checking, recognising AI, quarantine and reconciliation are
 the same for every source and live in :mod:`outlay.sources.canonical` and :mod:`outlay.sources.loading`. So a new
-source is one file here, one folder of fixtures, and one page of docs.
+source is one file in ``sources/bills``, one folder of fixtures, and one page of docs.
 """
 
 from __future__ import annotations
