@@ -19,7 +19,7 @@ from outlay.sources.find import find_bills
 from outlay.sources.header import distinct
 from outlay.sources.in_place import open_in_place
 from outlay.sources.loading import load
-from outlay.sources.raw import open_raw
+from outlay.sources.opening import open_raw
 from tests.sources.bills.reading import canonical_rows
 from tests.sources.focus_bills import COLUMNS, GOOD, row, run_outlay, stored, totals, write_csv
 

@@ -14,7 +14,8 @@ from outlay.ledger.store import Ledger
 from outlay.sources.bill_loading import load_bills
 from outlay.sources.bills.focus import FocusReader
 from outlay.sources.loading import load
-from outlay.sources.raw import RawFile, open_raw
+from outlay.sources.opening import open_raw
+from outlay.sources.raw import RawFile
 from outlay.sources.reader import RowMapping
 from outlay.sources.readers import Found
 from tests.sources.focus_bills import row, totals, write_csv

@@ -16,7 +16,7 @@ from outlay.ledger.store import Ledger
 from outlay.sources import survey as survey_module
 from outlay.sources.load_report import LoadReport
 from outlay.sources.loading import load
-from outlay.sources.raw import open_raw
+from outlay.sources.opening import open_raw
 from outlay.sources.readers import reader_for
 from outlay.sources.survey import Survey, survey
 from outlay.sources.typed import Bill

@@ -21,7 +21,8 @@ from outlay.sources.bills.aws_manifest import superseded_in
 from outlay.sources.bills.unfolded import unfold
 from outlay.sources.fact_file import FactFile, open_facts
 from outlay.sources.facts import FactReader
-from outlay.sources.raw import is_parquet, open_raw
+from outlay.sources.first_bytes import is_parquet
+from outlay.sources.opening import open_raw
 from outlay.sources.readers import Found, reader_for, readers
 
 __all__ = ["Findings", "FoundFacts", "fact_readers", "find", "find_bills"]

@@ -9,7 +9,8 @@ from pathlib import Path
 
 from outlay.errors import OutlayError, UnreadableError, UsageError, nearest
 from outlay.plugins import plugin_manager
-from outlay.sources.raw import RawFile, not_utf8
+from outlay.sources.first_bytes import not_utf8
+from outlay.sources.raw import RawFile
 from outlay.sources.reader import Reader
 
 __all__ = ["Found", "reader_for", "readers", "reading"]

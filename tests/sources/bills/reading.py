@@ -8,8 +8,8 @@ from typing import Any
 
 from outlay.ledger.engine.duckdb import session
 from outlay.sources.canonical import TagSpelling, costs_sql, register_skus, sku_key
+from outlay.sources.opening import open_raw
 from outlay.sources.parsers import register, register_independently
-from outlay.sources.raw import open_raw
 from outlay.sources.reader import Reader
 from outlay.sources.readers import reader_for
 from outlay.sources.recognise import SKU_COLUMNS

@@ -21,7 +21,7 @@ from outlay.sources.bills.aws_cur2 import AwsCur2Reader
 from outlay.sources.bills.aws_cur_legacy import AwsCurLegacyReader
 from outlay.sources.bills.aws_services import aws_services
 from outlay.sources.bills.focus import FocusReader
-from outlay.sources.raw import open_raw
+from outlay.sources.opening import open_raw
 from outlay.sources.reader import Reader
 from tests.shared import shared
 from tests.sources.bills.reading import HEADER_ROWS, canonical_rows, control_totals, rejected_rows

@@ -20,7 +20,7 @@ from outlay.ledger.tables.costs import focus_columns, subcategory_parents
 from outlay.sources.bills.azure_cost import AzureCostReader
 from outlay.sources.bills.reference_table import reference_rows
 from outlay.sources.loading import load
-from outlay.sources.raw import open_raw
+from outlay.sources.opening import open_raw
 from tests.shared import shared
 from tests.sources.bills.reading import HEADER_ROWS, canonical_rows, control_totals, rejected_rows, without_header
 

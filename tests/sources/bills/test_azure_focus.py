@@ -13,7 +13,7 @@ import pytest
 from outlay.sources.bills.azure_cost import AzureCostReader
 from outlay.sources.bills.azure_focus import azure_focus_columns
 from outlay.sources.bills.focus import FocusReader
-from outlay.sources.raw import open_raw
+from outlay.sources.opening import open_raw
 from tests.shared import shared
 from tests.sources.bills.reading import canonical_rows, control_totals, rejected_rows
 

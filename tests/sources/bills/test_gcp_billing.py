@@ -18,7 +18,7 @@ from outlay.errors import UnreadableError
 from outlay.sources.bills.azure_cost import AzureCostReader
 from outlay.sources.bills.focus import FocusReader
 from outlay.sources.bills.gcp_billing import GcpBillingReader
-from outlay.sources.raw import open_raw
+from outlay.sources.opening import open_raw
 from tests.sources.bills.reading import canonical_rows, control_totals, rejected_rows, without_header
 
 FIXTURES = Path(__file__).parents[2] / "fixtures" / "gcp_billing"

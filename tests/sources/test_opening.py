@@ -18,8 +18,8 @@ from outlay.errors import UnreadableError
 from outlay.ledger.engine.duckdb import session
 from outlay.ledger.store import Ledger
 from outlay.sources.loading import load
+from outlay.sources.opening import open_raw
 from outlay.sources.parsers import register, register_independently
-from outlay.sources.raw import open_raw
 from tests.sources.focus_bills import COLUMNS, row, totals, write_csv
 
 
