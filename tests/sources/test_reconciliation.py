@@ -16,8 +16,7 @@ from outlay.sources.bills.focus import FocusReader
 from outlay.sources.loading import load
 from outlay.sources.opening import open_raw
 from outlay.sources.raw import RawFile
-from outlay.sources.reader import RowMapping
-from outlay.sources.readers import Found
+from outlay.sources.reader import Found, RowMapping
 from tests.sources.focus_bills import row, totals, write_csv
 
 

@@ -33,9 +33,10 @@ from outlay.sources.bill_rows import Plan, write_rows
 from outlay.sources.commitments import mostly_ai
 from outlay.sources.digest import by_content, load_digest
 from outlay.sources.load_report import FileReport, TableLoad, report_from_json, report_to_json
+from outlay.sources.parser_errors import reading
 from outlay.sources.parsers import register
 from outlay.sources.quarantine import Rejected, write_quarantine
-from outlay.sources.readers import Found, reading
+from outlay.sources.reader import Found
 from outlay.sources.source_name import source_slug
 from outlay.sources.survey import Survey, survey
 from outlay.sources.twice import delivered_twice, distinct_names

@@ -23,7 +23,8 @@ from outlay.sources.fact_file import FactFile, open_facts
 from outlay.sources.facts import FactReader
 from outlay.sources.first_bytes import is_parquet
 from outlay.sources.opening import open_raw
-from outlay.sources.readers import Found, reader_for, readers
+from outlay.sources.reader import Found
+from outlay.sources.readers import reader_for, readers
 
 __all__ = ["Findings", "FoundFacts", "fact_readers", "find", "find_bills"]
 

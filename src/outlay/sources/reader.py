@@ -15,7 +15,7 @@ from typing import Protocol, runtime_checkable
 from outlay.ledger.engine.duckdb import identifier
 from outlay.sources.raw import RawFile
 
-__all__ = ["Format", "Notice", "Reader", "RowMapping", "column", "first_of"]
+__all__ = ["Format", "Found", "Notice", "Reader", "RowMapping", "column", "first_of"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,6 +69,14 @@ class Reader(Protocol):
     def mapping(self, raw: RawFile) -> RowMapping:
         """The row mapping for a file that this reader recognises."""
         ...
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """A bill and its reader."""
+
+    raw: RawFile
+    reader: Reader
 
 
 def column(raw: RawFile, name: str) -> str | None:

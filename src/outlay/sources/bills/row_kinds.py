@@ -8,9 +8,9 @@ to know asks here. It costs one pass over the few columns that the question name
 from __future__ import annotations
 
 from outlay.ledger.engine.duckdb import session
+from outlay.sources.parser_errors import reading
 from outlay.sources.parsers import register_independently
 from outlay.sources.raw import RawFile
-from outlay.sources.readers import reading
 
 __all__ = ["row_kinds"]
 
