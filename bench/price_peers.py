@@ -85,24 +85,29 @@ def raw(call: Call) -> dict[str, object]:
     }
 
 
-def main() -> None:
-    """Arguments: the peer, the file of calls, the number of runs."""
-    peer, path, runs = sys.argv[1], Path(sys.argv[2]), int(sys.argv[3])
-    calls = json.loads(path.read_text(encoding="utf-8"))
-    work = {"outlay": outlay, "genai_prices": genai_prices, "litellm": litellm}[peer](calls)
-    costs = work()  # once to fill caches
+def rate(work: Callable[[], object], count: int, runs: int) -> dict[str, float]:
+    """Calls a second of wall and of CPU time: the median run, and the spread of wall time."""
     walls, cpus = [], []
     for _ in range(runs):
         wall, cpu = time.perf_counter(), time.process_time()
         work()
         walls.append(time.perf_counter() - wall)
         cpus.append(time.process_time() - cpu)
-    rates = {
-        "per_wall_s": len(calls) / statistics.median(walls),
-        "slowest": len(calls) / max(walls),
-        "fastest": len(calls) / min(walls),
-        "per_cpu_s": len(calls) / statistics.median(cpus),
+    return {
+        "per_wall_s": count / statistics.median(walls),
+        "slowest": count / max(walls),
+        "fastest": count / min(walls),
+        "per_cpu_s": count / statistics.median(cpus),
     }
+
+
+def main() -> None:
+    """Arguments: the peer, the file of calls, the number of runs."""
+    peer, path, runs = sys.argv[1], Path(sys.argv[2]), int(sys.argv[3])
+    calls = json.loads(path.read_text(encoding="utf-8"))
+    work = {"outlay": outlay, "genai_prices": genai_prices, "litellm": litellm}[peer](calls)
+    costs = work()  # once to fill caches
+    rates = rate(work, len(calls), runs)
     print(json.dumps({"rates": rates, "costs": [None if cost is None else str(cost) for cost in costs]}))
 
 

@@ -9,18 +9,17 @@ from __future__ import annotations
 import argparse
 import json
 import os
-import statistics
 import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable
 from datetime import datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
 import duckdb
+from price_peers import rate
 
 from outlay.prices.token_table import price_requests
 from outlay.prices.tokens import TokenPrices
@@ -56,22 +55,6 @@ def requests_sql(rows: int) -> str:
         (hash(i + 4) % 500)::BIGINT AS output_reasoning, 0::BIGINT AS web_searches,
         (input + cache_read + cache_write)::BIGINT AS input_tokens
         FROM range({rows}) AS t(i)"""
-
-
-def rate(work: Callable[[], object], count: int, runs: int) -> dict[str, float]:
-    """Calls a second of wall and of CPU time: the median run, and the spread of wall time."""
-    walls, cpus = [], []
-    for _ in range(runs):
-        wall, cpu = time.perf_counter(), time.process_time()
-        work()
-        walls.append(time.perf_counter() - wall)
-        cpus.append(time.process_time() - cpu)
-    return {
-        "per_wall_s": count / statistics.median(walls),
-        "slowest": count / max(walls),
-        "fastest": count / min(walls),
-        "per_cpu_s": count / statistics.median(cpus),
-    }
 
 
 def main() -> None:

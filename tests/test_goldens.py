@@ -11,8 +11,8 @@ from outlay.config import Settings
 from outlay.ledger.store import Ledger
 from outlay.sources.loading import load
 from tests.shared import shared
-from tests.sources.bills import COLUMNS, row, write_csv
-from tests.sources.reading import canonical_rows
+from tests.sources.bills.reading import canonical_rows
+from tests.sources.focus_bills import COLUMNS, row, write_csv
 
 
 def golden(case: str) -> dict[str, Any]:

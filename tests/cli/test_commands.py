@@ -12,7 +12,7 @@ import click
 import pytest
 
 from outlay.cli.main import COMMANDS
-from tests.sources.bills import outlay_process, row, run_outlay, write_csv
+from tests.sources.focus_bills import outlay_process, row, run_outlay, write_csv
 
 cli = import_module("outlay.cli.main")  # the package exports a function of this name
 

@@ -17,7 +17,7 @@ from outlay.cli.gpu_prices import gpus as group
 from outlay.errors import OutlayError, UnreadableError, UsageError
 from outlay.prices.catalogue_source import is_url, opened
 from outlay.prices.gpus import gpu_instances
-from tests.sources.bills import run_outlay
+from tests.sources.focus_bills import run_outlay
 
 FIXTURES = Path(__file__).resolve().parents[1] / "fixtures/prices/gpus"
 AT = ("--at", "2026-11-23T12:00:00Z")

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from tests.sources.bills import run_outlay
+from tests.sources.focus_bills import run_outlay
 
 _USAGE = json.dumps({"prompt_tokens": 1200, "prompt_tokens_details": {"cached_tokens": 1024}, "completion_tokens": 20})
 _MINI = ("--provider", "openai", "--model", "gpt-4o-mini", "--at", "2026-10-01T12:00:00Z")

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.sources.bills import run_outlay
+from tests.sources.focus_bills import run_outlay
 
 _LITELLM = Path(__file__).parents[1] / "fixtures/prices/litellm/model_prices_and_context_window.json"
 _AT = ("--at", "2026-11-01")

@@ -18,7 +18,7 @@ from outlay.errors import LedgerError, UsageError
 from outlay.ledger.store import Ledger
 from outlay.sources.loading import load
 from tests.shared import shared
-from tests.sources.bills import row, write_csv
+from tests.sources.focus_bills import row, write_csv
 
 
 @pytest.fixture(scope="module")

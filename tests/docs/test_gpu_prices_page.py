@@ -8,7 +8,7 @@ from pathlib import Path
 
 from outlay.prices.gpu_prices import ASKABLE, STALE_AFTER_DAYS, STALE_SPOT_AFTER_DAYS, seed
 from outlay.prices.gpu_table import COLUMNS, read_table
-from tests.sources.bills import run_outlay
+from tests.sources.focus_bills import run_outlay
 
 _PAGE = (Path(__file__).resolve().parents[2] / "docs/reference/gpu-prices.md").read_text(encoding="utf-8")
 

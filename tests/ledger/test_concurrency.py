@@ -11,7 +11,7 @@ import pytest
 from outlay.config import Settings
 from outlay.ledger.store import Ledger
 from outlay.sources.loading import load
-from tests.sources.bills import outlay_process, row, stored, totals, write_csv
+from tests.sources.focus_bills import outlay_process, row, stored, totals, write_csv
 
 _ROWS = 2_000
 

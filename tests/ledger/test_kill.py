@@ -13,7 +13,7 @@ import pytest
 from outlay.config import Settings
 from outlay.ledger.store import Ledger
 from outlay.sources.loading import load
-from tests.sources.bills import outlay_process, row, totals, write_csv
+from tests.sources.focus_bills import outlay_process, row, totals, write_csv
 
 _ROWS = 30_000
 _MOMENTS = [0.1, 0.3, 0.45, 0.55, 0.62, 0.68, 0.74, 0.79, 0.84, 0.88, 0.92, 0.95, 0.98, 1.01]

@@ -14,7 +14,7 @@ from outlay.ledger.engine.duckdb import session
 from outlay.ledger.store import Ledger, load_id_of
 from outlay.ledger.tables.costs import columns
 from outlay.sources.loading import load
-from tests.sources.bills import row, stored, totals, write_csv
+from tests.sources.focus_bills import row, stored, totals, write_csv
 
 
 def test_a_folder_without_a_ledger_says_how_to_start_one(tmp_path: Path) -> None:

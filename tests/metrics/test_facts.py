@@ -19,7 +19,7 @@ from outlay.metrics.kpis import KPI_IDS, Kpi, kpi_report
 from outlay.metrics.query import Query, filters
 from outlay.metrics.result import Row
 from outlay.sources.loading import load
-from tests.sources.bills import row, run_outlay, write_csv
+from tests.sources.focus_bills import row, run_outlay, write_csv
 
 START = datetime(2026, 10, 1, tzinfo=UTC)
 GPU_HOUR = {

@@ -18,7 +18,7 @@ from outlay.ledger.store import Ledger
 from outlay.metrics.reconciliation import Compared, Reconciliation, reconcile
 from outlay.sources.loading import load
 from tests.metrics.test_facts import call
-from tests.sources.bills import row, write_csv
+from tests.sources.focus_bills import row, write_csv
 
 DAY = 86_400
 FIRST = int(datetime(2026, 11, 1, tzinfo=UTC).timestamp())

@@ -18,7 +18,7 @@ from outlay.optimize.overspend import Overspend, overspend
 from outlay.optimize.settlement import settle
 from outlay.prices.rates import RateBook, read_rates
 from outlay.report.wording import headline, second_sentence
-from tests.sources.bills import COLUMNS, row, write_csv
+from tests.sources.focus_bills import COLUMNS, row, write_csv
 
 ALL_COLUMNS = [
     *COLUMNS,

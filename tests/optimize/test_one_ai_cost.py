@@ -11,7 +11,7 @@ from outlay.ledger.store import Ledger
 from outlay.optimize.overspend import Overspend, overspend
 from outlay.prices.rates import RateBook
 from outlay.sources.loading import load
-from tests.sources.bills import row, write_csv
+from tests.sources.focus_bills import row, write_csv
 
 COMMITMENT = {"ServiceProviderName": "AWS", "CommitmentDiscountId": "sp-1", "BilledCost": "0"}
 USED_AI = COMMITMENT | {

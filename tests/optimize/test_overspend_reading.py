@@ -20,8 +20,8 @@ from outlay.optimize.overspend import Overspend, overspend
 from outlay.optimize.rollups import AiRows
 from outlay.prices.rates import RateBook
 from tests.shared import shared
-from tests.sources.bills import row, write_csv
-from tests.sources.reading import HEADER_ROWS
+from tests.sources.bills.reading import HEADER_ROWS
+from tests.sources.focus_bills import row, write_csv
 
 ROWS = 5_000
 CRAMPED_MIB = 80

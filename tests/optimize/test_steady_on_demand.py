@@ -16,7 +16,7 @@ from outlay.config import OverspendSettings, Settings
 from outlay.optimize.finding import Finding
 from outlay.optimize.overspend import overspend
 from outlay.prices.rates import Rate, RateBook
-from tests.sources.bills import row, write_csv
+from tests.sources.focus_bills import row, write_csv
 
 ITEM = "p5.48xlarge"
 GPUS = 8

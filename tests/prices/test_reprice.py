@@ -16,7 +16,7 @@ from outlay.ledger.store import Ledger
 from outlay.ledger.tables.requests import REQUESTS
 from outlay.prices.reprice import Repriced, Selection, reprice
 from outlay.sources.loading import load, token_prices
-from tests.sources.bills import run_outlay
+from tests.sources.focus_bills import run_outlay
 from tests.sources.test_fact_loading import asked, page
 
 MILLION = 1_000_000

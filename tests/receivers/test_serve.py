@@ -17,7 +17,7 @@ from outlay.receivers.run import Address, Serving, serve
 from outlay.sources.take_up import SPOOL
 from tests.receivers.emitters import chats
 from tests.receivers.server import Server, asked
-from tests.sources.bills import run_outlay
+from tests.sources.focus_bills import run_outlay
 
 HERE = Address("127.0.0.1", 0)
 

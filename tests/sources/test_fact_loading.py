@@ -28,7 +28,7 @@ from outlay.sources.facts import Fact, Value
 from outlay.sources.find import find
 from outlay.sources.loading import load
 from tests.shared import shared
-from tests.sources.bills import outlay_process, row, run_outlay, write_csv
+from tests.sources.focus_bills import outlay_process, row, run_outlay, write_csv
 
 DAY = 86_400
 FIRST = int(datetime(2026, 10, 1, tzinfo=UTC).timestamp())

@@ -19,9 +19,9 @@ from outlay.sources.find import find_bills
 from outlay.sources.header import distinct
 from outlay.sources.in_place import open_in_place
 from outlay.sources.loading import load
-from outlay.sources.raw import open_raw
-from tests.sources.bills import COLUMNS, GOOD, row, run_outlay, stored, totals, write_csv
-from tests.sources.reading import canonical_rows
+from outlay.sources.opening import open_raw
+from tests.sources.bills.reading import canonical_rows
+from tests.sources.focus_bills import COLUMNS, GOOD, row, run_outlay, stored, totals, write_csv
 
 LEGACY = Path(__file__).parent.parent / "fixtures" / "aws_cur" / "legacy.csv"
 
@@ -29,7 +29,7 @@ LEGACY = Path(__file__).parent.parent / "fixtures" / "aws_cur" / "legacy.csv"
 def in_place(path: Path, tmp_path: Path) -> tuple[int, Decimal]:
     """Rows and billed cost of a bill read where it lies."""
     with session() as connection:
-        found = open_in_place(connection, [path], ["BilledCost"], tmp_path)
+        found = open_in_place(connection, find_bills([path])[0], ["BilledCost"], tmp_path)
         rows = connection.execute(f'SELECT count(*), sum("BilledCost") FROM ({found.sql})').fetchall()
     return rows[0][0], rows[0][1]
 

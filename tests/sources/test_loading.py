@@ -14,7 +14,7 @@ from outlay.errors import UsageError
 from outlay.ledger.store import Ledger
 from outlay.sources.load_report import LoadReport
 from outlay.sources.loading import load
-from tests.sources.bills import row, stored, totals, write_csv
+from tests.sources.focus_bills import row, stored, totals, write_csv
 
 NOVEMBER = {
     "BillingPeriodStart": "2026-11-01T00:00:00Z",

@@ -14,7 +14,7 @@ from outlay.errors import UnreadableError
 from outlay.ledger.store import Ledger
 from outlay.sources.load_report import FileReport
 from outlay.sources.loading import load
-from tests.sources.bills import row, write_csv
+from tests.sources.focus_bills import row, write_csv
 
 FIELDS = len(row())
 

@@ -14,8 +14,8 @@ from outlay.config import Settings
 from outlay.ledger.store import Ledger
 from outlay.problems import CATALOGUE
 from outlay.sources.loading import load
-from tests.sources.bills import COLUMNS, row, run_outlay, totals, write_csv
-from tests.sources.reading import HEADER_ROWS
+from tests.sources.bills.reading import HEADER_ROWS
+from tests.sources.focus_bills import COLUMNS, row, run_outlay, totals, write_csv
 
 
 def csv_with(**changed: str) -> Callable[[Path], Path]:

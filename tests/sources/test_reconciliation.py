@@ -12,12 +12,12 @@ from outlay.config import Settings
 from outlay.errors import ReconciliationError
 from outlay.ledger.store import Ledger
 from outlay.sources.bill_loading import load_bills
-from outlay.sources.bills import Found
-from outlay.sources.focus import FocusReader
+from outlay.sources.bills.focus import FocusReader
 from outlay.sources.loading import load
-from outlay.sources.raw import RawFile, open_raw
-from outlay.sources.reader import RowMapping
-from tests.sources.bills import row, totals, write_csv
+from outlay.sources.opening import open_raw
+from outlay.sources.raw import RawFile
+from outlay.sources.reader import Found, RowMapping
+from tests.sources.focus_bills import row, totals, write_csv
 
 
 class WrongReader(FocusReader):

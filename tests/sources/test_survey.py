@@ -14,13 +14,13 @@ from outlay.config import Settings
 from outlay.ledger.engine.duckdb import literal, session
 from outlay.ledger.store import Ledger
 from outlay.sources import survey as survey_module
-from outlay.sources.bills import reader_for
 from outlay.sources.load_report import LoadReport
 from outlay.sources.loading import load
-from outlay.sources.raw import open_raw
+from outlay.sources.opening import open_raw
+from outlay.sources.readers import reader_for
 from outlay.sources.survey import Survey, survey
 from outlay.sources.typed import Bill
-from tests.sources.bills import row, write_csv
+from tests.sources.focus_bills import row, write_csv
 
 ROWS = [
     row(BilledCost="1.25", Tags='{"team":"search"}'),

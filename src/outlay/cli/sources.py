@@ -21,8 +21,8 @@ _KINDS = {
 @common_options
 def command(common: Common) -> None:
     """List the formats that Outlay reads, the table each goes to, and what each needs."""
-    from outlay.sources.bills import readers
     from outlay.sources.find import fact_readers
+    from outlay.sources.readers import readers
 
     formats = [(reader.format, "costs") for reader in readers()]
     formats += [(reader.format, reader.table.name) for reader in fact_readers()]

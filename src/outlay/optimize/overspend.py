@@ -22,6 +22,7 @@ from outlay.optimize.spend import Spend, Totals, read_spend
 from outlay.plugins import plugin_manager
 from outlay.prices.rates import RateBook
 from outlay.problems import ProblemSummary, summarise
+from outlay.sources.find import find_bills
 
 __all__ = ["Overspend", "Slice", "detectors", "overspend"]
 
@@ -173,7 +174,8 @@ def overspend(
     """Read bills in place and answer. Nothing is loaded, nothing is written but temporary files."""
     started = time.monotonic()
     with tempfile.TemporaryDirectory(prefix="outlay-") as spill, session() as connection:
-        spend = read_spend(connection, paths, settings, Path(spill), format_id=format_id, progress=progress)
+        bills, skipped = find_bills(paths, format_id=format_id)
+        spend = read_spend(connection, bills, settings, Path(spill), progress=progress)
         progress("looking for overspend")
         candidates = [
             (detector.id, candidate)
@@ -190,7 +192,7 @@ def overspend(
             add_exactly(f.saving or Decimal(0) for f in findings if f.counted),
             tuple(ordered),
             tuple(summarise(spend.problems)),
-            (*spend.source.skipped, *rates.unused()),
+            (*skipped, *spend.source.copies, *rates.unused()),
             tuple(str(path) for path in spend.source.files),
             round(time.monotonic() - started, 3),
             tuple(spend.days()),

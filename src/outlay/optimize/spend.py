@@ -29,6 +29,7 @@ from outlay.problems import Problem, summarise
 from outlay.sources.canonical import register_skus, sku_key, telling_columns
 from outlay.sources.degenerate import degenerate_providers
 from outlay.sources.in_place import InPlace, open_in_place
+from outlay.sources.reader import Found
 from outlay.sources.recognise import SKU_COLUMNS
 from outlay.sources.twice import delivered_twice, distinct_names
 from outlay.sources.typed import bad_tags_text
@@ -171,15 +172,14 @@ class Spend:
 
 def read_spend(
     connection: duckdb.DuckDBPyConnection,
-    paths: Sequence[Path],
+    bills: Sequence[Found],
     settings: Settings,
     spill: Path,
     *,
-    format_id: str | None = None,
     progress: Callable[[str], None] = lambda _: None,
 ) -> Spend:
     """Read bills in place and roll them up. Raises :class:`UnreadableError` when no row of them can be used."""
-    source = open_in_place(connection, paths, _COLUMNS, spill, format_id=format_id, progress=progress)
+    source = open_in_place(connection, bills, _COLUMNS, spill, progress=progress)
     progress("summing up by SKU")
     _overview(connection, source)
     problems = list(source.notices)

@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from outlay.hookspecs import hookimpl
-from outlay.sources.anthropic_costs import AnthropicCostsReader
-from outlay.sources.aws_cur2 import AwsCur2Reader
-from outlay.sources.aws_cur_legacy import AwsCurLegacyReader
-from outlay.sources.azure_cost import AzureCostReader
+from outlay.sources.bills.anthropic_costs import AnthropicCostsReader
+from outlay.sources.bills.aws_cur2 import AwsCur2Reader
+from outlay.sources.bills.aws_cur_legacy import AwsCurLegacyReader
+from outlay.sources.bills.azure_cost import AzureCostReader
+from outlay.sources.bills.focus import FocusReader
+from outlay.sources.bills.gcp_billing import GcpBillingReader
+from outlay.sources.bills.openai_costs import OpenAICostsReader
 from outlay.sources.facts import FactReader
-from outlay.sources.focus import FocusReader
-from outlay.sources.gcp_billing import GcpBillingReader
-from outlay.sources.openai_costs import OpenAICostsReader
 from outlay.sources.reader import Reader
 from outlay.sources.records.alerts_csv import AlertsReader
 from outlay.sources.records.aws_commitments import AwsCommitmentsReader

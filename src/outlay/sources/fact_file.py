@@ -22,7 +22,8 @@ from typing import IO, Any, Literal, TypeVar
 
 from outlay.errors import UnreadableError
 from outlay.problems import Problem
-from outlay.sources.raw import NULL_TEXTS, not_utf8, sniff
+from outlay.sources.first_bytes import first_text, not_utf8
+from outlay.sources.raw import NULL_TEXTS
 
 __all__ = ["FactFile", "FileKind", "Json", "Unusable", "open_facts", "parse_json"]
 
@@ -192,7 +193,7 @@ class FactFile:
 
 def open_facts(path: Path) -> FactFile:
     """Look at the first bytes of ``path`` and say what it is; raises :class:`UnreadableError`."""
-    head, compressed = sniff(path)
+    head, compressed, _ = first_text(path)
     first = head.lstrip()[:1]
     if first == "[":
         return FactFile(path, "json", head, compressed)

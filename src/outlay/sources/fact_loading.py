@@ -14,8 +14,6 @@ The same content with the same settings and prices again changes nothing.
 
 from __future__ import annotations
 
-import hashlib
-import json
 import shutil
 import tempfile
 import time
@@ -27,10 +25,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from outlay.config import Settings
-from outlay.errors import UnreadableError
 from outlay.ledger.delta import DeltaFolder, NewFile, Scope
 from outlay.ledger.engine.duckdb import identifier, literal, session
-from outlay.ledger.facts import Arrivals, in_window, merge, within, write_arrivals
+from outlay.ledger.facts import Arrivals, in_window, merge, write_arrivals
 from outlay.ledger.store import Ledger
 from outlay.ledger.tables.requests import REQUESTS
 from outlay.ledger.tables.table import FactTable
@@ -39,9 +36,10 @@ from outlay.prices.kept import keep_prices
 from outlay.prices.request_costs import priced_sql
 from outlay.prices.tokens import TokenPrices
 from outlay.problems import Problem, summarise
-from outlay.sources.digest import file_digest
+from outlay.sources.digest import by_content, load_digest
 from outlay.sources.fact_reconciliation import reconcile
-from outlay.sources.fact_rows import FILE, SEQUENCE, RowWriter, coalesced
+from outlay.sources.fact_rows import FILE, SEQUENCE, RowWriter
+from outlay.sources.fact_windows import FactWindows
 from outlay.sources.facts import Telling, Window
 from outlay.sources.find import FoundFacts
 from outlay.sources.load_report import FileReport, TableLoad, report_from_json, report_to_json
@@ -55,8 +53,6 @@ __all__ = ["load_facts", "load_tellings"]
 _READING = 1
 """Part of a load's identity: raise it when a release reads the same file differently."""
 Progress = Callable[[str], None]
-_WindowKey = tuple[str, str, str, int]
-"""Source, format, report, and the number of the file that told it."""
 
 
 @dataclass(slots=True)
@@ -83,8 +79,8 @@ class _Load:
     load_id: str
     rows: Path
     writer: RowWriter
-    windows: dict[_WindowKey, list[tuple[datetime, datetime]]] = field(default_factory=dict)
-    written: list[NewFile] = field(default_factory=list)
+    windows: FactWindows
+    written: list[NewFile]
 
 
 def load_facts(
@@ -100,12 +96,19 @@ def load_facts(
     progress: Progress = lambda _: None,
 ) -> TableLoad:
     """Load files of one table in one commit. Raises an :class:`outlay.errors.OutlayError` with nothing changed."""
-    found, digests, copies = _without_copies(found)
-    said = [source, dict(assumed or {})]
-    load_id = _load_id(found, digests, settings, prices if table is REQUESTS else None, said)
+    once, copies = by_content(found, lambda one: one.file.path)
+    load_id = load_digest(
+        [
+            _READING,
+            sorted([one.reader.format.id, digest] for digest, one in once.items()),
+            settings.tags.model_dump(mode="json"),
+            [source, dict(assumed or {})],
+            prices.version if table is REQUESTS else None,
+        ]
+    )
     if not again and (known := _known(ledger.facts(table), table, load_id)) is not None:
         return known
-    told = [_telling(one) for one in found]
+    told = [_telling(one) for one in once.values()]
     return load_tellings(
         ledger,
         table,
@@ -154,12 +157,14 @@ def load_tellings(
     try:
         with session() as connection:
             writer = RowWriter(rows, table, tags, load_id, source=source, assumed=assumed)
-            this = _Load(connection, folder, table, load_id, rows, writer, written=written)
+            this = _Load(
+                connection, folder, table, load_id, rows, writer, FactWindows(connection, table, rows), written
+            )
             parts = [_read(one, this, progress) for one in told]
             writer.close()
             progress("writing")
-            _told_whole(this)
-            stretches = _windows(this)
+            this.windows.add_told_by_rows()
+            stretches = this.windows.as_tables()
             doubled = _distinct(this)
             relation = "rows_to_load"
             if table is REQUESTS:
@@ -199,19 +204,6 @@ def _remove(folder: DeltaFolder, files: Sequence[NewFile]) -> None:
         (folder.path / file.path).unlink(missing_ok=True)
 
 
-def _without_copies(found: Sequence[FoundFacts]) -> tuple[list[FoundFacts], list[str], list[str]]:
-    """Each content once, with its digest, and a note for each copy."""
-    kept: dict[str, FoundFacts] = {}
-    notes = []
-    for one in found:
-        digest = file_digest(one.file.path)
-        if digest in kept:
-            notes.append(f"{one.file.path}: has the same content as {kept[digest].file.path}; counted once")
-        else:
-            kept[digest] = one
-    return list(kept.values()), list(kept), notes
-
-
 def _notes(table: FactTable, replaced: int, doubled: int) -> tuple[str, ...]:
     notes = []
     if doubled:
@@ -249,26 +241,6 @@ def _standing(folder: DeltaFolder, load_id: str) -> int:
         return int(connection.execute(counted).fetchall()[0][0])
 
 
-def _load_id(
-    found: Sequence[FoundFacts],
-    digests: Sequence[str],
-    settings: Settings,
-    prices: TokenPrices | None,
-    told: Sequence[object],
-) -> str:
-    said = json.dumps(
-        [
-            _READING,
-            sorted([one.reader.format.id, digest] for one, digest in zip(found, digests, strict=True)),
-            settings.tags.model_dump(mode="json"),
-            told,
-            prices.version if prices is not None else None,
-        ],
-        sort_keys=True,
-    )
-    return hashlib.sha256(said.encode()).hexdigest()[:32]
-
-
 def _read(found: Telling, load: _Load, progress: Progress) -> _Part:
     started = time.monotonic()
     part, writer = _Part(found), load.writer
@@ -278,8 +250,7 @@ def _read(found: Telling, load: _Load, progress: Progress) -> _Part:
     writer.months = set()
     for one in found.facts():
         if isinstance(one, Window):
-            key = (writer.source_of(one, format_id), format_id, one.kind, writer.file)
-            load.windows.setdefault(key, []).append((one.start, one.end))
+            load.windows.add(one, writer.source_of(one, format_id), format_id, writer.file)
             continue
         problem = one if isinstance(one, Problem) else writer.add(one, format_id, name)
         if problem is None:
@@ -289,8 +260,7 @@ def _read(found: Telling, load: _Load, progress: Progress) -> _Part:
             if problem.rejects:
                 part.rejected.append(Rejected(name, problem.line or 0, problem.code, problem.message))
     if not part.rows and part.rejected:  # a report of which nothing can be used replaces nothing
-        for key in [key for key in load.windows if key[3] == writer.file]:
-            del load.windows[key]
+        load.windows.drop(writer.file)
     part.sources = {source for source, _ in writer.months}
     part.months = {month for _, month in writer.months}
     part.quantities = {m: add_exactly((writer.sums[m], before[m].copy_negate())) for m in writer.sums}
@@ -298,66 +268,6 @@ def _read(found: Telling, load: _Load, progress: Progress) -> _Part:
     writer.file += 1
     part.seconds = time.monotonic() - started
     return part
-
-
-def _told_whole(load: _Load) -> None:
-    """Windows of a table's rows themselves, where the rows of a card tell the card's time whole."""
-    if load.table.whole is None:
-        return
-    item, start = identifier(load.table.whole), load.table.time[0]
-    rows = load.connection.execute(
-        f'SELECT DISTINCT "x_Source", "x_Format", {item}, {FILE}, {start}, end_time '
-        f"FROM read_parquet({literal(str(load.rows))})"
-    ).fetchall()
-    for source, format_id, told, number, since, until in rows:
-        load.windows.setdefault((source, format_id, told, number), []).append((since, until))
-
-
-def _windows(load: _Load) -> list[tuple[str, datetime, datetime]]:
-    """Tables ``windows``, the stretches of time told whole, by file, and ``windows_told``, those of all files as one.
-
-    Returns each stretch with its source.
-    """
-    by_file = [(*key, *stretch) for key, found in load.windows.items() for stretch in coalesced(found)]
-    of_all: dict[tuple[str, str, str], list[tuple[datetime, datetime]]] = {}
-    for source, format_id, report, _, since, until in by_file:
-        of_all.setdefault((source, format_id, report), []).append((since, until))
-    told = [(*key, 0, *stretch) for key, found in of_all.items() for stretch in coalesced(found)]
-    _stretches(load, "windows", by_file)
-    _stretches(load, "windows_told", told)
-    return [(one[0], one[4], one[5]) for one in told]
-
-
-def _stretches(load: _Load, name: str, rows: Sequence[tuple[object, ...]]) -> None:
-    import pyarrow as pa
-
-    names = ("source", "format", "report", "file", "since", "until")
-    types = [pa.string(), pa.string(), pa.string(), pa.int32(), pa.timestamp("us"), pa.timestamp("us")]
-    columns = list(zip(*rows, strict=True)) or [()] * len(names)
-    arrays = [pa.array(column, kind) for column, kind in zip(columns, types, strict=True)]
-    load.connection.register("windows_arrow", pa.table(dict(zip(names, arrays, strict=True))))
-    load.connection.execute(f"CREATE OR REPLACE TEMP TABLE {name} AS SELECT * FROM windows_arrow")
-    load.connection.unregister("windows_arrow")
-
-
-def _refuse_torn(load: _Load, relation: str) -> None:
-    """Refuse a later file that tells a part of a row of an earlier one: the other part would be lost."""
-    later = f"AND w.file > o.{FILE}"
-    report = load.table.whole or "x_Report"
-    rows = load.connection.execute(
-        f'SELECT DISTINCT "x_Source", "x_Format", coalesce("{report}", \'\'), {FILE}, "x_SourceFile", '
-        f"{load.table.time[0]}, coalesce(end_time, {load.table.time[0]}) FROM {relation} o "
-        f"WHERE {in_window(load.table, 'windows', extra=f'{later} AND NOT {within(load.table)}')} ORDER BY ALL"
-    ).fetchall()
-    for source, format_id, report, number, name, start, end in rows:
-        keys = [key for key in load.windows if key[:3] == (source, format_id, report) and key[3] > number]
-        told = coalesced(window for key in keys for window in load.windows[key])
-        if not any(since <= start and end <= until for since, until in told):
-            raise UnreadableError(
-                f"has a row of {start} to {end} UTC, of which a later file tells a part only: the rest would be lost.",
-                where=name,
-                hint="Give reports of the same bucket width, or of whole days for days. Nothing was changed.",
-            )
 
 
 def _distinct(load: _Load) -> int:
@@ -369,7 +279,7 @@ def _distinct(load: _Load) -> int:
     ).fetchall()[0]
     kept = f"SELECT * FROM {relation} o"
     if load.writer.file > 1 and load.windows:
-        _refuse_torn(load, relation)
+        load.windows.refuse_torn(relation)
         kept += f" WHERE NOT {in_window(load.table, 'windows', extra=f'AND w.file > o.{FILE}')}"
     if counted != distinct:
         kept += f' QUALIFY row_number() OVER (PARTITION BY "x_Source", "x_RowId" ORDER BY {SEQUENCE} DESC) = 1'

@@ -5,7 +5,7 @@ A value that its column can't hold is never bent to fit: the record becomes a :c
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import date, datetime
 from decimal import ROUND_HALF_UP, Context, Decimal
 from pathlib import Path
@@ -21,7 +21,7 @@ from outlay.sources.source_name import source_slug
 if TYPE_CHECKING:
     import pyarrow as pa
 
-__all__ = ["FILE", "SEQUENCE", "RowWriter", "coalesced", "flat_tags"]
+__all__ = ["FILE", "SEQUENCE", "RowWriter", "flat_tags"]
 
 SEQUENCE = "__sequence"
 FILE = "__file"
@@ -275,14 +275,3 @@ def flat_tags(settings: TagSettings) -> Callable[[Mapping[str, str]], Sequence[s
 
 def _fold(text: str) -> str:
     return "".join(character for character in text.lower() if character.isalnum())
-
-
-def coalesced(windows: Iterable[tuple[datetime, datetime]]) -> list[tuple[datetime, datetime]]:
-    """Windows that touch or overlap as one: a report's thousand hours are one stretch."""
-    joined: list[tuple[datetime, datetime]] = []
-    for start, end in sorted(windows):
-        if joined and start <= joined[-1][1]:
-            joined[-1] = (joined[-1][0], max(end, joined[-1][1]))
-        else:
-            joined.append((start, end))
-    return joined

@@ -17,12 +17,14 @@ from outlay.errors import UnreadableError, UsageError, nearest
 from outlay.ledger.engine.duckdb import identifier
 from outlay.ledger.tables.costs import focus_columns
 from outlay.plugins import plugin_manager
-from outlay.sources.aws_manifest import superseded_in
-from outlay.sources.bills import Found, reader_for, readers
+from outlay.sources.bills.aws_manifest import superseded_in
+from outlay.sources.bills.unfolded import unfold
 from outlay.sources.fact_file import FactFile, open_facts
 from outlay.sources.facts import FactReader
-from outlay.sources.raw import is_parquet, open_raw
-from outlay.sources.unfolded import unfold
+from outlay.sources.first_bytes import is_parquet
+from outlay.sources.opening import open_raw
+from outlay.sources.reader import Found
+from outlay.sources.readers import reader_for, readers
 
 __all__ = ["Findings", "FoundFacts", "fact_readers", "find", "find_bills"]
 

@@ -14,9 +14,9 @@ from typing import TYPE_CHECKING
 
 from outlay.ledger.engine.duckdb import literal
 from outlay.problems import Problem
-from outlay.sources.bills import Found, reading
-from outlay.sources.find import find_bills
+from outlay.sources.parser_errors import reading
 from outlay.sources.parsers import map_keys, register, register_alike
+from outlay.sources.reader import Found
 from outlay.sources.typed import Bill, problem_text, typed_sql
 
 if TYPE_CHECKING:
@@ -36,7 +36,8 @@ class InPlace:
 
     ``sql`` is a SELECT, ``files[__file]`` names a row's file, ``versions`` what each was read as. ``map_tags`` are the
     Parquet files and columns that hold tags as a MAP; ``synthetic`` whether a file says that it was generated;
-    ``other_tags`` the SELECTs whose tags are something else.
+    ``other_tags`` the SELECTs whose tags are something else. ``copies`` has a sentence for each file that was left out,
+    because another has the same content.
     """
 
     sql: str
@@ -46,7 +47,7 @@ class InPlace:
     other_tags: tuple[str, ...]
     synthetic: bool
     notices: tuple[Problem, ...]
-    skipped: tuple[str, ...]
+    copies: tuple[str, ...]
 
     def tag_keys(self, connection: duckdb.DuckDBPyConnection) -> tuple[str, ...]:
         """Every tag key in use, in order."""
@@ -68,15 +69,13 @@ class InPlace:
 
 def open_in_place(
     connection: duckdb.DuckDBPyConnection,
-    paths: Sequence[Path],
+    found: Sequence[Found],
     only: Iterable[str],
     spill: Path,
     *,
-    format_id: str | None = None,
     progress: Callable[[str], None] = lambda _: None,
 ) -> InPlace:
-    """Find the bills in ``paths`` and make one relation of their ``only`` columns. Parses text files into ``spill``."""
-    found, skipped = find_bills(paths, format_id=format_id)
+    """Make one relation of the ``only`` columns of bills. Parses text files into ``spill``."""
     found, copies = _without_copies(found)
     files: list[Path] = []
     selects: list[str] = []
@@ -128,7 +127,7 @@ def open_in_place(
         tuple(other_tags),
         any(one.raw.find(_SYNTHETIC_MARK) is not None for one in found),
         tuple(notices),
-        (*skipped, *copies),
+        tuple(copies),
     )
 
 

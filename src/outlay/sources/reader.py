@@ -3,7 +3,7 @@
 A reader is data more than code. It never touches a row: it names, for a file's header, the SQL expression over the
 file's own columns that gives each FOCUS column. Casting, checking, recognising AI, quarantine and reconciliation are
 the same for every source and live in :mod:`outlay.sources.canonical` and :mod:`outlay.sources.loading`. So a new
-source is one file here, one folder of fixtures, and one page of docs.
+source is one file in ``sources/bills``, one folder of fixtures, and one page of docs.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from typing import Protocol, runtime_checkable
 from outlay.ledger.engine.duckdb import identifier
 from outlay.sources.raw import RawFile
 
-__all__ = ["Format", "Notice", "Reader", "RowMapping", "column", "first_of"]
+__all__ = ["Format", "Found", "Notice", "Reader", "RowMapping", "column", "first_of"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,6 +69,14 @@ class Reader(Protocol):
     def mapping(self, raw: RawFile) -> RowMapping:
         """The row mapping for a file that this reader recognises."""
         ...
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """A bill and its reader."""
+
+    raw: RawFile
+    reader: Reader
 
 
 def column(raw: RawFile, name: str) -> str | None:

@@ -14,10 +14,10 @@ from hypothesis import strategies as st
 
 from outlay.ledger.tables.commitments import COMMITMENTS, FOCUS_COMMITMENT_COLUMNS
 from outlay.money import add_exactly
-from outlay.sources.azure_cost import AzureCostReader
+from outlay.sources.bills.azure_cost import AzureCostReader
+from outlay.sources.bills.focus import FocusReader
 from outlay.sources.fact_file import open_facts
-from outlay.sources.focus import FocusReader
-from outlay.sources.raw import open_raw
+from outlay.sources.opening import open_raw
 from outlay.sources.records.focus_commitments import FocusCommitmentsReader
 from tests.shared import shared
 from tests.sources.records.reading import FIXTURES, broken_csv, read, written

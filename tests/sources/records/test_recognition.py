@@ -10,7 +10,7 @@ from outlay.errors import OutlayError
 from outlay.plugins import plugin_manager
 from outlay.sources.fact_file import open_facts
 from outlay.sources.facts import FactReader
-from outlay.sources.raw import open_raw
+from outlay.sources.opening import open_raw
 from outlay.sources.reader import Reader
 from outlay.sources.records.alerts_csv import AlertsReader
 from outlay.sources.records.aws_commitments import AwsCommitmentsReader

@@ -24,7 +24,7 @@ import pytest
 
 from outlay.errors import UnreadableError
 from outlay.sources.runs.mlflow_runs import MlflowReader, fetch
-from tests.sources.bills import run_outlay
+from tests.sources.focus_bills import run_outlay
 from tests.sources.runs.mlflow_logged import MINUTE, RUNS, START, STARTED, Logged
 from tests.sources.runs.reading import rows
 from tests.sources.test_fact_loading import asked

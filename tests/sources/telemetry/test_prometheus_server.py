@@ -17,7 +17,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.sources.bills import run_outlay
+from tests.sources.focus_bills import run_outlay
 from tests.sources.test_fact_loading import asked
 
 pytestmark = pytest.mark.system

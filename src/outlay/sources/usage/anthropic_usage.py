@@ -22,7 +22,6 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from datetime import datetime
 from typing import Literal
 
 from outlay.errors import UsageError
@@ -33,8 +32,8 @@ from outlay.problems import Problem
 from outlay.sources.fact_file import FactFile, Json, Unusable
 from outlay.sources.facts import Fact, Value, Window, moment
 from outlay.sources.reader import Format
-from outlay.sources.usage.buckets import Bucket, GoesOn, Place, Survey
-from outlay.sources.usage.counts import Identities, attributes, text, too_large, whole
+from outlay.sources.usage.buckets import Bucket, GoesOn, Place, Survey, period
+from outlay.sources.usage.counts import Identities, attributes, refuse_too_large, text, whole
 from outlay.sources.usage.row import usage_values
 
 __all__ = ["AnthropicUsageReader"]
@@ -102,17 +101,16 @@ class AnthropicUsageReader:
 
     def facts(self, file: FactFile) -> Iterator[Fact | Window | Problem]:
         """A window for each bucket, a fact for each result in it; of buckets told twice the last."""
-        places: list[Place] = []
-        goes_on: list[GoesOn] = []
+        told: list[Place | GoesOn] = []
         overlapping: set[int] = set()
         for one in _buckets(file):
             if isinstance(one, GoesOn):
-                goes_on.append(one)
+                told.append(one)
             elif isinstance(one, Bucket):
-                places.append(one.place)
+                told.append(one.place)
                 if any(_by_rbac_group(result) for result in one.results):
                     overlapping.add(one.place.telling)
-        survey = Survey((place for place in places if place.telling not in overlapping), goes_on)
+        survey = Survey(one for one in told if isinstance(one, GoesOn) or one.telling not in overlapping)
         cut: Counter[str] = Counter()
         names: dict[Place, Identities] = {}  # of one telling: a bucket, or all pages of the newest form
         for one in _buckets(file):
@@ -157,7 +155,7 @@ def _buckets(file: FactFile) -> Iterator[Bucket | GoesOn | Problem]:
         place: Place | None = None
         for row in rows:
             try:
-                start, end = _period(row)
+                start, end = period(row, "starting_at", "ending_at", moment, "an RFC 3339 time")
                 results = _results(row)
                 if results is None or ("data" not in page and "results" not in row):
                     raise Unusable("not-usage", "a bucket without a list of results")
@@ -210,19 +208,6 @@ def _by_rbac_group(result: Json) -> bool:
     return isinstance(result, dict) and result.get("rbac_group_id") is not None
 
 
-def _period(row: Json) -> tuple[datetime, datetime]:
-    if not isinstance(row, dict):
-        raise Unusable("not-usage", "a bucket that is no JSON object")
-    if row.get("starting_at") is None or row.get("ending_at") is None:
-        raise Unusable("missing-time", "a bucket without starting_at or ending_at")
-    start, end = moment(row["starting_at"]), moment(row["ending_at"])
-    if start is None or end is None:
-        raise Unusable("unparsable-time", "starting_at or ending_at is not an RFC 3339 time")
-    if end <= start:
-        raise Unusable("period-reversed", "ending_at is not after starting_at")
-    return start, end
-
-
 def _facts(file: FactFile, bucket: Bucket, names: Identities) -> Iterator[Fact | Problem]:
     place, page = bucket.place, bucket.page
     kind, source = place.scope
@@ -233,8 +218,7 @@ def _facts(file: FactFile, bucket: Bucket, names: Identities) -> Iterator[Fact |
             if not isinstance(result, dict) or "uncached_input_tokens" not in result or "amount" in result:
                 raise Unusable("not-usage", f"a result that is none of the {kind} report")
             values = _values(result, complete=refreshed is None or place.end <= refreshed)
-            if (name := too_large(values)) is not None:
-                raise Unusable("unparsable-amount", f"{name} is more than 64 bits hold")
+            refuse_too_large(values)
         except Unusable as unusable:
             yield unusable.problem(file, bucket.line)
             continue

@@ -13,14 +13,14 @@ from __future__ import annotations
 
 from bisect import bisect_left, insort
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
 from outlay.problems import Problem
-from outlay.sources.fact_file import FactFile, Json
+from outlay.sources.fact_file import FactFile, Json, Unusable
 
-__all__ = ["Bucket", "GoesOn", "Place", "Scope", "Survey"]
+__all__ = ["Bucket", "GoesOn", "Place", "Scope", "Survey", "period"]
 
 Scope = tuple[str, str]
 """Kind of report and source, empty where not told: buckets of different scopes never overlap."""
@@ -58,14 +58,37 @@ class GoesOn:
     end: datetime
 
 
+def period(
+    row: Json, since: str, until: str, time: Callable[[Json], datetime | None], written: str
+) -> tuple[datetime, datetime]:
+    """The stretch that a bucket tells in its keys ``since`` and ``until``, ``written`` as ``time`` reads it.
+
+    Raises :class:`Unusable`.
+    """
+    if not isinstance(row, dict):
+        raise Unusable("not-usage", "a bucket that is no JSON object")
+    if row.get(since) is None or row.get(until) is None:
+        raise Unusable("missing-time", f"a bucket without {since} or {until}")
+    start, end = time(row[since]), time(row[until])
+    if start is None or end is None:
+        raise Unusable("unparsable-time", f"{since} or {until} is not {written}")
+    if end <= start:
+        raise Unusable("period-reversed", f"{until} is not after {since}")
+    return start, end
+
+
 class Survey:
     """A first look at all of a file's buckets: which of them speak, and whether pages are missing."""
 
-    def __init__(self, places: Iterable[Place], goes_on: Iterable[GoesOn]) -> None:
+    def __init__(self, told: Iterable[Place | GoesOn]) -> None:
+        goes_on: list[GoesOn] = []
         last: dict[tuple[Scope, datetime, datetime], int] = {}
         self._overruled: Counter[Scope] = Counter()
         nameless: set[datetime] = set()  # where buckets without results begin, which don't tell their report
-        for place in places:
+        for place in told:
+            if isinstance(place, GoesOn):
+                goes_on.append(place)
+                continue
             if not place.scope[0]:
                 nameless.add(place.start)
                 continue

@@ -9,7 +9,7 @@ from decimal import Decimal
 from outlay.sources.fact_file import Json, Unusable
 from outlay.sources.facts import Value
 
-__all__ = ["Identities", "attributes", "text", "too_large", "whole"]
+__all__ = ["Identities", "attributes", "refuse_too_large", "text", "whole"]
 
 _MOST = (1 << 63) - 1  # what a BIGINT holds
 
@@ -48,9 +48,11 @@ def _said(value: Json) -> str:
     return str(value).lower() if isinstance(value, bool) else str(value)
 
 
-def too_large(values: Mapping[str, Value]) -> str | None:
-    """The first column whose sum of counts is more than the table can hold."""
-    return next((name for name, value in values.items() if isinstance(value, int) and value > _MOST), None)
+def refuse_too_large(values: Mapping[str, Value]) -> None:
+    """Raise where a sum of counts is more than the table can hold."""
+    for name, value in values.items():
+        if isinstance(value, int) and value > _MOST:
+            raise Unusable("unparsable-amount", f"{name} is more than 64 bits hold")
 
 
 class Identities:

@@ -31,8 +31,8 @@ from outlay.problems import Problem
 from outlay.sources.fact_file import FactFile, Json, Unusable
 from outlay.sources.facts import Fact, Value, Window, epoch
 from outlay.sources.reader import Format
-from outlay.sources.usage.buckets import Bucket, GoesOn, Place, Survey
-from outlay.sources.usage.counts import Identities, attributes, text, too_large, whole
+from outlay.sources.usage.buckets import Bucket, GoesOn, Place, Survey, period
+from outlay.sources.usage.counts import Identities, attributes, refuse_too_large, text, whole
 from outlay.sources.usage.row import usage_values
 
 __all__ = ["OpenAIUsageReader"]
@@ -132,11 +132,7 @@ class OpenAIUsageReader:
 
     def facts(self, file: FactFile) -> Iterator[Fact | Window | Problem]:
         """A window for each bucket, a fact for each result in it; of buckets told twice the last."""
-        told = list(_places(file))
-        survey = Survey(
-            (one for one in told if isinstance(one, Place)), (one for one in told if isinstance(one, GoesOn))
-        )
-        del told
+        survey = Survey(_places(file))
         for bucket in _buckets(file):
             if isinstance(bucket, Problem):
                 yield bucket
@@ -170,7 +166,7 @@ def _buckets(file: FactFile) -> Iterator[Bucket | GoesOn | Problem]:
             telling += 1
             kind = next(_kinds(raw), page_kind) or ""
             try:
-                start, end = _period(raw)
+                start, end = period(raw, "start_time", "end_time", epoch, "a number of seconds since 1970")
                 results = _results(raw)
                 if not isinstance(results, list):
                     raise Unusable("not-usage", "a bucket without a list of results")
@@ -199,19 +195,6 @@ def _kinds(raw: Json) -> Iterator[str]:
             yield found[1]
 
 
-def _period(raw: Json) -> tuple[datetime, datetime]:
-    if not isinstance(raw, dict):
-        raise Unusable("not-usage", "a bucket that is no JSON object")
-    if raw.get("start_time") is None or raw.get("end_time") is None:
-        raise Unusable("missing-time", "a bucket without start_time or end_time")
-    start, end = epoch(raw["start_time"]), epoch(raw["end_time"])
-    if start is None or end is None:
-        raise Unusable("unparsable-time", "start_time or end_time is not a number of seconds since 1970")
-    if end <= start:
-        raise Unusable("period-reversed", "end_time is not after start_time")
-    return start, end
-
-
 def _facts(file: FactFile, bucket: Bucket) -> Iterator[Fact | Window | Problem]:
     place = bucket.place
     kind = place.scope[0]
@@ -222,8 +205,7 @@ def _facts(file: FactFile, bucket: Bucket) -> Iterator[Fact | Window | Problem]:
             if not isinstance(result, dict) or result.get("object") != f"organization.usage.{kind}.result":
                 raise Unusable("not-usage", f"a result that is none of the {kind} report")
             values = _values(kind, result)
-            if (name := too_large(values)) is not None:
-                raise Unusable("unparsable-amount", f"{name} is more than 64 bits hold")
+            refuse_too_large(values)
         except Unusable as unusable:
             yield unusable.problem(file, bucket.line)
             continue

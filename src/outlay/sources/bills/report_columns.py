@@ -1,7 +1,7 @@
 """SQL over the flat rows of an unfolded cost report: what the readers of providers' reports have in common.
 
-Their rows are JSON lines with texts (:mod:`outlay.sources.unfolded`). A field that the report was not grouped by is
-missing or null.
+Their rows are JSON lines with texts (:mod:`outlay.sources.bills.unfolded`). A field that the report was not grouped by
+is missing or null.
 """
 
 from __future__ import annotations

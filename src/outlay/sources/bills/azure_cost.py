@@ -36,11 +36,11 @@ from __future__ import annotations
 
 from outlay.ledger.engine.duckdb import literal
 from outlay.money import MONEY_SQL
-from outlay.sources.azure_columns import ACCOUNT, COST, CURRENCY, DAY, PRODUCT, QUANTITY, AzureCells, AzureRows
+from outlay.sources.bills.azure_columns import ACCOUNT, COST, CURRENCY, DAY, PRODUCT, QUANTITY, AzureCells, AzureRows
+from outlay.sources.bills.reference_table import reference_lookup
+from outlay.sources.bills.row_kinds import row_kinds
 from outlay.sources.raw import RawFile
 from outlay.sources.reader import Format, Notice, RowMapping
-from outlay.sources.reference_table import reference_lookup
-from outlay.sources.row_kinds import row_kinds
 
 __all__ = ["AzureCostReader"]
 

@@ -38,9 +38,9 @@ from dataclasses import dataclass
 from outlay.errors import UnreadableError
 from outlay.ledger.engine.duckdb import identifier, literal
 from outlay.money import MONEY_SQL
+from outlay.sources.bills.reference_table import reference_lookup
 from outlay.sources.raw import RawFile
 from outlay.sources.reader import Format, RowMapping, column
-from outlay.sources.reference_table import reference_lookup
 
 __all__ = ["GcpBillingReader"]
 

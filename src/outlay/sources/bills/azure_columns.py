@@ -6,7 +6,7 @@ names here are tried in order. Older exports of other languages add the English 
 (PreTaxCost)``) and are read by it; a header without English names is not recognised.
 
 What a row is stands in two cells only, ``ChargeType`` and ``PricingModel``; see
-:mod:`outlay.sources.azure_cost`.
+:mod:`outlay.sources.bills.azure_cost`.
 """
 
 from __future__ import annotations

@@ -25,7 +25,7 @@ __all__ = ["reference_lookup", "reference_rows"]
 @cache
 def reference_rows(table: str) -> dict[str, dict[str, str]]:
     """The rows of ``data/<table>.csv`` by key."""
-    text = resources.files("outlay.sources").joinpath("data", f"{table}.csv").read_text(encoding="utf-8")
+    text = resources.files("outlay.sources.bills").joinpath("data", f"{table}.csv").read_text(encoding="utf-8")
     return {row["key"]: row for row in csv.DictReader(text.splitlines())}
 
 

@@ -10,12 +10,12 @@ from typing import Any
 
 import pytest
 
-from outlay.sources.azure_cost import AzureCostReader
-from outlay.sources.azure_focus import azure_focus_columns
-from outlay.sources.focus import FocusReader
-from outlay.sources.raw import open_raw
+from outlay.sources.bills.azure_cost import AzureCostReader
+from outlay.sources.bills.azure_focus import azure_focus_columns
+from outlay.sources.bills.focus import FocusReader
+from outlay.sources.opening import open_raw
 from tests.shared import shared
-from tests.sources.reading import canonical_rows, control_totals, rejected_rows
+from tests.sources.bills.reading import canonical_rows, control_totals, rejected_rows
 
 VERSIONS = ("1.0", "1.2-preview")
 COMMON = {

@@ -1,13 +1,13 @@
 """The legacy AWS Cost and Usage Report: ``lineItem/UnblendedCost`` in CSV, ``line_item_unblended_cost`` for Athena.
 
 Its columns change from month to month with what was used: a column for each tag (``resourceTags/user:Team``) and each
-product attribute. What the rows mean is in :mod:`outlay.sources.aws_cur`; which files of a delivery count, in
-:mod:`outlay.sources.aws_manifest`.
+product attribute. What the rows mean is in :mod:`outlay.sources.bills.aws_cur`; which files of a delivery count, in
+:mod:`outlay.sources.bills.aws_manifest`.
 """
 
 from __future__ import annotations
 
-from outlay.sources.aws_cur import cur_mapping, is_cur, is_cur2
+from outlay.sources.bills.aws_cur import cur_mapping, is_cur, is_cur2
 from outlay.sources.raw import RawFile
 from outlay.sources.reader import Format, RowMapping
 

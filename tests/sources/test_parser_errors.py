@@ -12,8 +12,8 @@ from outlay.errors import UnreadableError
 from outlay.hookspecs import hookimpl
 from outlay.ledger.engine.duckdb import session
 from outlay.plugins import plugin_manager
-from outlay.sources.bills import reading
 from outlay.sources.find import find_bills
+from outlay.sources.parser_errors import reading
 from outlay.sources.raw import RawFile
 from outlay.sources.reader import Format, RowMapping
 from outlay.sources.typed import Bill

@@ -17,9 +17,9 @@ Source: OpenAI's API description (MIT), https://platform.openai.com/docs/api-ref
 from __future__ import annotations
 
 from outlay.errors import UnreadableError
+from outlay.sources.bills.report_columns import ai_service, field, text_map
 from outlay.sources.raw import RawFile
 from outlay.sources.reader import Format, RowMapping
-from outlay.sources.report_columns import ai_service, field, text_map
 
 __all__ = ["OpenAICostsReader"]
 

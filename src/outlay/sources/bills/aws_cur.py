@@ -41,7 +41,7 @@ from __future__ import annotations
 import re
 
 from outlay.ledger.engine.duckdb import literal
-from outlay.sources.aws_columns import (
+from outlay.sources.bills.aws_columns import (
     COMMITMENT_CELLS,
     LIST_COST,
     PLAN_EFFECTIVE,
@@ -56,10 +56,10 @@ from outlay.sources.aws_columns import (
     CurCells,
     tags_sql,
 )
-from outlay.sources.aws_services import service_lookup
+from outlay.sources.bills.aws_services import service_lookup
+from outlay.sources.bills.row_kinds import row_kinds
 from outlay.sources.raw import RawFile
 from outlay.sources.reader import Notice, RowMapping, column
-from outlay.sources.row_kinds import row_kinds
 
 __all__ = ["cur_mapping", "is_cur", "is_cur2"]
 

@@ -17,16 +17,16 @@ import pyarrow.parquet as pq
 import pytest
 
 from outlay.ledger.tables.costs import focus_columns, subcategory_parents
-from outlay.sources.aws_cur2 import AwsCur2Reader
-from outlay.sources.aws_cur_legacy import AwsCurLegacyReader
-from outlay.sources.aws_services import aws_services
-from outlay.sources.focus import FocusReader
-from outlay.sources.raw import open_raw
+from outlay.sources.bills.aws_cur2 import AwsCur2Reader
+from outlay.sources.bills.aws_cur_legacy import AwsCurLegacyReader
+from outlay.sources.bills.aws_services import aws_services
+from outlay.sources.bills.focus import FocusReader
+from outlay.sources.opening import open_raw
 from outlay.sources.reader import Reader
 from tests.shared import shared
-from tests.sources.reading import HEADER_ROWS, canonical_rows, control_totals, rejected_rows
+from tests.sources.bills.reading import HEADER_ROWS, canonical_rows, control_totals, rejected_rows
 
-FIXTURES = Path(__file__).parent.parent / "fixtures" / "aws_cur"
+FIXTURES = Path(__file__).parents[2] / "fixtures" / "aws_cur"
 REAL = "data/focus/focus_converters/sample-anonymous-aws-export-dataset.csv"
 LEGACY, CUR2 = AwsCurLegacyReader(), AwsCur2Reader()
 
@@ -343,7 +343,7 @@ def test_the_real_report_reads_without_a_problem() -> None:
 
 
 def test_the_documented_query_exports_all_that_is_read(tmp_path: Path) -> None:
-    page = (Path(__file__).parents[2] / "docs" / "sources" / "aws-cur2.md").read_text(encoding="utf-8")
+    page = (Path(__file__).parents[3] / "docs" / "sources" / "aws-cur2.md").read_text(encoding="utf-8")
     found = re.search(r"SELECT (.+) FROM COST_AND_USAGE_REPORT", page)
     assert found is not None
     asked = found[1].split(", ")

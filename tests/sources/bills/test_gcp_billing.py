@@ -15,13 +15,13 @@ import pyarrow.parquet as pq
 import pytest
 
 from outlay.errors import UnreadableError
-from outlay.sources.azure_cost import AzureCostReader
-from outlay.sources.focus import FocusReader
-from outlay.sources.gcp_billing import GcpBillingReader
-from outlay.sources.raw import open_raw
-from tests.sources.reading import canonical_rows, control_totals, rejected_rows, without_header
+from outlay.sources.bills.azure_cost import AzureCostReader
+from outlay.sources.bills.focus import FocusReader
+from outlay.sources.bills.gcp_billing import GcpBillingReader
+from outlay.sources.opening import open_raw
+from tests.sources.bills.reading import canonical_rows, control_totals, rejected_rows, without_header
 
-FIXTURES = Path(__file__).parent.parent / "fixtures" / "gcp_billing"
+FIXTURES = Path(__file__).parents[2] / "fixtures" / "gcp_billing"
 LINES = FIXTURES / "detailed.jsonl"
 CSV_FILES = ("nested_cells.csv", "dotted.csv", "underscored.csv")
 READER = GcpBillingReader()

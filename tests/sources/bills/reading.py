@@ -7,11 +7,11 @@ from pathlib import Path
 from typing import Any
 
 from outlay.ledger.engine.duckdb import session
-from outlay.sources.bills import reader_for
 from outlay.sources.canonical import TagSpelling, costs_sql, register_skus, sku_key
+from outlay.sources.opening import open_raw
 from outlay.sources.parsers import register, register_independently
-from outlay.sources.raw import open_raw
 from outlay.sources.reader import Reader
+from outlay.sources.readers import reader_for
 from outlay.sources.recognise import SKU_COLUMNS
 from outlay.sources.typed import Bill, problem_text, quarantine_sql, typed_sql
 

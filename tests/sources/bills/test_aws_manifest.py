@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from outlay.errors import UnreadableError
-from outlay.sources.aws_manifest import files_of, manifests_in, superseded_in
+from outlay.sources.bills.aws_manifest import files_of, manifests_in, superseded_in
 
 OCTOBER, NOVEMBER = "20261001-20261101", "20261101-20261201"
 

@@ -17,12 +17,12 @@ import pytest
 
 from outlay.config import Settings
 from outlay.ledger.store import Ledger
-from outlay.sources.focus import _EARLY_IN_AZURE, _VERSION_MARKS, FocusReader
+from outlay.sources.bills.focus import _EARLY_IN_AZURE, _VERSION_MARKS, FocusReader
 from outlay.sources.loading import load
-from outlay.sources.raw import open_raw
+from outlay.sources.opening import open_raw
 from tests.shared import shared
-from tests.sources.bills import COLUMNS, GOOD, row, write_csv
-from tests.sources.reading import canonical_rows, rejected_rows, without_header
+from tests.sources.bills.reading import canonical_rows, rejected_rows, without_header
+from tests.sources.focus_bills import COLUMNS, GOOD, row, write_csv
 
 MEASURES = ("BilledCost", "EffectiveCost", "ListCost")
 

@@ -18,9 +18,9 @@ from outlay.errors import UnreadableError
 from outlay.ledger.engine.duckdb import session
 from outlay.ledger.store import Ledger
 from outlay.sources.loading import load
+from outlay.sources.opening import open_raw
 from outlay.sources.parsers import register, register_independently
-from outlay.sources.raw import open_raw
-from tests.sources.bills import COLUMNS, row, totals, write_csv
+from tests.sources.focus_bills import COLUMNS, row, totals, write_csv
 
 
 def csv_bytes(folder: Path, rows: int = 3) -> bytes:

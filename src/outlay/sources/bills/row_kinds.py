@@ -8,7 +8,7 @@ to know asks here. It costs one pass over the few columns that the question name
 from __future__ import annotations
 
 from outlay.ledger.engine.duckdb import session
-from outlay.sources.bills import reading
+from outlay.sources.parser_errors import reading
 from outlay.sources.parsers import register_independently
 from outlay.sources.raw import RawFile
 

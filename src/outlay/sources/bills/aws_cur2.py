@@ -1,12 +1,13 @@
 """AWS CUR 2.0, the table COST_AND_USAGE_REPORT of Data Exports: fixed columns, tags and product attributes as maps.
 
 The maps (``product``, ``resource_tags``, ``tags``) are JSON text in CSV and MAP columns in Parquet. What the rows
-mean is in :mod:`outlay.sources.aws_cur`; which files of a delivery count, in :mod:`outlay.sources.aws_manifest`.
+mean is in :mod:`outlay.sources.bills.aws_cur`; which files of a delivery count, in
+:mod:`outlay.sources.bills.aws_manifest`.
 """
 
 from __future__ import annotations
 
-from outlay.sources.aws_cur import cur_mapping, is_cur, is_cur2
+from outlay.sources.bills.aws_cur import cur_mapping, is_cur, is_cur2
 from outlay.sources.raw import RawFile
 from outlay.sources.reader import Format, RowMapping
 

@@ -62,8 +62,8 @@ def unfold(file: FactFile) -> RawFile | None:
     """
     if file.kind not in ("json", "jsonl") or not _is_report(file):
         return None
-    told = [one if isinstance(one, GoesOn) else one.place for one in _stretches(file)]
-    survey = Survey((one for one in told if isinstance(one, Place)), (one for one in told if isinstance(one, GoesOn)))
+    told = (one if isinstance(one, GoesOn) else one.place for one in _stretches(file))
+    survey = Survey(one for one in told if one is not None)
     target = _folder() / f"{next(_numbers)}.jsonl"
     columns: dict[str, str] = {}
     sample: list[dict[str, str | None]] = []

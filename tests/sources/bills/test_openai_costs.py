@@ -22,15 +22,15 @@ from outlay.errors import OutlayError, UnreadableError
 from outlay.ledger.engine.duckdb import session
 from outlay.ledger.store import Ledger
 from outlay.metrics.reconciliation import reconcile
+from outlay.sources.bills.unfolded import unfold
 from outlay.sources.fact_file import open_facts, parse_json
 from outlay.sources.find import find, find_bills
 from outlay.sources.loading import load
-from outlay.sources.unfolded import unfold
 from tests.shared import shared
-from tests.sources.bills import run_outlay, stored, totals
-from tests.sources.reports import load_file, load_or_error, write_pages
+from tests.sources.bills.reports import load_file, load_or_error, write_pages
+from tests.sources.focus_bills import run_outlay, stored, totals
 
-COSTS = Path(__file__).parent.parent / "fixtures" / "openai_costs" / "costs.jsonl"
+COSTS = Path(__file__).parents[2] / "fixtures" / "openai_costs" / "costs.jsonl"
 DAY = 86_400
 FIRST = int(datetime(2026, 10, 1, tzinfo=UTC).timestamp())
 

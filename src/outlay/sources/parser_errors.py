@@ -1,54 +1,16 @@
-"""Bill readers: who reads a file, and what a parser's own error says of it."""
+"""What a parser's own error says of a file, or of the reader whose SQL it could not compile."""
 
 from __future__ import annotations
 
 import contextlib
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
 from pathlib import Path
 
-from outlay.errors import OutlayError, UnreadableError, UsageError, nearest
-from outlay.plugins import plugin_manager
-from outlay.sources.raw import RawFile, not_utf8
+from outlay.errors import OutlayError, UnreadableError
+from outlay.sources.first_bytes import not_utf8
 from outlay.sources.reader import Reader
 
-__all__ = ["Found", "reader_for", "readers", "reading"]
-
-
-@dataclass(frozen=True, slots=True)
-class Found:
-    """A bill and its reader."""
-
-    raw: RawFile
-    reader: Reader
-
-
-def readers() -> list[Reader]:
-    """Every registered reader: built-ins, then plugins."""
-    manager = plugin_manager()
-    return [reader for group in reversed(manager.hook.outlay_readers()) for reader in group]
-
-
-def reader_for(raw: RawFile, *, format_id: str | None = None) -> Reader:
-    """The reader that recognises ``raw``, or the one asked for by id."""
-    known = readers()
-    if format_id is not None:
-        for reader in known:
-            if reader.format.id == format_id:
-                return reader
-        raise UsageError(
-            f"there is no format '{format_id}'.", where="--as", hint=nearest(format_id, [r.format.id for r in known])
-        )
-    for reader in known:
-        if reader.recognises(raw):
-            return reader
-    titles = "; ".join(reader.format.title for reader in known)
-    columns = ", ".join(list(raw.columns)[:6])
-    raise UnreadableError(
-        f"is no bill that Outlay knows (its columns begin: {columns}).",
-        where=str(raw.path),
-        hint=f"Known formats: {titles}. Run `outlay sources` for what each needs, or name one with --as.",
-    )
+__all__ = ["reading"]
 
 
 @contextlib.contextmanager

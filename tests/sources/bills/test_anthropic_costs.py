@@ -21,10 +21,10 @@ from outlay.ledger.store import Ledger
 from outlay.metrics.reconciliation import reconcile
 from outlay.sources.find import find
 from outlay.sources.loading import load
-from tests.sources.bills import run_outlay, stored, totals
-from tests.sources.reports import load_file, load_or_error, write_pages
+from tests.sources.bills.reports import load_file, load_or_error, write_pages
+from tests.sources.focus_bills import run_outlay, stored, totals
 
-FIXTURES = Path(__file__).parent.parent / "fixtures" / "anthropic_costs"
+FIXTURES = Path(__file__).parents[2] / "fixtures" / "anthropic_costs"
 LEGACY = FIXTURES / "cost_report.json"
 ANALYTICS = FIXTURES / "analytics_cost_report.json"
 NEWEST = FIXTURES / "analytics_cost.jsonl"

@@ -17,14 +17,14 @@ import pytest
 from outlay.config import Settings
 from outlay.ledger.store import Ledger
 from outlay.ledger.tables.costs import focus_columns, subcategory_parents
-from outlay.sources.azure_cost import AzureCostReader
+from outlay.sources.bills.azure_cost import AzureCostReader
+from outlay.sources.bills.reference_table import reference_rows
 from outlay.sources.loading import load
-from outlay.sources.raw import open_raw
-from outlay.sources.reference_table import reference_rows
+from outlay.sources.opening import open_raw
 from tests.shared import shared
-from tests.sources.reading import HEADER_ROWS, canonical_rows, control_totals, rejected_rows, without_header
+from tests.sources.bills.reading import HEADER_ROWS, canonical_rows, control_totals, rejected_rows, without_header
 
-FIXTURES = Path(__file__).parent.parent / "fixtures" / "azure_cost"
+FIXTURES = Path(__file__).parents[2] / "fixtures" / "azure_cost"
 READER = AzureCostReader()
 SAMPLES = {
     "data/focus/focus_converters/sample-anonymous-ea-export-dataset.csv": "CostInBillingCurrency",

@@ -39,7 +39,7 @@ class AwsService:
 @cache
 def aws_services() -> tuple[AwsService, ...]:
     """The table, in file order."""
-    text = resources.files("outlay.sources").joinpath("data", _TABLE).read_text(encoding="utf-8")
+    text = resources.files("outlay.sources.bills").joinpath("data", _TABLE).read_text(encoding="utf-8")
     return tuple(AwsService(**row) for row in csv.DictReader(text.splitlines()))
 
 

@@ -21,10 +21,10 @@ Python SDK 2.12.0 (MIT).
 from __future__ import annotations
 
 from outlay.errors import UnreadableError
+from outlay.sources.bills.report_columns import MISSING, ai_service, field, text_map
+from outlay.sources.bills.row_kinds import row_kinds
 from outlay.sources.raw import RawFile
 from outlay.sources.reader import Format, Notice, RowMapping
-from outlay.sources.report_columns import MISSING, ai_service, field, text_map
-from outlay.sources.row_kinds import row_kinds
 
 __all__ = ["AnthropicCostsReader"]
 

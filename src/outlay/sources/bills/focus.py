@@ -17,7 +17,7 @@ Source: FOCUS specification 1.0-1.4, https://focus.finops.org (CC-BY-4.0).
 from __future__ import annotations
 
 from outlay.ledger.tables.costs import focus_columns
-from outlay.sources.azure_focus import azure_focus_columns
+from outlay.sources.bills.azure_focus import azure_focus_columns
 from outlay.sources.raw import RawFile
 from outlay.sources.reader import Format, Notice, RowMapping, column, first_of
 

@@ -1,0 +1,1 @@
+"""Readers of ``costs``: what was billed, one file a bill's format."""
