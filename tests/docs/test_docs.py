@@ -18,8 +18,12 @@ from pydantic import BaseModel
 from outlay import hookspecs
 from outlay.config import (
     NOT_YET,
+    CommitmentSettings,
+    GuardrailSettings,
     OverspendSettings,
+    PoolSettings,
     PriceSettings,
+    ScenarioSettings,
     Settings,
     TagSettings,
     TargetSettings,
@@ -31,6 +35,8 @@ from outlay.ledger.tables.prices import PRICES
 from outlay.ledger.tables.table import PROVENANCE
 from outlay.metrics.catalogue import catalogue
 from outlay.metrics.kpis import KPI_IDS
+from outlay.optimize.commitments.demand_file import read_demand
+from outlay.optimize.commitments.offer_file import FIELDS, read_offers
 from outlay.optimize.overspend import overspend
 from outlay.plugins import plugin_manager
 from outlay.prices.rates import RATE_KINDS, read_rates
@@ -105,6 +111,10 @@ def test_every_documented_option_exists() -> None:
         (PriceSettings, r"`\[prices\]`"),
         (TargetSettings, r"`\[\[targets\]\]`"),
         (OverspendSettings, r"`\[overspend\]`"),
+        (CommitmentSettings, r"`\[commitments\]`"),
+        (ScenarioSettings, r"`\[\[commitments.scenarios\]\]`"),
+        (PoolSettings, r"`\[\[commitments.pools\]\]`"),
+        (GuardrailSettings, r"`\[commitments.guardrails\]`"),
     ],
 )
 def test_every_setting_is_documented_with_its_default(model: type[BaseModel], heading: str) -> None:
@@ -118,7 +128,8 @@ def test_every_setting_is_documented_with_its_default(model: type[BaseModel], he
             assert row[1] == "required"
         else:
             default = field.get_default(call_default_factory=True)
-            values = default if isinstance(default, tuple) else () if default is None or default == {} else (default,)
+            told = default is None or default == {} or isinstance(default, BaseModel)
+            values = default if isinstance(default, tuple) else () if told else (default,)
             assert all(str(value) in row[1] for value in values), f"the default of {name} is {default}"
 
 
@@ -160,6 +171,19 @@ def test_price_files_are_read_and_every_rate_is_documented(tmp_path: Path) -> No
     for example in _blocks("docs/reference/commands.md", "csv") + _blocks("docs/tutorial.md", "csv"):
         (tmp_path / "prices.csv").write_text(example, encoding="utf-8")
         read_rates(tmp_path / "prices.csv")
+
+
+def test_every_field_of_an_offer_is_documented() -> None:
+    page = _text("docs/reference/commitments.md").replace("`", "'").replace("\\|", "|")
+    assert [name for name, meaning in FIELDS.items() if f"| '{name}' | {meaning} |" not in page] == []
+
+
+def test_examples_of_demand_and_offers_are_read(tmp_path: Path) -> None:
+    demand, offers = _blocks("docs/reference/commitments.md", "csv")
+    (tmp_path / "demand.csv").write_text(demand, encoding="utf-8")
+    (tmp_path / "offers.csv").write_text(offers, encoding="utf-8")
+    assert [one.hours for one in read_demand(tmp_path / "demand.csv").pools] == [2]
+    assert [one.term_months for one in read_offers(tmp_path / "offers.csv")] == [12, 36]
 
 
 def test_every_problem_is_documented() -> None:
