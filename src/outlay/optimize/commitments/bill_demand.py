@@ -90,17 +90,13 @@ def bill_demand(
     until: datetime | None = None,
 ) -> tuple[tuple[PoolDemand, ...], tuple[LeftOut, ...]]:
     """Pools of the view ``costs``, and what it has of pools that have no demand. Raises where numbers are absurd."""
-    window = " AND ".join(
-        [
-            *([f"{_START} < TIMESTAMP '{until}'"] if until else []),
-            *([f"coalesce({_END}, {_START} + INTERVAL 1 DAY) > TIMESTAMP '{since}'"] if since else []),
-        ]
-    )
-    _gather(connection, window or "true")
+    _gather(connection, _overlapping(since, until))
     pools = [Pool(*row) for row in connection.execute(_POOLS).fetchall()]
     if not pools:
         return (), tuple(_left_out(connection).get(None, ()))
-    spoken = _spoken(connection, window or "true")
+    # Rows beside the window say how far a source speaks: a window must not end where its last row of a GPU does.
+    beside = timedelta(hours=LONGEST)
+    spoken = _spoken(connection, _overlapping(since and since - beside, until and until + beside))
     first = max([min(one.first for one in spoken.values()), *([hour_of(since)] if since else [])])
     end = min([max(one.end for one in spoken.values()), *([hour_of(until)] if until else [])])
     if end <= first:
@@ -115,6 +111,15 @@ def bill_demand(
             connection, number, pool, hours=hours, spoken=spoken, rates=rates, left_out=told, version=version
         )
     return tuple(found), tuple(left.get(None, ()))
+
+
+def _overlapping(since: datetime | None, until: datetime | None) -> str:
+    """The condition that a row reaches into ``[since, until)``."""
+    conditions = [
+        *([f"{_START} < TIMESTAMP '{until}'"] if until else []),
+        *([f"coalesce({_END}, {_START} + INTERVAL 1 DAY) > TIMESTAMP '{since}'"] if since else []),
+    ]
+    return " AND ".join(conditions) or "true"
 
 
 _POOLS = """SELECT gpu, region, workload FROM pool_slots GROUP BY ALL ORDER BY min(pool)"""

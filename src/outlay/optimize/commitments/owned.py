@@ -104,7 +104,7 @@ def _hourly(
     """GPUs by pool and hour of its demand. What nobody used is the largest pool's: it changes no sum of the place."""
     idle = {place: line.copy() for place, line in unused.items()}
     for one in held:
-        if (served := computed.served.get(one.id)) is not None:
+        if not one.by_money and (served := computed.served.get(one.id)) is not None:
             place = axis.place_of(one.gpu, one.region)
             idle[place] = idle.get(place, np.zeros(axis.length, dtype=np.int64)) + served.held - served.used
     largest: dict[Place, str] = {}

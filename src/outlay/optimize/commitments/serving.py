@@ -227,7 +227,7 @@ def _money(
 ) -> Served:
     """Whole numbers throughout: money in units of 10^-27, so that a rate times a billionth of a GPU is exact."""
     unit = 10**MONEY_SCALE
-    free = np.where(force, int(hourly * unit) * NANOS, 0).astype(object)
+    free = force.astype(object) * (int(hourly * unit) * NANOS)
     promised, parts = free.copy(), {}
     for place, need in sorted(mine, key=lambda one: (-rates[one[1].pool].discount, one[0])):
         rate = int(rates[need.pool].committed * unit)
