@@ -172,6 +172,7 @@ class CommitmentSettings(_Frozen):
     max_loss_probability: Share = Field(
         Decimal("0.20"), description="largest probability of losing money over the term that is accepted"
     )
+    offers: Path | None = Field(None, description="what is for sale, TOML or CSV; relative to this file")
     scenarios: tuple[ScenarioSettings, ...] | None = Field(
         None, description="changes of regime; unless given, three with one chance in ten a year each"
     )
@@ -209,8 +210,19 @@ def load_settings(path: Path | None = None) -> Settings:
         settings = Settings.model_validate(content)
     except ValidationError as error:
         raise ConfigError(_explain(error, content), where=str(chosen)) from None
-    tokens = tuple(chosen.parent / path for path in settings.prices.tokens)
-    return settings.model_copy(update={"prices": PriceSettings(tokens=tokens)}) if tokens else settings
+    return _beside(settings, chosen.parent)
+
+
+def _beside(settings: Settings, folder: Path) -> Settings:
+    """Files that the settings name lie beside the settings' own."""
+    changed: dict[str, Any] = {}
+    if settings.prices.tokens:
+        tokens = tuple(folder / path for path in settings.prices.tokens)
+        changed["prices"] = settings.prices.model_copy(update={"tokens": tokens})
+    if settings.commitments.offers is not None:
+        offers = folder / settings.commitments.offers
+        changed["commitments"] = settings.commitments.model_copy(update={"offers": offers})
+    return settings.model_copy(update=changed) if changed else settings
 
 
 def _explain(error: ValidationError, content: dict[str, Any]) -> str:

@@ -2,64 +2,78 @@
 
 from __future__ import annotations
 
-from datetime import datetime
+from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
 from outlay.cli.common import Common, common_options, progress, show_json
 
 if TYPE_CHECKING:
-    from outlay.optimize.commitments.demand import Demand
+    from outlay.config import Settings
+    from outlay.optimize.commitments.inputs import Inputs
     from outlay.problems import ProblemSummary
 
 PARTIAL = 3
+_F = TypeVar("_F", bound=Callable[..., Any])
 
 
 @click.group("commit")
 def command() -> None:
-    """GPU commitments: a verdict a pool, with the whole curve behind it.
+    """GPU commitments: what to commit, what not, and what became of what is owned.
 
     Example: outlay commit plan --demand demand.csv --offers offers.toml
     """
 
 
+def _input_options(function: _F) -> _F:
+    path = click.Path(path_type=Path)
+    for option in (
+        click.option("--pool", "pools", multiple=True, metavar="NAME", help="Only this pool; repeatable."),
+        click.option(
+            "--as-of", metavar="DATE|HOUR", help="With what was known then; the end of the demand unless given."
+        ),
+        click.option(
+            "--offers", type=path, metavar="FILE", help="What is for sale, TOML or CSV; else [commitments] offers."
+        ),
+        click.option(
+            "--demand", type=path, metavar="FILE", help="CSV: hour, then GPUs in use by pool; else the ledger's."
+        ),
+    ):
+        function = option(function)
+    return function
+
+
 @command.command("plan", epilog="Example: outlay commit plan --demand demand.csv --offers offers.toml")
-@click.option(
-    "--demand", type=click.Path(path_type=Path), metavar="FILE", help="CSV: hour, then GPUs in use, one column a pool."
-)
-@click.option("--offers", type=click.Path(path_type=Path), metavar="FILE", help="What is for sale: TOML or CSV.")
-@click.option("--as-of", metavar="DATE|HOUR", help="Plan with what was known then; the end of the demand unless given.")
-@click.option("--pool", "pools", multiple=True, metavar="NAME", help="Only this pool; repeatable.")
+@_input_options
 @click.option("--paths", type=click.IntRange(50, 100_000), help="Simulated futures of a pool (1,000; fewer for many).")
 @common_options
-def plan_command(common: Common, demand: Path | None, offers: Path | None, **options: Any) -> int:  # noqa: ANN401
+def plan_command(common: Common, paths: int | None, **options: Any) -> int:  # noqa: ANN401 - click's options
     """What to commit, what not, and what it risks: commit, wait or never for each pool, with reasons.
 
-    The optimum is exact over the history given; what is recommended is what your risk leaves of it. Nothing is bought.
+    The optimum is exact over the history given; what is recommended is what your risk leaves of it, less what is
+    owned. Nothing is bought.
     """
-    from outlay.optimize.commitments.demand_file import read_demand
-    from outlay.optimize.commitments.offer_file import read_offers
     from outlay.optimize.commitments.plan import plan, today_of
     from outlay.optimize.commitments.plan_json import plan_json
     from outlay.problems import summarise
 
-    settings = common.settings().commitments
+    settings = common.settings()
     with progress(common) as report_progress:
         report_progress("reading")
-        assert demand is not None
-        file = read_demand(demand, options["pools"])
-        known = [_until(one, options["as_of"]) for one in file.pools]
+        given = _inputs(common, settings, **options)
         found = plan(
-            known,
-            read_offers(offers) if offers is not None else (),
-            settings,
-            today=today_of(known),
-            paths=options["paths"],
+            given.demands,
+            given.offers,
+            settings.commitments,
+            owned=given.owned,
+            today=today_of(given.demands),
+            paths=paths,
+            notes=given.notes,
             progress=report_progress,
         )
-    problems = summarise(file.problems)
+    problems = summarise(given.problems)
     if common.as_json:
         show_json({**plan_json(found), "problems": [_problem(one) for one in problems]})
     else:
@@ -70,43 +84,40 @@ def plan_command(common: Common, demand: Path | None, offers: Path | None, **opt
 
 
 @command.command("backtest", epilog="Example: outlay commit backtest --demand demand.csv --offers offers.toml")
-@click.option(
-    "--demand", type=click.Path(path_type=Path), metavar="FILE", help="CSV: hour, then GPUs in use, one column a pool."
-)
-@click.option("--offers", type=click.Path(path_type=Path), metavar="FILE", help="What is for sale: TOML or CSV.")
-@click.option("--pool", "pools", multiple=True, metavar="NAME", help="Only this pool; repeatable.")
+@_input_options
 @click.option("--term-hours", type=click.IntRange(1, 100_000), help="Length of a term; the offer's unless given.")
 @click.option("--every-hours", type=click.IntRange(1, 100_000), help="Hours between decisions; a month unless given.")
 @common_options
-def backtest_command(common: Common, demand: Path | None, offers: Path | None, **options: Any) -> int:  # noqa: ANN401
+def backtest_command(
+    common: Common,
+    term_hours: int | None,
+    every_hours: int | None,
+    **options: Any,  # noqa: ANN401 - click's options
+) -> int:
     """What following the plan would have cost on this history, against on-demand and against perfect foresight.
 
-    Beside it stands the online break-even rule, which no rule without a forecast can beat by its bound of 2. Where the
+    Beside it stands the online break-even rule, which costs at most twice what perfect foresight does. Where the
     history is shorter than two terms, terms are scaled to 28 days, and the result says so.
     """
     from outlay.optimize.commitments.backtest import backtest
-    from outlay.optimize.commitments.demand_file import read_demand
-    from outlay.optimize.commitments.offer_file import read_offers
     from outlay.problems import summarise
 
-    settings = common.settings().commitments
-    assert demand is not None
-    assert offers is not None
+    settings = common.settings()
     with progress(common) as report_progress:
         report_progress("reading")
-        file, known = read_demand(demand, options["pools"]), read_offers(offers)
+        given = _inputs(common, settings, **options)
         found = [
             backtest(
                 one,
-                known,
-                settings,
-                term_hours=options["term_hours"],
-                every_hours=options["every_hours"],
+                given.offers,
+                settings.commitments,
+                term_hours=term_hours,
+                every_hours=every_hours,
                 progress=report_progress,
             )
-            for one in file.pools
+            for one in given.demands
         ]
-    problems = summarise(file.problems)
+    problems = summarise(given.problems)
     if common.as_json:
         show_json({"pools": [one.to_json() for one in found], "problems": [_problem(one) for one in problems]})
     else:
@@ -116,19 +127,51 @@ def backtest_command(common: Common, demand: Path | None, offers: Path | None, *
     return PARTIAL if problems else 0
 
 
-def _until(demand: Demand, as_of: str | None) -> Demand:
-    from outlay.errors import UsageError
-    from outlay.periods import parse_day
+@command.command("owned", epilog="Example: outlay commit owned --since 2026-10-01 --until 2026-11-01")
+@click.option("--since", metavar="DATE", help="Start of the window, inclusive, UTC: 2026-10-01 or 2026-10.")
+@click.option("--until", metavar="DATE", help="End of the window, exclusive, UTC.")
+@common_options
+def owned_command(common: Common, since: str | None, until: str | None) -> None:
+    """Coverage and utilisation of what is owned, day by day, and what its unused part cost.
 
-    if as_of is None:
-        return demand
-    moment: datetime | int = int(as_of) if as_of.isdecimal() else parse_day(as_of, name="--as-of")
-    cut = demand.before(moment)
-    if not len(cut):
-        raise UsageError(
-            f"nothing is known of {demand.pool} before {as_of}.", where="--as-of", hint=f"It begins at {demand.first}."
-        )
-    return cut
+    From the ledger: the bill says what was used; where it is silent, it is computed from demand by the hour.
+    """
+    from outlay.ledger.engine.duckdb import session
+    from outlay.optimize.commitments.owned import owned
+    from outlay.periods import Period, parse_day
+
+    first = parse_day(since, name="--since") if since else None
+    last = parse_day(until, name="--until") if until else None
+    if first is not None and last is not None:
+        Period(first, last)
+    settings, ledger = common.settings(), common.ledger()
+    with progress(common) as report_progress, session() as connection:
+        report_progress("reading the ledger")
+        found = owned(connection, ledger, settings.tags.required, since=first, until=last)
+    if common.as_json:
+        show_json(found.to_json())
+    else:
+        from outlay.report.commit_owned import show_owned
+
+        show_owned(found)
+
+
+def _inputs(
+    common: Common,
+    settings: Settings,
+    *,
+    demand: Path | None,
+    offers: Path | None,
+    pools: tuple[str, ...],
+    as_of: str | None,
+) -> Inputs:
+    """From the files that were named; what was not comes from the ledger and the settings."""
+    from outlay.optimize.commitments.inputs import inputs_from_files, inputs_from_ledger
+
+    offered = offers or settings.commitments.offers
+    if demand is not None:
+        return inputs_from_files(demand, offered, pools=pools, as_of=as_of)
+    return inputs_from_ledger(common.ledger(), settings.tags.required, offered, pools=pools, as_of=as_of)
 
 
 def _problem(one: ProblemSummary) -> dict[str, Any]:

@@ -15,18 +15,19 @@ from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
-from outlay.money import percent
+from outlay.money import percent, plain
 from outlay.optimize.commitments.demand import gpus
 from outlay.optimize.commitments.option import Option
 from outlay.optimize.commitments.plan import Plan, PoolPlan
 from outlay.problems import ProblemSummary
 from outlay.report.wording import about, amount, clean, count
 
-__all__ = ["show_plan"]
+__all__ = ["compact", "quantity", "show_plan"]
 
 _STYLES = {"commit": "bold green", "wait": "bold yellow", "never": "bold red"}
 _MOST_POOLS = 30
 _MOST_PROBLEMS = 5
+_NONE = "\N{EN DASH}"
 
 
 def show_plan(plan: Plan, problems: Sequence[ProblemSummary] = ()) -> None:
@@ -85,7 +86,7 @@ def _advice(one: PoolPlan) -> str:
         return ""
     steps = len(one.ladder)
     unit = _unit(one)
-    return f"buy {gpus(best.buy):,.4g} {unit} of {best.offer.name}" + (f" in {steps} steps" if steps > 1 else "")
+    return f"buy {quantity(gpus(best.buy))} {unit} of {best.offer.name}" + (f" in {steps} steps" if steps > 1 else "")
 
 
 def _unit(one: PoolPlan) -> str:
@@ -96,19 +97,8 @@ def _table(one: PoolPlan) -> Table | None:
     priced = [option for option in one.options if option.outcome is not None]
     if not priced:
         return None
-    table = Table(box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False)
-    for name in (
-        "Offer",
-        "Level",
-        "Covers",
-        "Used",
-        "Saves",
-        "Over the term: P10",
-        "P50",
-        "P90",
-        "Loses",
-        "Break-even",
-    ):
+    table = Table(box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False, padding=(0, 1, 0, 0))
+    for name in ("Offer", "Level", "Covers", "Used", "Saves", "P10", "P50", "P90", "Loses", "Pays by"):
         table.add_column(name, justify="left" if name == "Offer" else "right", no_wrap=name != "Offer")
     for option in priced:
         table.add_row(*_row(option))
@@ -119,17 +109,30 @@ def _row(option: Option) -> list[str]:
     outcome, risk, offer = option.outcome, option.risk, option.offer
     assert outcome is not None
     said = [
-        offer.name + (" (flex)" if offer.flex else ""),
-        f"{outcome.quantity:,.4g}" if outcome.quantity < 1000 else f"{outcome.quantity:,.0f}",
+        clean(offer.name) + (" (flex)" if offer.flex else ""),
+        quantity(outcome.quantity),
         percent(outcome.coverage),
         percent(outcome.utilization),
         percent(option.saving_rate, to_tenths=True),
     ]
-    if risk is None:
-        return [*said, "–", "–", "–", "–", "–"]  # noqa: RUF001 - a dash
-    money = [about(Decimal(round(value)), offer.currency) for value in (risk.p10, risk.p50, risk.p90)]
+    if risk is None or not option.nanos:
+        return [*said, *[_NONE] * 5]
+    money = [compact(value, offer.currency) for value in (risk.p10, risk.p50, risk.p90)]
     month = "never" if option.break_even_month is None else f"month {option.break_even_month}"
-    return [*said, *money, percent(Decimal(str(round(risk.loss_probability, 4)))), month if option.nanos else "–"]  # noqa: RUF001
+    return [*said, *money, percent(Decimal(str(round(risk.loss_probability, 4)))), month]
+
+
+def quantity(gpus: Decimal) -> str:
+    """GPUs for reading: whole from 100 on, at most two decimals below."""
+    return plain(gpus.quantize(Decimal(1 if gpus >= 100 else "0.01"))) if gpus < 10_000 else f"{gpus:,.0f}"
+
+
+def compact(value: float, currency: str) -> str:
+    """An estimate for a narrow column: ``$3.24M``, ``-$52k``."""
+    for size, letter in ((1e9, "B"), (1e6, "M"), (1e3, "k")):
+        if abs(value) >= size:
+            return amount(Decimal(str(round(value / size, 2))), currency).removesuffix(".00") + letter
+    return about(Decimal(round(value)), currency)
 
 
 def _lines(one: PoolPlan) -> list[str]:
@@ -138,7 +141,7 @@ def _lines(one: PoolPlan) -> list[str]:
     if optimum is not None and optimum.optimum is not None:
         exact = optimum.optimum
         found.append(
-            f"Optimum over the history: {exact.quantity:,.1f} {_unit(one)} of {optimum.offer.name}, saving "
+            f"Optimum over the history: {quantity(exact.quantity)} {_unit(one)} of {optimum.offer.name}, saving "
             f"{percent(exact.saving_rate, to_tenths=True)} at {percent(exact.coverage)} coverage, used to "
             f"{percent(exact.utilization)}."
         )
@@ -150,7 +153,7 @@ def _lines(one: PoolPlan) -> list[str]:
     if best is not None and best.bound_by and one.verdict.word == "commit":
         found.append(f"The level is bound by {best.bound_by}.")
     if one.ladder:
-        steps = (f"{gpus(step.nanos):,.4g} {step.on or f'in month {step.month}'}" for step in one.ladder)
+        steps = (f"{quantity(gpus(step.nanos))} {step.on or f'in month {step.month}'}" for step in one.ladder)
         found.append(f"Ladder: {', '.join(steps)}.")
     if best is not None and best.exposure and one.verdict.word == "commit":
         found.append(
@@ -179,6 +182,7 @@ def _lines(one: PoolPlan) -> list[str]:
 def _assumptions(plan: Plan) -> list[str]:
     told = ", ".join(f"{one.name} (x{one.factor:g}, {one.per_year:g} a year)" for one in plan.scenarios)
     return [
-        "Level: GPUs committed in all. Covers, Used, Saves: exact, over the history given. P10 to P90, Loses: "
-        f"estimates over the term from {plan.paths:,} simulated futures, which assume {told}."
+        "Level: GPUs committed in all. Covers, Used, Saves: exact, over the history given. P10, P50, P90: saving over "
+        f"the term, Loses: share of futures that lose, both estimates from {plan.paths:,} simulated futures, which "
+        f"assume {told}. Pays by: until when the GPUs must be needed for the whole term's cost to be earned."
     ]

@@ -105,6 +105,7 @@ def plan(
     owned: Mapping[str, Sequence[Owned]] | None = None,
     today: date | None = None,
     paths: int | None = None,
+    notes: Sequence[str] = (),
     progress: Callable[[str], None] = lambda _: None,
 ) -> Plan:
     """The plan of ``demands`` with ``offers``. ``today`` dates the ladder; offers of unknown pools are a UsageError."""
@@ -128,12 +129,12 @@ def plan(
         for task in tasks:
             progress(f"planning {task.demand.pool}")
             found.append(work(task))
-    notes = []
+    told = list(notes)
     if many and paths is None:
-        notes.append(
+        told.append(
             f"{len(tasks)} pools: {count} simulated futures each instead of {PATHS}. --paths sets another number."
         )
-    return Plan(tuple(found), settings, today, count, scenarios_of(settings), tuple(notes))
+    return Plan(tuple(found), settings, today, count, scenarios_of(settings), tuple(told))
 
 
 def scenarios_of(settings: CommitmentSettings) -> tuple[Scenario, ...]:

@@ -109,7 +109,8 @@ def judge(seen: Evidence, options: Sequence[Option], settings: CommitmentSetting
         return Verdict("wait", tuple(reasons), tuple(_until(seen, settings)), _best(priced))
     best = _best([one for one in priced if one.buy > 0 and _long_enough(one, seen, settings)])
     if best is None:
-        return Verdict("wait", (*reasons, *_nothing_to_buy(priced)), tuple(_until(seen, settings)), _best(priced))
+        change = "Demand in more of the hours, a lower price, or what is owned coming to its end."
+        return Verdict("wait", (*reasons, *_nothing_to_buy(priced)), (change,), _best(priced))
     return Verdict("commit", (*reasons, _why(best)), tuple(_withdrawn(seen, best, settings)), best)
 
 
@@ -211,7 +212,14 @@ def _nothing_to_buy(priced: Sequence[Option]) -> list[str]:
     owned = [one for one in priced if one.nanos > 0 and one.buy == 0]
     if owned:
         return [f"{one.offer.name}: nothing to add to what is owned ({one.bound_by})." for one in owned]
-    return [f"{one.offer.name}: no quantity is advised; it is bound by {one.bound_by}." for one in priced]
+    return [_no_quantity(one) for one in priced]
+
+
+def _no_quantity(one: Option) -> str:
+    if one.optimum is not None and not one.optimum.quantity:
+        often = percent(one.offer.break_even_utilization)
+        return f"{one.offer.name}: pays where more than {often} of the hours need a GPU; none was needed that often."
+    return f"{one.offer.name}: no quantity is advised; it is bound by {one.bound_by}."
 
 
 def _steady(seen: Evidence, settings: CommitmentSettings) -> str:

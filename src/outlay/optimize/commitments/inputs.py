@@ -1,0 +1,149 @@
+"""What a plan is made of: demand, offers, what is owned; from files, or from the ledger where no file is given.
+
+From the ledger, a pool's demand is what the bill (else telemetry) says was in use, what is owned is what the bill and
+the list of commitments say, and an offer that leaves out the on-demand price takes what the pool's on-demand hours of
+the last thirty days cost on the bill: what is really paid, never a list. An offer in another currency takes none.
+
+A commitment serves a GPU type in a region, whatever the work; so of each one a pool has the part that its demand used
+in the last week.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime
+from decimal import Decimal
+from pathlib import Path
+
+from outlay.errors import UsageError, nearest
+from outlay.ledger.engine.duckdb import session
+from outlay.ledger.store import Ledger
+from outlay.optimize.commitments.demand import HOURS_A_WEEK, NANOS, Demand
+from outlay.optimize.commitments.demand_file import read_demand
+from outlay.optimize.commitments.ladder import Owned
+from outlay.optimize.commitments.offer import Offer
+from outlay.optimize.commitments.offer_file import EVERY_POOL, read_offers
+from outlay.optimize.commitments.owned import owned
+from outlay.optimize.commitments.ownership import Expiry, Ownership
+from outlay.optimize.commitments.pools import UNKNOWN, LedgerDemand
+from outlay.periods import parse_day
+from outlay.problems import Problem
+
+__all__ = ["Inputs", "inputs_from_files", "inputs_from_ledger", "owned_by_pool"]
+
+
+@dataclass(frozen=True, slots=True)
+class Inputs:
+    """Demand a pool, the offers, what is owned by pool, and what to know of them."""
+
+    demands: tuple[Demand, ...]
+    offers: tuple[Offer, ...]
+    owned: Mapping[str, Sequence[Owned]]
+    problems: tuple[Problem, ...] = ()
+    notes: tuple[str, ...] = ()
+
+
+def inputs_from_files(
+    demand: Path, offers: Path | None, *, pools: Sequence[str] = (), as_of: str | None = None
+) -> Inputs:
+    """Of ``--demand`` and ``--offers``; nothing is owned."""
+    file = read_demand(demand, pools)
+    cut = tuple(_until(one, as_of) for one in file.pools)
+    return Inputs(cut, read_offers(offers) if offers is not None else (), {}, file.problems)
+
+
+def inputs_from_ledger(
+    ledger: Ledger,
+    tags: Sequence[str],
+    offers: Path | None,
+    *,
+    pools: Sequence[str] = (),
+    as_of: str | None = None,
+) -> Inputs:
+    """Of the ledger's bills, telemetry and commitments. Raises :class:`UsageError` where it knows no GPUs."""
+    until = None if as_of is None else parse_day(as_of, name="--as-of")
+    with session() as connection:
+        found = owned(connection, ledger, tags, until=until, at=until)
+    known = [one.pool.name for one in found.demand.pools]
+    if not known:
+        raise UsageError(
+            "the ledger knows no GPU-hours" + (f" before {as_of}." if as_of else "."),
+            where=str(ledger.path),
+            hint="Load a bill or telemetry with GPUs, or give --demand FILE.",
+        )
+    for name in pools:
+        if name not in known:
+            raise UsageError(f"the ledger has no pool '{name}'.", where="--pool", hint=nearest(name, known))
+    chosen = tuple(one.demand for one in found.demand.pools if not pools or one.pool.name in pools)
+    read = read_offers(offers) if offers is not None else ()
+    asked = [_for(read, name) for name in known if not pools or name in pools]
+    shared = [offer for offer in read if len(offer.pools) > 1 and set(offer.pools) <= {one.pool for one in chosen}]
+    priced = tuple(_priced(offer, found.demand) for listed in asked for offer in listed)
+    return Inputs(chosen, (*priced, *shared), owned_by_pool(found), notes=(*found.demand.notes, *found.notes))
+
+
+def _until(demand: Demand, as_of: str | None) -> Demand:
+    if as_of is None:
+        return demand
+    moment: datetime | int = int(as_of) if as_of.isdecimal() else parse_day(as_of, name="--as-of")
+    cut = demand.before(moment)
+    if not len(cut):
+        raise UsageError(
+            f"nothing is known of {demand.pool} before {as_of}.", where="--as-of", hint=f"It begins at {demand.first}."
+        )
+    return cut
+
+
+def _for(offers: Sequence[Offer], pool: str) -> list[Offer]:
+    """The offers of one pool, those for every pool made its own."""
+    return [replace(one, pools=(pool,)) for one in offers if one.pools in ((pool,), (EVERY_POOL,))]
+
+
+def _priced(offer: Offer, demand: LedgerDemand) -> Offer:
+    """With the on-demand price that the bill shows, where the offer tells none."""
+    if offer.on_demand_price is not None:
+        return offer
+    rate = demand.pool(offer.pool).on_demand
+    if rate.unit_price is None or rate.currency != offer.currency:
+        return offer
+    since, until = (f"{moment:%Y-%m-%d}" if moment else "?" for moment in (rate.since, rate.until))
+    said = f"on-demand: paid by the bill, {since} to {until}"
+    return replace(
+        offer,
+        on_demand_price=round(rate.unit_price, 12),
+        source=f"{offer.source}; {said}" if offer.source else said,
+    )
+
+
+def owned_by_pool(found: Ownership) -> dict[str, list[Owned]]:
+    """What stands now, by pool: each commitment split by who used it in the last week, and what only the bill tells."""
+    last: dict[str, int] = {
+        one.pool.name: int(found.hourly[one.pool.name][-HOURS_A_WEEK:].sum())
+        // max(1, min(HOURS_A_WEEK, len(one.demand)))
+        for one in found.demand.pools
+    }
+    result: dict[str, list[Owned]] = {name: [] for name in last}
+    for expiry in found.expiries:
+        for name, share in _shares(expiry, found, last).items():
+            nanos = int((expiry.gpus or Decimal(0)) * NANOS * share)
+            if nanos:
+                result[name].append(Owned(nanos, expiry.at.date(), expiry.id))
+    for name, level in last.items():
+        more = level - sum(one.nanos for one in result[name])
+        if more > 0:
+            result[name].append(Owned(more, None, "told by the bill alone"))
+    return result
+
+
+def _shares(expiry: Expiry, found: Ownership, last: Mapping[str, int]) -> dict[str, Decimal]:
+    fits = [
+        one.pool.name
+        for one in found.demand.pools
+        if one.pool.gpu == expiry.gpu and (expiry.region is None or one.pool.region in (expiry.region, UNKNOWN))
+    ]
+    total = sum(last[name] for name in fits)
+    if total:
+        return {name: Decimal(last[name]) / total for name in fits}
+    largest = max(fits, key=lambda name: found.demand.pool(name).demand.total, default=None)
+    return {} if largest is None else {largest: Decimal(1)}
