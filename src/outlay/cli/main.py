@@ -38,6 +38,7 @@ COMMANDS = {
     "prices": ("outlay.cli.prices", "Price lists as of a time: tokens, checked against LiteLLM's list, and GPUs."),
     "reprice": ("outlay.cli.reprice", "Usage in the ledger at the prices of today's lists; shown first."),
     "commit": ("outlay.cli.commit", "GPU commitments: what to commit, what not, and what it risks."),
+    "spot": ("outlay.cli.spot", "Spot or on-demand for a training job, from a rate or from traces of real capacity."),
     "explain": ("outlay.cli.explain", "The receipt of a metric: formula, rows, sources, freshness, SQL."),
     "history": ("outlay.cli.history", "The loads of the ledger, newest first."),
 }
