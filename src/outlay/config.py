@@ -172,6 +172,7 @@ class CommitmentSettings(_Frozen):
     max_loss_probability: Share = Field(
         Decimal("0.20"), description="largest probability of losing money over the term that is accepted"
     )
+    cost_of_capital: Share = Field(Decimal(0), description="what money paid upfront would earn elsewhere, a year")
     offers: Path | None = Field(None, description="what is for sale, TOML or CSV; relative to this file")
     scenarios: tuple[ScenarioSettings, ...] | None = Field(
         None, description="changes of regime; unless given, three with one chance in ten a year each"

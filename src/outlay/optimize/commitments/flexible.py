@@ -32,7 +32,7 @@ def owed(flex: Flex, price: float, used: _Floats, committed: _Floats) -> _Floats
     """What is paid back for a settlement period, in money; ``used`` and ``committed`` are its GPU-hours."""
     unused = committed - used
     paid = np.minimum(float(flex.cashback) * unused * price, float(flex.cap) * committed * price)
-    return np.where(unused > float(flex.trigger) * committed, paid, 0.0)
+    return np.where(unused > float(flex.trigger) * committed, paid * float(flex.worth_of_payout), 0.0)
 
 
 def flexible_savings(futures: Futures, offer: Offer, gpus: float, value: _Floats, part: _Floats) -> _Floats:
@@ -78,7 +78,7 @@ def paid_back(demand: Demand, offer: Offer, nanos: int) -> Decimal:
         committed = gpus(nanos * len(hours))
         unused = committed - gpus(int(np.minimum(hours, nanos).sum()))
         if unused > flex.trigger * committed:
-            returned += min(flex.cashback * unused, flex.cap * committed) * offer.unit_price
+            returned += min(flex.cashback * unused, flex.cap * committed) * offer.unit_price * flex.worth_of_payout
     used = gpus(int(np.minimum(demand.nanos, nanos).sum()))
     saving = used * offer.on_demand_price - gpus(nanos * demand.hours) * offer.price + returned
     return returned - max(Decimal(0), saving) * flex.fee_share

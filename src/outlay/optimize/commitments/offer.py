@@ -22,7 +22,7 @@ A price that is not known is None and stays unknown: no usual discount, no neigh
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from decimal import Context, Decimal, localcontext
 from typing import Literal
 
@@ -57,6 +57,7 @@ class Flex:
     unused part's cost that is paid back, once the unused share of a settlement period passes ``trigger``, at most
     ``cap`` of what that period cost, ``payout_lag_days`` after it. ``adjust_months`` is how often the committed
     quantity may be lowered; None never. ``counterparty`` owes the payout: not the cloud.
+    ``worth_of_payout`` is what a payout is worth that comes late, as a share (:meth:`Offer.financed`).
     """
 
     premium: Decimal = Decimal(0)
@@ -69,6 +70,7 @@ class Flex:
     adjust_months: int | None = None
     counterparty: str | None = None
     claim: str | None = None
+    worth_of_payout: Decimal = Decimal(1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,6 +96,7 @@ class Offer:
     valid_until: str | None = None
     source: str | None = None
     flex: Flex | None = None
+    carrying: Decimal = Decimal(0)
     where: str = ""
 
     @property
@@ -112,11 +115,16 @@ class Offer:
         return 0 if self.by_money else int(self.unit_gpus * NANOS)
 
     @property
-    def price(self) -> Decimal | None:
-        """Per committed GPU-hour with the premium of a flexible one; None where the price is unknown."""
+    def bound_price(self) -> Decimal | None:
+        """What a committed GPU-hour binds: its price, and the premium of a flexible one; None where unknown."""
         if self.unit_price is None:
             return None
         return self.unit_price + (self.flex.premium if self.flex else 0)
+
+    @property
+    def price(self) -> Decimal | None:
+        """What it costs: :attr:`bound_price`, and what the money paid upfront would earn elsewhere (``carrying``)."""
+        return None if self.bound_price is None else self.bound_price + self.carrying
 
     @property
     def discount(self) -> Decimal | None:
@@ -135,6 +143,24 @@ class Offer:
     def upfront(self) -> Decimal:
         """The share of the term's cost that is paid at its start."""
         return PAYMENTS[self.payment] if self.upfront_share is None else self.upfront_share
+
+    def financed(self, cost_of_capital: Decimal) -> Offer:
+        """The offer with what money costs that is paid early or comes late, at a rate a year.
+
+        What is paid upfront is bound for half the term on average, a payout comes after its lag:
+
+            carrying = unit price x upfront share x rate x years / 2
+            worth of a payout = 1 / (1 + rate x lag in years)
+        """
+        if self.unit_price is None or not cost_of_capital:
+            return self
+        carrying = self.unit_price * self.upfront * cost_of_capital * self.term_months / 24
+        flex = self.flex
+        if flex is not None:
+            with localcontext(_WIDE):
+                worth = 1 / (1 + cost_of_capital * flex.payout_lag_days / 365)
+            flex = replace(flex, worth_of_payout=round(worth, 12))
+        return replace(self, carrying=round(carrying, 12), flex=flex)
 
     @property
     def term_hours(self) -> int:

@@ -85,7 +85,13 @@ class Option:
     exposure: Decimal | None = None
     risk: Risk | None = None
     break_even_month: int | None = None
+    payback_month: int | None = None
     waiting: Waiting | None = None
+
+    @property
+    def upfront(self) -> Decimal | None:
+        """What of the exposure is paid at the start."""
+        return None if self.exposure is None else self.exposure * self.offer.upfront
 
     @property
     def saving(self) -> Decimal | None:
@@ -137,9 +143,10 @@ def option(
         buy=buy,
         bound_by=bound_by,
         returned=paid_back(history.demand, offer, nanos),
-        exposure=Decimal(buy).scaleb(-9) * price * offer.term_hours,
+        exposure=Decimal(buy).scaleb(-9) * (offer.bound_price or Decimal(0)) * offer.term_hours,
         risk=None if saving is None else risk_of(saving),
         break_even_month=None if prospect is None or not nanos else prospect.break_even_month(nanos / NANOS),
+        payback_month=None if prospect is None or not nanos else prospect.payback_month(nanos / NANOS),
         waiting=None if prospect is None or saving is None or not nanos else prospect.waiting(nanos / NANOS, saving),
     )
 

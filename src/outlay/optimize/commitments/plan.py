@@ -32,6 +32,7 @@ from outlay.optimize.commitments.risk import Risk, term_weeks
 from outlay.optimize.commitments.sizing import Levels, Outcome
 from outlay.optimize.commitments.union import Union, unions
 from outlay.optimize.commitments.verdict import Evidence, Verdict, evidence, judge
+from outlay.optimize.commitments.volatility import Volatility, volatility
 
 __all__ = ["Cap", "Plan", "PoolPlan", "plan"]
 
@@ -69,6 +70,7 @@ class PoolPlan:
     ladder: tuple[Step, ...]
     owned: tuple[Owned, ...]
     scenarios: Mapping[str, Risk]
+    volatility: Volatility | None = None
     union: Union | None = None
 
     @property
@@ -111,6 +113,7 @@ def plan(
     """The plan of ``demands`` with ``offers``. ``today`` dates the ladder; offers of unknown pools are a UsageError."""
     names = [one.pool for one in demands]
     _check(offers, names)
+    offers = [one.financed(settings.cost_of_capital) for one in offers]
     tasks = [
         _Task(one, tuple(_own_offers(offers, one.pool)), tuple((owned or {}).get(one.pool, ()))) for one in demands
     ]
@@ -119,7 +122,7 @@ def plan(
         tasks.append(_Task(union.demand, union.offers, () if union.by_money else held, union))
     many = len(tasks) > _MANY_POOLS
     count = paths or (_FEWER_PATHS if many else PATHS)
-    work = partial(_pool_plan, settings=settings, today=today, paths=count)
+    work = partial(_pool_plan, settings=settings, today=today, paths=count, compare=not many)
     if many and (os.cpu_count() or 1) > 1:
         progress(f"planning {len(tasks)} pools")
         with ProcessPoolExecutor(min(os.cpu_count() or 1, 8), mp_context=get_context("spawn")) as workers:
@@ -161,7 +164,9 @@ def _own_offers(offers: Sequence[Offer], pool: str) -> list[Offer]:
     return [replace(offer, pools=(pool,)) for offer in alone]
 
 
-def _pool_plan(task: _Task, *, settings: CommitmentSettings, today: date | None, paths: int) -> PoolPlan:
+def _pool_plan(
+    task: _Task, *, settings: CommitmentSettings, today: date | None, paths: int, compare: bool = True
+) -> PoolPlan:
     demand = task.demand
     history = History(demand, Levels(demand), Levels(demand.last(_RECENT_DAYS * 24)))
     said = _said_of(demand.pool, settings)
@@ -194,6 +199,7 @@ def _pool_plan(task: _Task, *, settings: CommitmentSettings, today: date | None,
         ladder=steps,
         owned=task.owned,
         scenarios=_struck(outlook, chosen, scenarios),
+        volatility=volatility(demand, options, outlook.market, scenarios) if compare else None,
         union=task.union,
     )
 

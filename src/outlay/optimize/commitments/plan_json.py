@@ -88,6 +88,22 @@ def pool_json(one: PoolPlan) -> dict[str, Any]:
             for point in one.curve
         ],
     }
+    if one.volatility is not None:
+        found["volatility"] = {
+            "weekly": str(round(one.volatility.now, 4)),
+            "turns": [
+                {"weekly": str(round(at, 4)), "below": below, "above": above}
+                for at, below, above in one.volatility.turns
+            ],
+            "points": [
+                {
+                    "weekly": str(round(point.weekly, 4)),
+                    "best": point.best,
+                    "saving_a_month": {name: cents(value) for name, value in point.savings.items()},
+                }
+                for point in one.volatility.points
+            ],
+        }
     if best is None:
         found["optimum_why"] = "no offer for this pool has a known price"
     if one.union is not None:
@@ -207,7 +223,9 @@ def _option(option: Option) -> dict[str, Any]:
         **risk_json(option.risk),
         "break_even_utilization": ratio(offer.break_even_utilization),
         "break_even_month": option.break_even_month,
+        "payback_month": option.payback_month,
         "exposure": None if option.exposure is None else plain(option.exposure),
+        "upfront": None if option.upfront is None else plain(option.upfront),
         "waiting_a_month": None
         if option.waiting is None
         else {
@@ -230,6 +248,7 @@ def offer_json(offer: Offer) -> dict[str, Any]:
         "on_demand_price": None if offer.on_demand_price is None else plain(offer.on_demand_price),
         "currency": offer.currency,
         "discount": ratio(offer.discount),
+        "carrying": plain(offer.carrying),
         "source": offer.source,
     }
     if offer.flex is not None:

@@ -140,6 +140,16 @@ class Prospect:
             return None
         return min(self.offer.term_months, math.ceil((week + 1) * HOURS_A_WEEK / HOURS_A_MONTH))
 
+    def payback_month(self, gpus: float) -> int | None:
+        """The first month by whose end what was avoided on demand exceeds what was paid, upfront and since; or None."""
+        assert self.offer.bound_price is not None
+        total = float(self.offer.bound_price) * gpus * self.offer.term_hours
+        upfront = float(self.offer.upfront)
+        avoided = np.cumsum(self._used(gpus).mean(axis=0) * self._value * self._part)
+        paid = total * (upfront + (1 - upfront) * np.cumsum(self._part) / self._part.sum())
+        back = np.flatnonzero(avoided >= paid * (1 - 1e-12))
+        return math.ceil((int(back[0]) + 1) * HOURS_A_WEEK / HOURS_A_MONTH) if len(back) else None
+
     def waiting(self, gpus: float, saving: _Floats) -> Waiting:
         """Buying now against looking again in a month, and not buying if demand fell by a fifth meanwhile."""
         month = round(HOURS_A_MONTH / HOURS_A_WEEK)

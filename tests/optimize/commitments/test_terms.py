@@ -1,0 +1,87 @@
+"""Terms beside the price: upfront money and late payouts cost, and each form wins where demand suits it."""
+
+from __future__ import annotations
+
+from decimal import Decimal
+
+import numpy as np
+import pytest
+
+from outlay.config import CommitmentSettings
+from outlay.optimize.commitments.demand import NANOS
+from outlay.optimize.commitments.flexible import paid_back
+from outlay.optimize.commitments.futures import Market, draw
+from outlay.optimize.commitments.offer import Flex
+from outlay.optimize.commitments.plan import plan
+from outlay.optimize.commitments.risk import Prospect
+from tests.optimize.commitments.series import demand, offer, steady
+
+SETTINGS = CommitmentSettings(scenarios=())
+
+
+def test_upfront_money_is_bound_for_half_the_term() -> None:
+    whole = offer("1.20", payment="all_upfront", term_months=36).financed(Decimal("0.10"))
+    assert whole.carrying == Decimal("0.18")  # 1.20 x 10 % x 3 years / 2
+    assert whole.price == Decimal("1.38")
+    assert whole.bound_price == Decimal("1.20")
+    assert offer(payment="partial_upfront").financed(Decimal("0.10")).carrying == Decimal("0.03")
+    assert offer().financed(Decimal("0.10")).carrying == 0
+    assert offer(None, payment="all_upfront").financed(Decimal("0.10")).price is None
+
+
+def test_the_cost_of_capital_can_turn_the_choice() -> None:
+    now, then = offer("1.20", name="upfront", payment="all_upfront"), offer("1.24", name="monthly")
+    (free,) = plan([steady(20)], [now, then], SETTINGS, paths=200).pools
+    dear = SETTINGS.model_copy(update={"cost_of_capital": Decimal("0.10")})
+    (paid,) = plan([steady(20)], [now, then], dear, paths=200).pools
+    assert free.verdict.best is not None
+    assert paid.verdict.best is not None
+    assert (free.verdict.best.offer.name, paid.verdict.best.offer.name) == ("upfront", "monthly")
+    (upfront, monthly) = free.options
+    assert upfront.upfront == upfront.exposure
+    assert monthly.upfront == 0
+
+
+def test_payback_and_break_even_by_hand() -> None:
+    flat = draw(demand([10.0] * (10 * 168)), 60, 50, ())
+    assert flat is not None
+    whole = Prospect(flat, offer("1.20", payment="all_upfront"), Market())
+    monthly = Prospect(flat, offer("1.20"), Market())
+    half = Prospect(flat, offer("1.20", payment="partial_upfront"), Market())
+    # All upfront: 14.40 a GPU and month of rates, earned back at 2.00 a month: month 8. Monthly: at once.
+    assert whole.payback_month(10.0) == 8
+    assert monthly.payback_month(10.0) == 1
+    # Half upfront: 7.20 + 0.60 m <= 2.00 m from m = 5.14 on.
+    assert half.payback_month(10.0) == 6
+    assert whole.break_even_month(10.0) == monthly.break_even_month(10.0) == 8
+    never = Prospect(flat, offer("1.20"), Market(successor_month=0, successor_price=0.1))
+    assert never.payback_month(10.0) is None
+
+
+def test_a_late_payout_is_worth_less() -> None:
+    pool = demand([4.0] * 730)
+    late = offer(kind="flex", flex=Flex(payout_lag_days=365))
+    assert paid_back(pool, late, 8 * NANOS) == 4 * 730 * Decimal("1.20")
+    financed = late.financed(Decimal("0.25"))
+    assert paid_back(pool, financed, 8 * NANOS) == 4 * 730 * Decimal("1.20") * Decimal("0.8")
+
+
+def test_the_volatility_at_which_each_form_wins() -> None:
+    insured = offer("1.26", name="insured", kind="flex", flex=Flex(premium=Decimal("0.06")))
+    walk = 100 * np.exp(np.cumsum(np.random.default_rng(4).normal(0, 0.06, 30)))
+    hours = [float(round(walk[hour // 168], 3)) for hour in range(30 * 168)]
+    (one,) = plan([demand(hours)], [offer(name="plain"), insured], SETTINGS, paths=200).pools
+    found = one.volatility
+    assert found is not None
+    assert found.points[0].weekly == 0
+    assert found.points[0].best == "plain"
+    assert found.points[-1].best == "insured"
+    ((at, below, above),) = found.turns
+    assert (below, above) == ("plain", "insured")
+    assert found.now < at < found.points[-1].weekly
+    assert found.points[2].weekly == pytest.approx(found.now)
+
+
+def test_without_a_flexible_offer_there_is_nothing_to_compare() -> None:
+    (one,) = plan([steady(20)], [offer()], SETTINGS, paths=200).pools
+    assert one.volatility is None
