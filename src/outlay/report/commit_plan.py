@@ -147,7 +147,7 @@ def _lines(one: PoolPlan) -> list[str]:
             f"{percent(exact.utilization)}."
         )
         caps = ", ".join(
-            f"at {percent(cap.coverage)} {cap.price * 100:.1f} points" for cap in one.caps if cap.price > 0
+            f"at {percent(cap.coverage)} {cap.price * 100:.2f} points" for cap in one.caps if cap.price > 0
         )
         if caps:
             found.append(f"A cap on coverage costs of that saving: {caps}.")
