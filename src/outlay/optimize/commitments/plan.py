@@ -39,7 +39,7 @@ __all__ = ["Cap", "Plan", "PoolPlan", "plan"]
 PATHS = 1000
 """Simulated futures of a pool."""
 _MANY_POOLS = 50
-_FEWER_PATHS = 500
+_FEWER_PATHS = 200
 _RECENT_DAYS = 90
 _CAPS = (Decimal("0.60"), Decimal("0.70"), Decimal("0.80"))
 _CURVE_POINTS = 100
