@@ -5,21 +5,19 @@ costliest kinds have a colour of their own, the rest is one grey series, and spe
 for is always its own grey series: what is unknown must not look like an answer. A first or last bar that the window
 cuts is drawn paler, since it is not comparable.
 
-Sums stay exact decimals; floats exist only inside the drawing. Colours are CSS variables that the page defines for
-light, dark and print, so one drawing serves all three; it is drawn once wide and once narrow, because text in a
-scaled drawing can't be read.
+Sums stay exact decimals; floats exist only inside the drawing.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from datetime import UTC, date, datetime, time, timedelta
+from datetime import date, datetime, timedelta
 from decimal import Decimal
 from typing import Any
 
-from outlay.errors import MissingExtraError
 from outlay.money import add_exactly
+from outlay.report.drawing import NARROW, WIDE, milliseconds, svg
 from outlay.report.wording import currency_symbol, kind_label
 
 __all__ = ["Chart", "Period", "Series", "cost_chart", "draw"]
@@ -28,7 +26,6 @@ _LARGEST_KINDS = 8
 _DAYS_AS_DAYS = 120
 _DAYS_AS_WEEKS = 731
 _DAYS_AS_DATES = 200
-_WIDE, _NARROW = (1000, 250), (350, 210)
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,17 +126,11 @@ def _end(start: date, grain: str) -> date:
 
 def draw(chart: Chart, currency: str, *, narrow: bool = False) -> str:
     """The chart as SVG markup. Raises :class:`MissingExtraError` when the drawing package is not installed."""
-    try:
-        import vl_convert
-    except ImportError:
-        raise MissingExtraError(
-            "the HTML report needs the package vl-convert-python.", hint="Run: pip install 'outlay[report]'"
-        ) from None
-    return str(vl_convert.vegalite_to_svg(_specification(chart, currency, *(_NARROW if narrow else _WIDE))))
+    return svg(_specification(chart, currency, *(NARROW if narrow else WIDE)))
 
 
 def _specification(chart: Chart, currency: str, width: int, height: int) -> dict[str, Any]:
-    ticks = 4 if width < _WIDE[0] else 10
+    ticks = 4 if width < WIDE[0] else 10
     short = (chart.periods[-1].end - chart.periods[0].start).days <= _DAYS_AS_DATES
     x = {
         "field": "start",
@@ -171,7 +162,6 @@ def _specification(chart: Chart, currency: str, width: int, height: int) -> dict
     }
     slots = [series.slot for series in chart.series]
     return {
-        "$schema": "https://vega.github.io/schema/vega-lite/v5.json",
         "width": width,
         "height": height,
         "padding": {"left": 12, "right": 8, "top": 6, "bottom": 2},
@@ -189,13 +179,6 @@ def _specification(chart: Chart, currency: str, width: int, height: int) -> dict
                 "scale": {"domain": slots, "range": [f"var(--series-{slot})" for slot in slots]},
             },
             "opacity": {"condition": {"test": "datum.partial", "value": 0.45}, "value": 1},
-        },
-        "config": {
-            "background": "transparent",
-            "font": "sans-serif",
-            "view": {"stroke": None},
-            "aria": False,
-            "axis": {"labelColor": "var(--muted)", "labelFontSize": 12},
         },
     }
 
@@ -215,8 +198,8 @@ def _rectangles(chart: Chart) -> list[dict[str, Any]]:
                 down += amount
             values.append(
                 {
-                    "start": _milliseconds(period.start),
-                    "end": _milliseconds(period.end),
+                    "start": milliseconds(period.start),
+                    "end": milliseconds(period.end),
                     "low": float(base),
                     "high": float(base + amount),
                     "slot": series.slot,
@@ -224,7 +207,3 @@ def _rectangles(chart: Chart) -> list[dict[str, Any]]:
                 }
             )
     return values
-
-
-def _milliseconds(moment: date) -> int:
-    return int(datetime.combine(moment, time(), tzinfo=UTC).timestamp()) * 1000

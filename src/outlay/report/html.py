@@ -8,29 +8,23 @@ folders, so that a report can be passed on.
 
 from __future__ import annotations
 
-import os
 import re
-import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 from functools import partial
 from pathlib import Path, PurePath
 
-from jinja2 import Environment, PackageLoader, StrictUndefined
-
 from outlay import __version__
-from outlay.errors import UsageError
 from outlay.money import add_exactly, percent, plain
 from outlay.optimize.finding import Finding
 from outlay.optimize.overspend import Overspend, Slice
 from outlay.report.charts import Chart, cost_chart, draw
+from outlay.report.page import environment, styles, unbroken, write_page
 from outlay.report.wording import (
     about,
     amount,
     basis_text,
-    clean,
-    count,
     dates,
     headline,
     kept_out,
@@ -48,7 +42,6 @@ _SLICES = {"team": "By team", "model": "By model", "provider": "By provider"}
 _UNKNOWN_SLICES = {"untagged", "no provider"}
 _MARKS = {"high": "●●●", "medium": "●●○", "low": "●○○"}
 _DATE = re.compile(r"\d{1,2} [A-Z][a-z]{2} \d{4}")
-_NO_BREAK = "\N{NO-BREAK SPACE}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,48 +61,16 @@ def write_overspend(result: Overspend, path: Path, *, synthetic: bool = False) -
     :class:`outlay.errors.MissingExtraError` without the package that draws, and :class:`outlay.errors.UsageError`
     when ``path`` can't be written.
     """
-    page = _page(result, synthetic=synthetic)
-    try:
-        _replace(path, page)
-    except OSError as error:
-        raise UsageError(
-            f"the report can't be written ({error.strerror}).",
-            where=str(path),
-            hint="Name a file in a folder that exists.",
-        ) from error
-
-
-def _replace(path: Path, page: str) -> None:
-    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".part")
-    try:
-        with os.fdopen(handle, "w", encoding="utf-8", newline="\n") as file:
-            file.write(page)
-        umask = os.umask(0)
-        os.umask(umask)
-        Path(name).chmod(0o666 & ~umask)
-        Path(name).replace(path)
-    except BaseException:
-        Path(name).unlink(missing_ok=True)
-        raise
+    write_page(path, _page(result, synthetic=synthetic))
 
 
 def _page(result: Overspend, *, synthetic: bool) -> str:
     currency = result.totals.currency
-    environment = Environment(
-        loader=PackageLoader("outlay.report"),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-        finalize=_finalize,
-    )
-    environment.filters |= {
-        "money": lambda value: _unbroken(amount(value, currency)),
-        "about": lambda value: _unbroken(about(value, currency)),
-        "percent": lambda value: _unbroken(percent(value)),
-        "exact": plain,
-        "count": count,
-        "unbroken": _unbroken,
+    made = environment()
+    made.filters |= {
+        "money": lambda value: unbroken(amount(value, currency)),
+        "about": lambda value: unbroken(about(value, currency)),
+        "percent": lambda value: unbroken(percent(value)),
         "dated": _dated,
         "of_ai": result.share,
         "of_base": result.saving_share,
@@ -117,13 +78,13 @@ def _page(result: Overspend, *, synthetic: bool) -> str:
     }
     waiting = [finding for finding in result.findings if not finding.counted]
     chart = cost_chart(result.days, result.totals.since, result.totals.until)
-    template = environment.get_template("overspend.html.j2")
+    template = made.get_template("overspend.html.j2")
     return template.render(
         result=result,
         totals=result.totals,
         synthetic=synthetic,
         version=__version__,
-        css=environment.loader.get_source(environment, "report.css")[0] if environment.loader else "",
+        css=styles(made, ["report.css"]),
         headline=headline(result),
         second_sentence=second_sentence(result),
         window=dates(result.totals.since, result.totals.until),
@@ -148,21 +109,9 @@ def _page(result: Overspend, *, synthetic: bool) -> str:
     )
 
 
-def _finalize(value: object) -> object:
-    """Every string that a template prints, without the characters that hide or reorder text.
-
-    What has ``__html__`` is our own markup: escaped already, or declared safe in the template.
-    """
-    return clean(value) if isinstance(value, str) and not hasattr(value, "__html__") else value
-
-
 def _dated(text: str) -> str:
     """A sentence whose dates stay on one line."""
-    return _DATE.sub(lambda found: _unbroken(found[0]), text)
-
-
-def _unbroken(text: str) -> str:
-    return text.replace(" ", _NO_BREAK)
+    return _DATE.sub(lambda found: unbroken(found[0]), text)
 
 
 def _drawing(chart: Chart | None, currency: str, narrow: bool) -> str:
