@@ -2,34 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Browser, Page, sync_playwright
+from playwright.sync_api import Browser
 
 from outlay.report.html import write_overspend
 from tests.report.answers import answer, finding
+from tests.report.browsing import WEAK, opened
 
 pytestmark = pytest.mark.system
-
-_ARGUMENTS = [
-    "--no-sandbox",
-    "--disable-gpu",
-    "--disable-quic",
-    "--no-first-run",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-]
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    with sync_playwright() as playwright:
-        running = playwright.chromium.launch(executable_path="/usr/bin/chromium", args=_ARGUMENTS)
-        yield running
-        running.close()
 
 
 @pytest.fixture(scope="module")
@@ -38,21 +20,6 @@ def report(tmp_path_factory: pytest.TempPathFactory) -> Path:
     long = finding(title="Idle: /subscriptions/" + "x" * 200)
     write_overspend(answer(findings=(long, *answer().findings[1:])), path)
     return path
-
-
-def opened(browser: Browser, report: Path, width: int, scheme: str) -> tuple[Page, list[str], list[str]]:
-    context = browser.new_context(
-        viewport={"width": width, "height": 900},
-        color_scheme="dark" if scheme == "dark" else "light",
-        java_script_enabled=True,
-    )
-    page = context.new_page()
-    requests: list[str] = []
-    messages: list[str] = []
-    page.on("request", lambda request: requests.append(request.url))
-    page.on("console", lambda message: messages.append(message.text))
-    page.goto(report.as_uri())
-    return page, requests, messages
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
@@ -104,20 +71,7 @@ def test_paper_shows_every_receipt_in_the_wide_layout(browser: Browser, report: 
 
 def test_every_text_has_contrast(browser: Browser, report: Path) -> None:
     """WCAG 2 AA: 4.5 to 1 for every text element, against the nearest background that is painted."""
-    weak = """() => {
-      const rgb = text => text.match(/[\\d.]+/g).map(Number);
-      const light = ([r, g, b]) => [r, g, b].map(v => v / 255)
-        .map(v => v <= 0.03928 ? v / 12.92 : ((v + 0.055) / 1.055) ** 2.4)
-        .reduce((sum, v, i) => sum + v * [0.2126, 0.7152, 0.0722][i], 0);
-      const ground = node => { while (node) {
-        const c = rgb(getComputedStyle(node).backgroundColor); if (c.length < 4 || c[3] > 0) return c;
-        node = node.parentElement; } return [255, 255, 255]; };
-      return [...document.body.querySelectorAll('*')].filter(node => !node.closest('svg') &&
-        [...node.childNodes].some(child => child.nodeType === 3 && child.textContent.trim())).map(node => {
-          const [a, b] = [light(rgb(getComputedStyle(node).color)), light(ground(node))].sort((x, y) => y - x);
-          return [node.textContent.trim().slice(0, 40), (a + 0.05) / (b + 0.05)]; }).filter(([, ratio]) => ratio < 4.5);
-    }"""
     for scheme in ("light", "dark"):
         page, _, _ = opened(browser, report, 1280, scheme)
-        assert page.evaluate(weak) == []
+        assert page.evaluate(WEAK) == []
         page.context.close()

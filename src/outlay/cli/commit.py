@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
-from outlay.cli.common import Common, common_options, progress, show_json
+from outlay.cli.common import Common, common_options, progress, say, show_json
 
 if TYPE_CHECKING:
     from outlay.config import Settings
@@ -48,8 +48,14 @@ def _input_options(function: _F) -> _F:
 @command.command("plan", epilog="Example: outlay commit plan --demand demand.csv --offers offers.toml")
 @_input_options
 @click.option("--paths", type=click.IntRange(50, 100_000), help="Simulated futures of a pool (1,000; fewer for many).")
+@click.option("--html", type=click.Path(path_type=Path), help="Also write the plan as one self-contained HTML file.")
 @common_options
-def plan_command(common: Common, paths: int | None, **options: Any) -> int:  # noqa: ANN401 - click's options
+def plan_command(
+    common: Common,
+    paths: int | None,
+    html: Path | None,
+    **options: Any,  # noqa: ANN401 - click's options
+) -> int:
     """What to commit, what not, and what it risks: commit, wait or never for each pool, with reasons.
 
     The optimum is exact over the history given; what is recommended is what your risk leaves of it, less what is
@@ -80,6 +86,11 @@ def plan_command(common: Common, paths: int | None, **options: Any) -> int:  # n
         from outlay.report.commit_plan import show_plan
 
         show_plan(found, problems)
+    if html is not None:
+        from outlay.report.commit_html import write_commit_plan
+
+        write_commit_plan(found, html, problems)
+        say(f"Plan: {html}")
     return PARTIAL if problems else 0
 
 

@@ -5,5 +5,7 @@ that a reader sees rounded stands beside its exact value (``data-value`` in HTML
 
 - ``wording``: the sentence that a non-specialist understands, and how amounts, shares and dates are written;
 - ``terminal``: tables that hold at 80 columns and without colour;
-- ``html``: the self-contained report; ``charts`` draws its one picture.
+- ``html``: the self-contained overspend report; ``charts`` draws its one picture;
+- ``commit_html``: the commitment plan as such a file, with ``commit_charts`` and ``commit_ladder`` for its drawings;
+- ``page`` and ``drawing``: the frame and the SVG that both have in common.
 """

@@ -21,6 +21,7 @@ from outlay.optimize.commitments.option import Option
 from outlay.optimize.commitments.plan import Plan, PoolPlan
 from outlay.optimize.commitments.volatility import Volatility
 from outlay.problems import ProblemSummary
+from outlay.report.commit_wording import bound, unit
 from outlay.report.wording import about, amount, clean, count
 
 __all__ = ["compact", "quantity", "show_plan"]
@@ -53,15 +54,9 @@ def show_plan(plan: Plan, problems: Sequence[ProblemSummary] = ()) -> None:
 def _headline(plan: Plan) -> str:
     words = [one.verdict.word for one in plan.pools]
     told = [f"{word}: {words.count(word)}" for word in ("commit", "wait", "never") if word in words]
-    exposure: dict[str, Decimal] = {}
-    for one in plan.pools:
-        best = one.verdict.best
-        if one.verdict.word == "commit" and best is not None and best.exposure is not None:
-            currency = best.offer.currency
-            exposure[currency] = exposure.get(currency, Decimal(0)) + best.exposure
-    bound = " and ".join(about(money, currency) for currency, money in sorted(exposure.items()))
+    binds = " and ".join(about(money, currency) for currency, money in bound(plan).items())
     return f"{count(len(plan.pools), 'pool')}: {', '.join(told)}." + (
-        f" Committing as advised binds {bound} over the terms." if bound else " Nothing to commit now."
+        f" Committing as advised binds {binds} over the terms." if binds else " Nothing to commit now."
     )
 
 
@@ -86,12 +81,9 @@ def _advice(one: PoolPlan) -> str:
     if one.verdict.word != "commit" or best is None:
         return ""
     steps = len(one.ladder)
-    unit = _unit(one)
-    return f"buy {quantity(gpus(best.buy))} {unit} of {best.offer.name}" + (f" in {steps} steps" if steps > 1 else "")
-
-
-def _unit(one: PoolPlan) -> str:
-    return "on-demand money an hour" if one.union is not None and one.union.by_money else "GPUs"
+    return f"buy {quantity(gpus(best.buy))} {unit(one)} of {best.offer.name}" + (
+        f" in {steps} steps" if steps > 1 else ""
+    )
 
 
 def _table(one: PoolPlan) -> Table | None:
@@ -142,7 +134,7 @@ def _lines(one: PoolPlan) -> list[str]:
     if optimum is not None and optimum.optimum is not None:
         exact = optimum.optimum
         found.append(
-            f"Optimum over the history: {quantity(exact.quantity)} {_unit(one)} of {optimum.offer.name}, saving "
+            f"Optimum over the history: {quantity(exact.quantity)} {unit(one)} of {optimum.offer.name}, saving "
             f"{percent(exact.saving_rate, to_tenths=True)} at {percent(exact.coverage)} coverage, used to "
             f"{percent(exact.utilization)}."
         )
