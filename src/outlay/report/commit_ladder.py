@@ -112,7 +112,7 @@ def draw_ladder(ladder: Ladder, wanted: Decimal, *, narrow: bool = False) -> str
         "field": "slot",
         "type": "nominal",
         "legend": None,
-        "scale": {"domain": ["owned", "commit"], "range": ["var(--owned)", "var(--commit-area)"]},
+        "scale": {"domain": ["owned", "commit"], "range": ["var(--owned-area)", "var(--commit-area)"]},
     }
     layers: list[dict[str, Any]] = [
         {
