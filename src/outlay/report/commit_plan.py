@@ -80,7 +80,7 @@ def _advice(one: PoolPlan) -> str:
     best = one.verdict.best
     if one.verdict.word != "commit" or best is None:
         return ""
-    steps = len(one.ladder)
+    steps = sum(not step.why.startswith("in place") for step in one.ladder)
     return f"buy {quantity(gpus(best.buy))} {unit(one)} of {best.offer.name}" + (
         f" in {steps} steps" if steps > 1 else ""
     )
@@ -153,10 +153,10 @@ def _lines(one: PoolPlan) -> list[str]:
             f"Binds {amount(best.exposure, best.offer.currency)} over {best.offer.term_months} months, used or not."
         )
     if best is not None and best.waiting is not None and one.verdict.word == "commit":
-        spared, forgone = (
-            about(Decimal(round(value)), best.offer.currency) for value in (best.waiting.spared, best.waiting.forgone)
+        worth = about(Decimal(round(best.waiting.value)), best.offer.currency)
+        found.append(
+            f"Waiting a month, and not buying if demand fell by a fifth meanwhile, is worth {worth} (estimate)."
         )
-        found.append(f"Waiting a month would spare {spared} of losses and forgo {forgone} of savings (estimates).")
     if one.scenarios and best is not None:
         told = ", ".join(
             f"{name} {about(Decimal(round(risk.p50)), best.offer.currency)}" for name, risk in one.scenarios.items()

@@ -30,7 +30,7 @@ def test_a_steady_pool_is_committed_under_its_cap() -> None:
     best = one.verdict.best
     assert best is not None
     assert best.outcome is not None
-    assert best.bound_by.startswith("the cap of 70%")
+    assert best.bound_by.startswith("the cap of 70% of the demand")
     assert best.outcome.quantity == best.outcome.quantity.to_integral_value()
     assert best.outcome.quantity == 69  # 70 of a mean of 100 would cover 69.98 %; whole GPUs, rounded down
     assert (best.outcome.coverage or 1) <= Decimal("0.70")

@@ -5,7 +5,8 @@ The quantity is the least of several, and which of them bound it is said:
 - the optimum of the whole history, and of the last ninety days: what was wanted lately weighs as much as what was
   wanted ever;
 - the optimum of the futures: what the falling trend and changes of regime leave of it;
-- the cap on coverage, a rule of prudence with a price (:attr:`PoolPlan.caps`), never the optimum;
+- the cap on coverage, over the whole history and over its last ninety days: a rule of prudence with a price
+  (:attr:`PoolPlan.caps`), never the optimum;
 - what keeps the probability of a loss under the limit;
 - what the offer sells at most.
 
@@ -159,6 +160,7 @@ def _limits(offer: Offer, history: History, best: int, settings: CommitmentSetti
     limits = {"the optimum of the whole history": best}
     if offer.flex is None:
         limits["the optimum of the last 90 days"] = history.recent.optimum(price, on_demand)
+    limits[f"the cap of {percent(cap)} of the demand"] = history.levels.capped(cap)
     limits[f"the cap of {percent(cap)} of the demand of the last 90 days"] = history.recent.capped(cap)
     if offer.max_gpus is not None:
         limits["what is for sale"] = int(offer.max_gpus * NANOS)

@@ -263,12 +263,12 @@ def _withdrawn(seen: Evidence, best: Option, settings: CommitmentSettings) -> li
     found = []
     if seen.four_weeks_before:
         floor = seen.four_weeks_before * (1 - settings.max_change)
-        found.append(f"Seven days with a mean of {floor:.1f} GPUs or less (now {seen.last_week:.1f}) withdraw it.")
+        found.append(f"Seven days with a mean demand of {floor:.1f} or less (now {seen.last_week:.1f}) withdraw it.")
     price, on_demand = best.offer.price, best.offer.on_demand_price
     if price is not None and on_demand is not None and best.outcome is not None and best.outcome.utilization:
         worth = on_demand * best.outcome.utilization
         found.append(
-            f"A committed price of {worth:.4f} {best.offer.currency} a GPU-hour or more (now {price}), or on-demand at "
+            f"A committed price of {worth:.4f} {best.offer.currency} an hour or more (now {price}), or on-demand at "
             f"{price / best.outcome.utilization:.4f} or less (now {on_demand}), makes it worthless."
         )
     found.append(f"A week that moves by {percent(settings.max_change)} or more.")
