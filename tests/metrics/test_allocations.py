@@ -24,7 +24,7 @@ from outlay.metrics.result import Result
 from outlay.sources.loading import load
 from tests.metrics.test_facts import call, scrapes
 from tests.metrics.test_reconciliation import DAY, FIRST
-from tests.sources.bills import row, run_outlay, write_csv
+from tests.sources.focus_bills import row, run_outlay, write_csv
 
 KEYS = ("key_a", "key_b", "key_c", None)
 PROJECTS = ("proj_x", "proj_y", None)

@@ -20,7 +20,7 @@ from outlay.sources.loading import load
 from outlay.sources.usage.litellm_spend import OTEL_PROVIDERS
 from outlay.sources.usage.otel_providers import PROVIDERS
 from tests.metrics.test_facts import a_cut_of_inference, call
-from tests.sources.bills import write_csv
+from tests.sources.focus_bills import write_csv
 
 ON_BILLS = ("OpenAI", "Amazon Web Services", "microsoft azure", "Google Cloud", "Solora AI")
 IN_TRACES = ("openai", "aws.bedrock", "azure.ai.openai", "gcp.vertex_ai", "solora ai")

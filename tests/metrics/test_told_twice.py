@@ -16,7 +16,7 @@ from outlay.metrics.result import Receipt
 from outlay.sources.loading import load
 from tests.metrics.test_facts import START, a_cut_of_inference, call
 from tests.metrics.test_reconciliation import DAY, usage
-from tests.sources.bills import run_outlay, write_csv
+from tests.sources.focus_bills import run_outlay, write_csv
 
 NOVEMBER = int((datetime(2026, 11, 1, tzinfo=UTC) - START).total_seconds()) // 60
 MINUTES = DAY // 60
