@@ -129,3 +129,36 @@ def test_settings_can_not_be_changed() -> None:
 def test_tags_that_are_one_column_are_refused_by_name(tmp_path: Path, tags: list[str]) -> None:
     with pytest.raises(ConfigError, match=rf"'tags\.required': .*'{tags[0]}' and '{tags[-1]}' are one tag"):
         load_settings(write(tmp_path, f"[tags]\nrequired = {tags}\n"))
+
+
+@pytest.mark.parametrize(
+    ("entry", "said"),
+    [
+        (
+            'when = { api_kye = "k" }\nset = { team = "a" }',
+            r"unknown key 'allocations\.0\.when\.api_kye'\. Did you mean 'api_key'\?",
+        ),
+        (
+            'wehn = { api_key = "k" }\nset = { team = "a" }',
+            r"unknown key 'allocations\.0\.wehn'\. Did you mean 'when'\?",
+        ),
+        (
+            'when = { api_key = "k" }\nset = { taem = "a" }',
+            r"entry 1 sets 'taem', which is no tag .* Did you mean 'team'\?$",
+        ),
+        ('when = { api_key = "k" }\nset = { team = " " }', r"gives 'team' no value"),
+        ('when = { api_key = "k" }\nset = {}', r"allocations\.0\.set"),
+        ('when = {}\nset = { team = "a" }', r"says nothing, so it would fit every row"),
+        ('when = { api_key = [] }\nset = { team = "a" }', r"allocations\.0\.when\.api_key"),
+    ],
+)
+def test_an_allocation_that_would_do_nothing_or_too_much_is_refused(tmp_path: Path, entry: str, said: str) -> None:
+    with pytest.raises(ConfigError, match=said):
+        load_settings(write(tmp_path, f"[[allocations]]\n{entry}\n"))
+
+
+def test_one_value_of_an_allocation_is_a_list_of_one(tmp_path: Path) -> None:
+    path = write(tmp_path, '[[allocations]]\nwhen = { api_key = "k", project = ["p", "q"] }\nset = { team = "a" }\n')
+    (one,) = load_settings(path).allocations
+    assert one.when.given == {"api_key": ("k",), "project": ("p", "q")}
+    assert one.set == {"team": "a"}

@@ -13,13 +13,24 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Annotated, Any
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    ValidationError,
+    ValidationInfo,
+    field_validator,
+)
 
 from outlay import __version__
 from outlay.errors import ConfigError, nearest
 
 __all__ = [
     "NOT_YET",
+    "AllocationSettings",
+    "AllocationWhen",
     "CommitmentSettings",
     "GuardrailSettings",
     "OverspendSettings",
@@ -60,6 +71,14 @@ def _apart(tags: tuple[str, ...]) -> tuple[str, ...]:
 ExactDecimal = Annotated[Decimal, BeforeValidator(_exact)]
 
 
+def _listed(value: object) -> object:
+    return (value,) if isinstance(value, str) else value
+
+
+Values = Annotated[tuple[Annotated[str, Field(min_length=1)], ...], BeforeValidator(_listed), Field(min_length=1)]
+"""One text or a list of some."""
+
+
 class _Frozen(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -80,6 +99,53 @@ class TeamSettings(_Frozen):
     id: str
     engineering_lead: str | None = None
     finance: str | None = None
+
+
+class AllocationWhen(_Frozen):
+    """``when`` of ``[[allocations]]``: what a row must say. All keys that are given; of a list, any one value."""
+
+    api_key: Values = Field((), description="id or name of the API key")
+    project: Values = Field((), description="project, workspace or deployment at the provider")
+    account: Values = Field((), description="billing account or organisation; of runs, what they were charged to")
+    sub_account: Values = Field((), description="AWS account, Azure subscription, Google Cloud project")
+    resource: Values = Field((), description="ResourceId of a bill's row")
+    provider: Values = Field((), description="provider, in any spelling")
+    service: Values = Field((), description="the provider's service, or the product that called")
+    model: Values = Field((), description="the provider's model id; of calls the model that answered")
+    region: Values = Field((), description="region")
+    user: Values = Field((), description="who called, or who ran it")
+    host: Values = Field((), description="host or node of a GPU")
+    namespace: Values = Field((), description="Kubernetes namespace, or Slurm account")
+    holder: Values = Field((), description="pod, job or process that held a GPU")
+    experiment: Values = Field((), description="experiment, job group or partition of a run")
+    source: Values = Field((), description="whose bill or facts")
+
+    @property
+    def given(self) -> dict[str, tuple[str, ...]]:
+        """The keys that are given, with their values."""
+        return {name: getattr(self, name) for name in type(self).model_fields if getattr(self, name)}
+
+
+class AllocationSettings(_Frozen):
+    """``[[allocations]]``: whose the rows are that carry no tag themselves. The first entry that fits, for each tag."""
+
+    when: AllocationWhen = Field(description="what a row must say")
+    set: dict[str, str] = Field(min_length=1, description='values of tags, e.g. { team = "search" }')
+
+    @field_validator("when")
+    @classmethod
+    def _says_something(cls, when: AllocationWhen) -> AllocationWhen:
+        if not when.given:
+            raise ValueError('says nothing, so it would fit every row; give e.g. { api_key = "key_abc" }')
+        return when
+
+    @field_validator("set")
+    @classmethod
+    def _has_values(cls, tags: dict[str, str]) -> dict[str, str]:
+        empty = [name for name, value in tags.items() if not value.strip()]
+        if empty:
+            raise ValueError(f"gives '{empty[0]}' no value")
+        return tags
 
 
 class PriceSettings(_Frozen):
@@ -189,11 +255,26 @@ class Settings(_Frozen):
     )
     tags: TagSettings = Field(default_factory=TagSettings)
     teams: tuple[TeamSettings, ...] = ()
+    allocations: tuple[AllocationSettings, ...] = ()
     prices: PriceSettings = Field(default_factory=PriceSettings)
     metrics: tuple[dict[str, Any], ...] = ()
     targets: tuple[TargetSettings, ...] = ()
     overspend: OverspendSettings = Field(default_factory=OverspendSettings)
     commitments: CommitmentSettings = Field(default_factory=CommitmentSettings)
+
+    @field_validator("allocations")
+    @classmethod
+    def _sets_tags(
+        cls, allocations: tuple[AllocationSettings, ...], info: ValidationInfo
+    ) -> tuple[AllocationSettings, ...]:
+        known = info.data["tags"].required if "tags" in info.data else None
+        for number, one in enumerate(allocations, 1):
+            for name in one.set:
+                if known is not None and name not in known:
+                    raise ValueError(
+                        f"entry {number} sets '{name}', which is no tag of [tags] required. {nearest(name, known)}"
+                    )
+        return allocations
 
 
 def load_settings(path: Path | None = None) -> Settings:
@@ -238,7 +319,8 @@ def _explain(error: ValidationError, content: dict[str, Any]) -> str:
         elif fault["type"] == "extra_forbidden":
             sentences.append(f"unknown key '{key}'. {nearest(last, _known_keys(parents))}")
         else:
-            sentences.append(f"'{key}': {fault['msg']}.")
+            said = fault["msg"]
+            sentences.append(f"'{key}': {said}" + ("" if said.endswith(("?", ".")) else "."))
     return " ".join(sentences)
 
 

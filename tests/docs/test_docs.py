@@ -18,6 +18,8 @@ from pydantic import BaseModel
 from outlay import hookspecs
 from outlay.config import (
     NOT_YET,
+    AllocationSettings,
+    AllocationWhen,
     CommitmentSettings,
     GuardrailSettings,
     OverspendSettings,
@@ -108,6 +110,8 @@ def test_every_documented_option_exists() -> None:
         (Settings, "Top level"),
         (TagSettings, r"`\[tags\]`"),
         (TeamSettings, r"`\[\[teams\]\]`"),
+        (AllocationSettings, r"`\[\[allocations\]\]`"),
+        (AllocationWhen, r"`\[\[allocations\]\]`"),
         (PriceSettings, r"`\[prices\]`"),
         (TargetSettings, r"`\[\[targets\]\]`"),
         (OverspendSettings, r"`\[overspend\]`"),

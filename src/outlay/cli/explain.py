@@ -65,6 +65,7 @@ def _lines(receipt: Receipt) -> list[tuple[str, str]]:
         lines.append(("freshness", f"{charged} UTC, loaded {fresh.loaded_at:%Y-%m-%d %H:%M} UTC"))
     lines += [("prices", text) for text in _prices(receipt)]
     lines += [("left out", left_out_text(one)) for one in receipt.left_out] or [("left out", "nothing")]
+    lines += [("allocated", one.text) for one in receipt.allocations]
     lines += [("note", note) for note in receipt.notes[:MOST_NOTES]]
     if len(receipt.notes) > MOST_NOTES:
         lines.append(("note", f"{len(receipt.notes) - MOST_NOTES:,} more notes (--json has them all)"))

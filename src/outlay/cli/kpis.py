@@ -57,6 +57,8 @@ def command(common: Common, **options: Any) -> None:  # noqa: ANN401 - click's o
     else:
         from outlay.report.terminal import show_kpis, show_reconciliation
 
+        for twice in report.told_twice:
+            print(f"note: {twice.text}\n")
         show_reconciliation(compared)
         if options["where"]:
             print("The comparison above is of all usage and bills in the window, whatever --where selects.\n")
@@ -71,5 +73,7 @@ def document(report: KpiReport, compared: Reconciliation) -> dict[str, Any]:
         "reconciliation": compared.to_json(),
         "kpis": [one.to_json() for one in report.kpis],
         "neighbours": [one.to_json() for one in report.neighbours],
-        "notes": list(report.notes),
+        "notes": [*(one.text for one in report.told_twice), *report.notes],
+        "told_twice": [one.to_json() for one in report.told_twice],
+        "allocations": [one.to_json() for one in report.allocations],
     }

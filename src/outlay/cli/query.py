@@ -94,6 +94,8 @@ def _show(result: Result) -> None:
     from rich.console import Console
 
     console = Console()
+    for twice in result.receipt.told_twice:
+        console.print(f"note: {twice.text}", markup=False, highlight=False, soft_wrap=True)
     rows, dropped = _worth_showing(result)
     if any(row.previous for row in rows) or (rows and result.receipt.rows):
         console.print(_table(result, rows))
@@ -183,9 +185,12 @@ def _footnotes(result: Result, rows: Sequence[Row], dropped: Sequence[str]) -> S
         said.append(f"unknown (-): {len(unknown) - MOST_NOTES:,} more reasons (--json has them all).")
     said += [f"left out: {left_out_text(one)}" for one in receipt.left_out]
     said += [f"note: {currency} is not in the table: every figure in it is 0 (--json has it)." for currency in dropped]
-    said += [f"note: {note}" for note in receipt.notes[:MOST_NOTES]]
-    if len(receipt.notes) > MOST_NOTES:
-        said.append(f"note: {len(receipt.notes) - MOST_NOTES:,} more notes (--json has them all).")
+    said += [f"allocated: {one.text}" for one in receipt.allocations[:MOST_NOTES]]
+    if len(receipt.allocations) > MOST_NOTES:
+        said.append(f"allocated: by {len(receipt.allocations) - MOST_NOTES:,} more (--json has them all).")
+    said += [f"note: {note}" for note in receipt.other_notes[:MOST_NOTES]]
+    if len(receipt.other_notes) > MOST_NOTES:
+        said.append(f"note: {len(receipt.other_notes) - MOST_NOTES:,} more notes (--json has them all).")
     newest = receipt.freshness.newest_charge
     what = "charges " if [part.relation for part in receipt.parts] == ["costs"] else ""
     fresh = f", {what}until {newest:%Y-%m-%d %H:%M} UTC" if newest else ""

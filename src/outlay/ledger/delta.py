@@ -286,8 +286,15 @@ class DeltaFolder:
         source, month = self._partition
         return NewFile(relative.as_posix(), Scope(pairs[source], pairs[month]), rows, size_bytes)
 
-    def view(self, connection: duckdb.DuckDBPyConnection, columns: Sequence[Column], *, version: int | None) -> int:
-        """Create a view of the table's name in a DuckDB session; returns the version it shows.
+    def view(
+        self,
+        connection: duckdb.DuckDBPyConnection,
+        columns: Sequence[Column],
+        *,
+        version: int | None,
+        name: str | None = None,
+    ) -> int:
+        """Create a view of the table's name, or of ``name``, in a DuckDB session; returns the version it shows.
 
         It has all columns of the table, and those of ``columns`` that the table lacks, as NULL.
         """
@@ -304,7 +311,7 @@ class DeltaFolder:
             identifier(n) if n in present else f"CAST(NULL AS {kinds.get(n, 'VARCHAR')}) AS {identifier(n)}"
             for n in names
         )
-        connection.execute(f"CREATE OR REPLACE VIEW {identifier(self.name)} AS SELECT {fields} FROM {relation}")
+        connection.execute(f"CREATE OR REPLACE VIEW {identifier(name or self.name)} AS SELECT {fields} FROM {relation}")
         return table.version()
 
     def scan(self, paths: Sequence[str], *, extra: str = "") -> str:

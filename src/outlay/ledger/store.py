@@ -153,11 +153,14 @@ class Ledger:
         done = self.costs.commit((scope.source for scope in wanted), plan)
         return None if done is None else (done.version, removed)
 
-    def register(self, connection: duckdb.DuckDBPyConnection, *, as_of: str | None = None) -> int:
-        """Create the view ``costs`` in a DuckDB session, as of a version or time; returns the version it shows."""
+    def register(self, connection: duckdb.DuckDBPyConnection, *, as_of: str | None = None, name: str = "costs") -> int:
+        """Create the view ``costs`` (or ``name``) in a DuckDB session, as of a version or time.
+
+        Returns the version it shows.
+        """
         version = self.version_at(as_of)
         tags = [f.name.removeprefix("x_Tag_") for f in self.table().schema().fields if f.name.startswith("x_Tag_")]
-        return self.costs.view(connection, columns(tags), version=version)
+        return self.costs.view(connection, columns(tags), version=version, name=name)
 
     def register_facts(
         self,
@@ -166,11 +169,12 @@ class Ledger:
         tags: Sequence[str],
         *,
         as_of: str | None = None,
+        name: str | None = None,
     ) -> int | None:
         """Create the view of a table of facts; returns the version it shows, None for a table that is not there.
 
-        ``as_of`` a version means the time of that version of ``costs``. The view has no rows where the table is not
-        there (yet).
+        The view has the table's name, or ``name``. ``as_of`` a version means the time of that version of
+        ``costs``. The view has no rows where the table is not there (yet).
         """
         folder = self.facts(table)
         wanted = table.columns(tags)
@@ -180,9 +184,9 @@ class Ledger:
             version = folder.version_before(self.moment_of(as_of))
             there = version is not None
         if there:
-            return folder.view(connection, wanted, version=version)
+            return folder.view(connection, wanted, version=version, name=name)
         shape = ", ".join(f"CAST(NULL AS {c.sql_type}) AS {identifier(c.name)}" for c in wanted)
-        connection.execute(f"CREATE OR REPLACE VIEW {identifier(table.name)} AS SELECT {shape} WHERE false")
+        connection.execute(f"CREATE OR REPLACE VIEW {identifier(name or table.name)} AS SELECT {shape} WHERE false")
         return None
 
     def totals(self, connection: duckdb.DuckDBPyConnection) -> dict[str, dict[str, Any]]:

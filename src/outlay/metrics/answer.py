@@ -14,8 +14,9 @@ from typing import TYPE_CHECKING
 
 from outlay.config import Settings
 from outlay.errors import UsageError
-from outlay.ledger.engine.duckdb import session
+from outlay.ledger.engine.duckdb import identifier, session
 from outlay.ledger.store import Ledger, LoadRecord
+from outlay.metrics.allocated import Allocated, allocated, given_tags
 from outlay.metrics.catalogue import Catalogue, catalogue_of
 from outlay.metrics.compiler import CURRENCY, Part, columns_of, compile_facts, compile_part, parts_of
 from outlay.metrics.figures import Figures, Group, Key, aggregates_of, figures_of, sum_of
@@ -33,6 +34,7 @@ from outlay.metrics.result import (
     Result,
     columns_of_answer,
 )
+from outlay.metrics.told_twice import TELL_APART, ToldTwice, told_twice
 from outlay.metrics.views import View, open_view
 
 if TYPE_CHECKING:
@@ -41,6 +43,7 @@ if TYPE_CHECKING:
 __all__ = ["Asking", "answer"]
 
 _MAX_GROUPS = 200_000
+_REQUESTS = "requests"
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,15 +86,32 @@ class Asking:
         self._ledger = ledger
         self._as_of = as_of
         self._views: dict[str, View] = {}
+        self._columns: dict[str, frozenset[str]] = {}
         self._facts: dict[object, _Facts] = {}
         self._groups: dict[object, tuple[frozenset[str], Sequence[Group]]] = {}
+        self._allocated: dict[object, tuple[Allocated, ...]] = {}
+        self._told_twice: dict[object, tuple[ToldTwice, ...]] = {}
 
     def view(self, relation: str) -> View:
         """The open relation."""
         if relation not in self._views:
             found = RELATIONS[relation]
-            self._views[relation] = open_view(self.connection, self._ledger, found, self.known.tags, as_of=self._as_of)
+            self._views[relation] = open_view(
+                self.connection,
+                self._ledger,
+                found,
+                self.known.tags,
+                allocations=self.settings.allocations,
+                as_of=self._as_of,
+            )
         return self._views[relation]
+
+    def columns(self, relation: str) -> frozenset[str]:
+        """The columns of an open relation."""
+        if relation not in self._columns:
+            found = self.connection.execute(f"DESCRIBE {identifier(relation)}").fetchall()
+            self._columns[relation] = frozenset(row[0] for row in found)
+        return self._columns[relation]
 
     def facts(self, query: Query, relation: str) -> _Facts:
         """What the rows in the query's window and filters are."""
@@ -109,11 +129,32 @@ class Asking:
             self._groups[key] = (frozenset(part.metrics), groups)
         return groups
 
+    def allocated(self, query: Query, parts: Sequence[Part]) -> tuple[Allocated, ...]:
+        """What allocations gave to the rows of the parts, of the tags that the parts read."""
+        found: list[Allocated] = []
+        for relation in dict.fromkeys(part.relation for part in parts):
+            read = {name for part in parts if part.relation == relation for name in columns_of(query, part, self.known)}
+            tags = given_tags(self.settings, read, self.columns(relation)) if self.settings.allocations else ()
+            key = (relation, tags, *_selection(query))
+            if tags and key not in self._allocated:
+                self._allocated[key] = allocated(self.connection, query, relation, self.known, self.settings, tags=tags)
+            found += self._allocated.get(key, ())
+        return tuple(found)
+
+    def told_twice(self, query: Query, parts: Sequence[Part]) -> tuple[ToldTwice, ...]:
+        """What two sources tell of the requests that the parts add up."""
+        apart = TELL_APART & set(query.dimensions)
+        if apart or _REQUESTS not in {p.relation for p in parts} or len(self.facts(query, _REQUESTS).sources) < 2:
+            return ()
+        key = _selection(query)
+        if key not in self._told_twice:
+            self._told_twice[key] = told_twice(self.connection, query, self.known)
+        return self._told_twice[key]
+
     def prepare(self, query: Query) -> None:
         """Read what ``query`` asks for: questions for some of its metrics are then answered without reading again."""
         for part in parts_of(query, self.known):
-            self.view(part.relation)
-            _require_columns(self.connection, query, part, self.known, self.view(part.relation))
+            _require_columns(self, query, part)
             self.groups(query, part, compile_part(query, part, self.known).sql)
 
     def answer(self, query: Query) -> Result:
@@ -122,7 +163,9 @@ class Asking:
         query.check(known)
         metrics = tuple(known.metric(name) for name in query.metrics)
         notes: list[str] = []
-        asked = [_ask(self, query, part, notes) for part in parts_of(query, known)]
+        parts = parts_of(query, known)
+        asked = [_ask(self, query, part, notes) for part in parts]
+        twice = self.told_twice(query, parts)
         dimensions = tuple(dict.fromkeys([*query.dimensions, *(n for one in asked for n in one.part.dimensions)]))
         figures = [(a.part, {g.key: figures_of(a.part, known, g) for g in a.groups}) for a in asked]
         now = together(dimensions, known, figures)
@@ -154,7 +197,9 @@ class Asking:
             window=(query.since, query.until),
             previous=query.previous,
             left_out=tuple(left_out),
-            notes=tuple(dict.fromkeys(notes)),
+            notes=tuple(dict.fromkeys([*(one.text for one in twice), *notes])),
+            allocations=self.allocated(query, parts),
+            told_twice=twice,
         )
         shown = [known.dimension(name) for name in dimensions]
         columns = columns_of_answer(shown, metrics, compare=query.compare is not None)
@@ -179,8 +224,7 @@ def _selection(query: Query) -> tuple[object, ...]:
 
 def _ask(asking: Asking, query: Query, part: Part, notes: list[str]) -> _Asked:
     known = asking.known
-    view = asking.view(part.relation)
-    _require_columns(asking.connection, query, part, known, view)
+    view = _require_columns(asking, query, part)
     compiled = compile_part(query, part, known)
     groups = asking.groups(query, part, compiled.sql)
     facts = asking.facts(query, part.relation)
@@ -189,17 +233,17 @@ def _ask(asking: Asking, query: Query, part: Part, notes: list[str]) -> _Asked:
     return _Asked(part, view, compiled.sql, groups, before, facts)
 
 
-def _require_columns(
-    connection: duckdb.DuckDBPyConnection, query: Query, part: Part, known: Catalogue, view: View
-) -> None:
-    present = {row[0] for row in connection.execute(f'DESCRIBE "{part.relation}"').fetchall()}
-    lacking = sorted(columns_of(query, part, known) - present)
+def _require_columns(asking: Asking, query: Query, part: Part) -> View:
+    """The part's open relation, which has all columns that the part reads."""
+    view = asking.view(part.relation)
+    lacking = sorted(columns_of(query, part, asking.known) - asking.columns(part.relation))
     if lacking:
         tag = lacking[0].removeprefix("x_Tag_")
         raise UsageError(
             f"the ledger as of version {view.version} has no column for the tag '{tag}'.",
             hint="The tag was configured after the last load: load a bill again, or ask without it.",
         )
+    return view
 
 
 def _groups(connection: duckdb.DuckDBPyConnection, sql: str, part: Part, known: Catalogue) -> list[Group]:

@@ -22,11 +22,24 @@ from operator import add, and_, or_
 from typing import Any
 
 from outlay.ledger.engine.duckdb import literal
+from outlay.metrics.allocation import allocated_by
 from outlay.metrics.catalogue import Aggregate, Catalogue, Condition, Conditions, Dimension, Metric, catalogue
+from outlay.metrics.providers import value_of
 from outlay.metrics.query import Query
 from outlay.metrics.relations import COSTS, RELATIONS
 
-__all__ = ["CURRENCY", "PRICED_BY", "Compiled", "Part", "columns_of", "compile_facts", "compile_part", "parts_of"]
+__all__ = [
+    "CURRENCY",
+    "PRICED_BY",
+    "Compiled",
+    "Part",
+    "columns_of",
+    "compile_allocated",
+    "compile_facts",
+    "compile_part",
+    "compile_tellers",
+    "parts_of",
+]
 
 CURRENCY = "currency"
 """The dimension that is added where money is asked for."""
@@ -114,6 +127,16 @@ def compile_facts(query: Query, relation: str, known: Catalogue) -> str:
     return _fill(_facts_sql(_shape(query, known, relation, (), ())), query)
 
 
+def compile_allocated(query: Query, relation: str, known: Catalogue, tags: Sequence[str]) -> str:
+    """SQL of the rows that allocations gave some of ``tags`` to: the entry of each tag, currency, rows, cost."""
+    return _fill(_allocated_sql(_shape(query, known, relation, (), ()), tuple(tags)), query)
+
+
+def compile_tellers(query: Query, known: Catalogue, *, finely: bool) -> str:
+    """SQL of who tells of requests, and how: source, kind; ``finely`` by provider, model and day too. Requests last."""
+    return _fill(_tellers_sql(_shape(query, known, "requests", (), ()), finely=finely), query)
+
+
 def _shape(query: Query, known: Catalogue, relation: str, metrics: Sequence[str], dimensions: Sequence[str]) -> _Shape:
     where = tuple((one.dimension, sum(v is not None for v in one.values), None in one.values) for one in query.where)
     window = (query.since is not None, query.until is not None)
@@ -122,7 +145,7 @@ def _shape(query: Query, known: Catalogue, relation: str, metrics: Sequence[str]
 
 def _fill(sql: str, query: Query) -> str:
     values: list[str] = [_moment(moment) for moment in (query.since, query.until) if moment is not None]
-    values += [value for one in query.where for value in one.values if value is not None]
+    values += [value_of(one.dimension, value) for one in query.where for value in one.values if value is not None]
     # One pass: a value that looks like a slot is not filled again.
     return _SLOT.sub(lambda match: literal(values[int(match[1])]), sql)
 
@@ -176,6 +199,34 @@ def _facts_sql(shape: _Shape) -> str:
     return str(ibis.to_sql(expression, dialect=_DIALECT))
 
 
+@lru_cache(maxsize=_CACHED_SHAPES)
+def _allocated_sql(shape: _Shape, tags: tuple[str, ...]) -> str:
+    import ibis
+
+    rows = _selected(shape)
+    relation = RELATIONS[shape.relation]
+    entries = {tag: rows[allocated_by(tag)] for tag in tags}
+    given = rows.filter(reduce(or_, [entry.notnull() for entry in entries.values()]))
+    currency = given[relation.currency] if relation.currency else ibis.null("string")
+    cost = given[relation.cost].sum() if relation.cost else ibis.null("decimal(38,18)")
+    grouped = given.group_by(
+        **{f"by_{place}": given[allocated_by(tag)] for place, tag in enumerate(tags)}, in_=currency
+    )
+    return str(ibis.to_sql(grouped.aggregate(rows=given.count(), cost=cost), dialect=_DIALECT))
+
+
+@lru_cache(maxsize=_CACHED_SHAPES)
+def _tellers_sql(shape: _Shape, *, finely: bool) -> str:
+    import ibis
+
+    rows = _selected(shape)
+    groups = {"source": rows.x_Source, "kind": rows.x_Kind}
+    if finely:
+        model = ibis.coalesce(rows.gen_ai_response_model, rows.gen_ai_request_model)
+        groups |= {"provider": rows.x_Provider, "model": model, "day": rows.start_time.date()}
+    return str(ibis.to_sql(rows.group_by(**groups).aggregate(requests=rows.x_Requests.sum()), dialect=_DIALECT))
+
+
 def _selected(shape: _Shape) -> Any:  # noqa: ANN401 - Ibis ships no types
     """The rows of the window and the filters."""
     import ibis
@@ -200,7 +251,7 @@ def _schema(relation: str, tags: tuple[str, ...]) -> Any:  # noqa: ANN401 - Ibis
     import ibis
 
     kinds = {"VARCHAR": "string", "BOOLEAN": "boolean", "BIGINT": "int64", "DATE": "date", "TIMESTAMP": "timestamp"}
-    columns = RELATIONS[relation].columns(tags)
+    columns = RELATIONS[relation].columns(tags) | {allocated_by(tag): "BIGINT" for tag in tags}
     return ibis.schema({name: kinds.get(sql_type) or sql_type.lower() for name, sql_type in columns.items()})
 
 

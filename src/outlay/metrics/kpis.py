@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import tomllib
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from decimal import Decimal
 from functools import cache
@@ -24,13 +24,15 @@ from outlay.config import Settings, TargetSettings
 from outlay.errors import ConfigError, UsageError, nearest
 from outlay.ledger.engine.duckdb import session
 from outlay.ledger.store import Ledger
+from outlay.metrics.allocated import Allocated
 from outlay.metrics.answer import Asking
 from outlay.metrics.catalogue import Metric, Quotient, catalogue_of
 from outlay.metrics.compiler import CURRENCY
+from outlay.metrics.providers import billed_provider, value_of
 from outlay.metrics.query import Filter, Query
-from outlay.metrics.reconciliation import billed_provider, price_provider
 from outlay.metrics.relations import RELATIONS
 from outlay.metrics.result import Figure, Result, Row
+from outlay.metrics.told_twice import ToldTwice
 from outlay.money import add_exactly, plain, rounded
 
 __all__ = ["KPI_IDS", "Kpi", "KpiReport", "kpi_report"]
@@ -100,13 +102,15 @@ class Kpi:
 
 @dataclass(frozen=True, slots=True)
 class KpiReport:
-    """The KPIs, and the figures beside them, of a window."""
+    """The KPIs, and the figures beside them, of a window. What is told twice is not among the ``notes``."""
 
     since: datetime | None
     until: datetime | None
     kpis: tuple[Kpi, ...]
     neighbours: tuple[Kpi, ...]
     notes: tuple[str, ...]
+    allocations: tuple[Allocated, ...] = ()
+    told_twice: tuple[ToldTwice, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,7 +154,9 @@ def kpi_report(
         notes.update(dict.fromkeys(_uncovered(asked, window, kpis)))
         for name in names:
             beside += _kpis(asked, _Definition(name, known.metric(name).name, name), window)
-    return KpiReport(since, until, tuple(kpis), tuple(beside), tuple(notes))
+    return KpiReport(
+        since, until, tuple(kpis), tuple(beside), tuple(notes), tuple(asked.allocations), tuple(asked.twice)
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -160,9 +166,17 @@ class _Asked:
     asking: Asking
     settings: Settings
     notes: dict[str, None]
+    allocations: list[Allocated] = field(default_factory=list)
+    twice: dict[ToldTwice, None] = field(default_factory=dict)
 
     def answer(self, metric: str, window: _Window, *more: str) -> Result:
         return self.asking.answer(_query([metric], window, *more))
+
+    def keep(self, result: Result) -> None:
+        """What is to be said of an answer that is shown."""
+        self.notes.update(dict.fromkeys(result.receipt.other_notes))
+        self.twice.update(dict.fromkeys(result.receipt.told_twice))
+        self.allocations.extend(one for one in result.receipt.allocations if one not in self.allocations)
 
     def prepare(self, metrics: Sequence[str], window: _Window) -> None:
         """Read once what all metrics need that can be asked by the window's dimensions."""
@@ -190,7 +204,7 @@ def _kpis(asked: _Asked, definition: _Definition, window: _Window) -> list[Kpi]:
         limits = _limits(asked, definition, window)
     except UsageError as error:
         return [_none(definition, metric, settings, str(error))]
-    asked.notes.update(dict.fromkeys(result.receipt.notes))
+    asked.keep(result)
     if not result.receipt.rows or not result.rows:
         return [_none(definition, metric, settings, _missing(metric, settings))]
     found = []
@@ -234,7 +248,7 @@ def _uncovered(asked: _Asked, window: _Window, kpis: Sequence[Kpi]) -> list[str]
         served = asked.answer("served_requests", whole, "provider").rows
     except UsageError:  # a filter that one side does not tell
         return []
-    there = {price_provider(row.dimensions["provider"] or "") for row in served}
+    there = {row.dimensions["provider"] for row in served}
     missing: dict[str, Decimal] = {}
     for row in billed:
         name = billed_provider(row.dimensions["provider"] or "", row.dimensions["service"] or "")
@@ -324,7 +338,8 @@ def _own_target(definition: _Definition, settings: Settings, group: Mapping[str,
     fitting = [
         one
         for one in settings.targets
-        if one.kpi == definition.id and all(group.get(name) == value for name, value in one.where.items())
+        if one.kpi == definition.id
+        and all(group.get(name) == value_of(name, value) for name, value in one.where.items())
     ]
     return max(fitting, key=lambda one: len(one.where), default=None)
 

@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Any
 
 from outlay.config import Settings
 from outlay.ledger.store import Ledger
+from outlay.metrics.providers import billed_provider, price_provider
 from outlay.metrics.relations import RELATIONS
 from outlay.metrics.views import open_view
 from outlay.money import MONEY_SCALE, add_exactly, plain
@@ -29,14 +30,8 @@ from outlay.prices import genai
 if TYPE_CHECKING:
     import duckdb
 
-__all__ = ["Compared", "Reconciliation", "billed_provider", "price_provider", "reconcile"]
+__all__ = ["Compared", "Reconciliation", "reconcile"]
 
-_BILL_PROVIDERS = (
-    ("bedrock", "aws"),
-    ("openai", "azure"),  # of Microsoft, see billed_provider
-    ("vertex", "google"),
-    ("gemini", "google"),
-)
 _NOTHING = Decimal(0)
 _QUANTUM = Decimal(1).scaleb(-MONEY_SCALE)
 
@@ -280,26 +275,12 @@ def _names(connection: duckdb.DuckDBPyConnection) -> None:
         connection.unregister("names_arrow")
 
 
-def billed_provider(provider: str, service: str) -> str:
-    """The price list's id of who a bill's row is from, by its provider and service; the provider's name, else."""
-    low = f"{provider} {service}".lower()
-    if "microsoft" in low or "azure" in low:
-        return "azure"
-    if provider.lower() in ("openai", "anthropic"):
-        return provider.lower()
-    return next((known for word, known in _BILL_PROVIDERS if word in low), provider.lower())
-
-
-def price_provider(name: str) -> str:
-    """The price list's id of a provider, by any of its names; its own name where the list does not know it."""
-    return genai.provider_id(name) or name.lower()
-
-
 def _meant(provider: str, model: str) -> Mapping[str, str]:
-    found = genai.resolve(provider, model) if model else None
+    listed = price_provider(provider)
+    found = genai.resolve(listed, model) if model else None
     if found is not None:
         return {"provider": found.provider, "model": found.model}
-    return {"provider": price_provider(provider), "model": model.lower()}
+    return {"provider": listed, "model": model.lower()}
 
 
 _Key = tuple[str, str | None, date | None]

@@ -3,7 +3,8 @@
 A run's cost is not in any source: it is the GPU hours it held times what such a GPU-hour cost in that month, by the
 bill, discounts and commitments spread over the hours they covered. So ``run_costs`` is ``runs`` with that rate and its
 basis beside each attempt; where the bill has no such GPU the cost is unknown, not 0. ``alert_clocks`` is ``alerts``
-with the hours from the crossing to the corrective action. Both are views, so the receipt shows how they are made.
+with the hours from the crossing to the corrective action. Both are views, so the receipt shows how they are made. The
+tables themselves are read with what :mod:`outlay.metrics.views` lays over them: providers by one name, allocations.
 """
 
 from __future__ import annotations
@@ -24,6 +25,7 @@ __all__ = ["COSTS", "RELATIONS", "Relation"]
 
 COSTS = "costs"
 _HOURS = "DECIMAL(18,9)"
+_PROVIDER = Column("x_Provider", "VARCHAR")  # by its one name; the views add it (outlay.metrics.views)
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,7 +35,8 @@ class Relation:
     ``tables`` are the ledger's tables that it rests on; ``sql`` makes it of them (None: it is the one table). ``time``
     is the column that windows and periods select by, ``until`` the one that freshness is told by. ``currency`` is the
     column of the currency of its ``money`` columns, ``priced``: a price book priced its rows. ``own_tags`` has the tags
-    that are a column of its own. ``rows`` says what a row is, ``bring_in`` how to get some.
+    that are a column of its own. ``cost`` is the amount that tells how much a row is. ``rows`` says what a row is,
+    ``bring_in`` how to get some.
     """
 
     name: str
@@ -48,6 +51,7 @@ class Relation:
     sql: str | None = None
     priced: bool = False
     own_tags: Mapping[str, str] = field(default_factory=dict)
+    cost: str | None = None
 
     def columns(self, tags: tuple[str, ...]) -> dict[str, str]:
         """Column -> SQL type, maps left out."""
@@ -107,9 +111,10 @@ RELATIONS: dict[str, Relation] = {
             "ChargePeriodEnd",
             "bill rows",
             "Load a bill: `outlay load BILL`.",
-            cost_columns,
+            lambda tags: (*cost_columns(tags), _PROVIDER),
             "BillingCurrency",
             frozenset({"BilledCost", "EffectiveCost", "ListCost", "ContractedCost"}),
+            cost="EffectiveCost",
         ),
         Relation(
             "requests",
@@ -118,10 +123,11 @@ RELATIONS: dict[str, Relation] = {
             "end_time",
             "calls and buckets of calls",
             "Load usage: a provider's usage report, a gateway's log, or traces (docs/sources).",
-            _of(REQUESTS),
+            _of(REQUESTS, _PROVIDER),
             "x_CostCurrency",
             frozenset({"x_Cost"}),
             priced=True,
+            cost="x_Cost",
         ),
         Relation(
             "gpu_usage",
@@ -152,6 +158,7 @@ RELATIONS: dict[str, Relation] = {
             "x_CostCurrency",
             frozenset({"x_Cost", "x_LostCost"}),
             _RUN_COSTS,
+            cost="x_Cost",
         ),
         Relation(
             "alert_clocks",

@@ -13,7 +13,9 @@ from decimal import ROUND_HALF_EVEN, Context, Decimal
 from pathlib import Path
 from typing import Any, Literal
 
+from outlay.metrics.allocated import Allocated
 from outlay.metrics.catalogue import Dimension, Metric, Quotient
+from outlay.metrics.told_twice import ToldTwice
 from outlay.money import MONEY_SCALE, plain
 from outlay.periods import Period
 
@@ -153,7 +155,10 @@ class PartReceipt:
 
 @dataclass(frozen=True, slots=True)
 class Receipt:
-    """Where an answer came from: a part for each relation that its metrics read."""
+    """Where an answer came from: a part for each relation that its metrics read.
+
+    ``notes`` begin with those of ``told_twice``.
+    """
 
     metrics: tuple[Metric | Quotient, ...]
     parts: tuple[PartReceipt, ...]
@@ -161,6 +166,13 @@ class Receipt:
     previous: Period | None
     left_out: tuple[LeftOut, ...]
     notes: tuple[str, ...]
+    allocations: tuple[Allocated, ...] = ()
+    told_twice: tuple[ToldTwice, ...] = ()
+
+    @property
+    def other_notes(self) -> tuple[str, ...]:
+        """The notes that are not about what is told twice, which a terminal shows first."""
+        return self.notes[len(self.told_twice) :]
 
     @property
     def formula(self) -> str:
@@ -249,6 +261,8 @@ class Receipt:
                 for one in self.left_out
             ],
             "notes": list(self.notes),
+            "told_twice": [one.to_json() for one in self.told_twice],
+            "allocations": [one.to_json() for one in self.allocations],
             "sql": self.sql,
             "version": self.version,
         }

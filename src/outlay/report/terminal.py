@@ -209,6 +209,10 @@ def show_kpis(report: KpiReport, by: Sequence[str] = ()) -> None:
     if beside:
         console.print()
         console.print(_kpi_table("Beside them", beside, by))
+    for given in report.allocations[:_MOST_KPI_NOTES]:
+        console.print(f"allocated: {given.text}", soft_wrap=True)
+    if len(report.allocations) > _MOST_KPI_NOTES:
+        console.print(f"allocated: by {len(report.allocations) - _MOST_KPI_NOTES:,} more (--json has them all).")
     for note in report.notes[:_MOST_KPI_NOTES]:
         console.print(f"note: {note}", soft_wrap=True)
     if len(report.notes) > _MOST_KPI_NOTES:
