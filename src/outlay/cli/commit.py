@@ -63,6 +63,7 @@ def _input_options(function: _F) -> _F:
     metavar="POOL=DATE",
     help="Day of the last purchase for a pool, or never; '*' is every pool; repeatable.",
 )
+@click.option("--buy", multiple=True, metavar="POOL", help="With --out: buy for this pool or union; repeatable.")
 @common_options
 def plan_command(
     common: Common,
@@ -70,6 +71,7 @@ def plan_command(
     html: Path | None,
     out: Path | None,
     bought: tuple[str, ...],
+    buy: tuple[str, ...],
     **options: Any,  # noqa: ANN401 - click's options
 ) -> int:
     """What to commit, what not, and what it risks: commit, wait or never for each pool, with reasons.
@@ -98,7 +100,7 @@ def plan_command(
         )
     problems = summarise(given.problems)
     told = [_problem(one) for one in problems]
-    document = out and write_plan(found, out, currency=settings.currency, bought=days, problems=told)
+    document = out and write_plan(found, out, currency=settings.currency, bought=days, only=buy, problems=told)
     if common.as_json:
         written = {"document": document_json(document, out)} if document and out else {}
         show_json({**plan_json(found), "problems": told, **written})

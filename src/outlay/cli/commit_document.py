@@ -21,13 +21,19 @@ _NEVER = "never"
 
 
 def write_plan(
-    plan: Plan, path: Path, *, currency: str, bought: dict[str, date | None], problems: Sequence[dict[str, Any]]
+    plan: Plan,
+    path: Path,
+    *,
+    currency: str,
+    bought: dict[str, date | None],
+    only: Sequence[str],
+    problems: Sequence[dict[str, Any]],
 ) -> dict[str, Any]:
     """Seals ``plan`` as of now and writes it to ``path``."""
     from outlay.optimize.commitments.document import plan_document, write_document
 
     created = datetime.now(UTC).replace(tzinfo=None)
-    found = plan_document(plan, created=created, currency=currency, last_purchases=bought, problems=problems)
+    found = plan_document(plan, created=created, currency=currency, last_purchases=bought, only=only, problems=problems)
     write_document(found, path)
     return found
 

@@ -16,7 +16,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from datetime import date, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -25,7 +25,7 @@ import numpy as np
 
 from outlay import __version__
 from outlay.disk import write_whole
-from outlay.errors import UnreadableError, UsageError
+from outlay.errors import UnreadableError, UsageError, nearest
 from outlay.money import plain
 from outlay.optimize.commitments.conditions import conditions
 from outlay.optimize.commitments.demand import Demand, gpus
@@ -49,15 +49,21 @@ def plan_document(
     created: datetime,
     currency: str,
     last_purchases: Mapping[str, date | None] | None = None,
+    only: Collection[str] = (),
     problems: Sequence[Mapping[str, Any]] = (),
 ) -> dict[str, Any]:
     """The sealed document of ``plan``. ``created`` is naive UTC; ``currency`` is the one that the limits are in.
 
-    ``last_purchases``: see :class:`~.guardrails.Occasion`. ``problems`` of the data are sealed with it.
+    ``last_purchases``: see :class:`~.guardrails.Occasion`. ``only`` are the pools and unions to buy for, all of them
+    unless given; one that the plan does not have is a UsageError. ``problems`` of the data are sealed with it.
     """
+    names = [one.pool for one in plan.pools]
+    for name in only:
+        if name not in names:
+            raise UsageError(f"the plan has no pool '{name}'.", where="--buy", hint=nearest(name, names))
     rails = plan.settings.guardrails
     valid_until = (plan.today or created.date()) + timedelta(days=rails.valid_days)
-    bought = purchases(plan)
+    bought = [one for one in purchases(plan) if not only or one.pool in only]
     due = [one for one in bought if _due(one, valid_until)]
     found = checks(plan, bought, due, Occasion(created, currency, last_purchases or {}))
     executable, why = _executable(found, bought, due)
@@ -74,6 +80,7 @@ def plan_document(
                 "currency": currency,
                 "executable": executable,
                 "executable_why": why,
+                "chosen": sorted(only) if only else None,
                 "guardrails": [_check(one) for one in found],
                 "purchases": [
                     _purchase(one, plan, by_pool[one.pool], valid_until, number)
@@ -112,7 +119,7 @@ def _executable(
     found: Sequence[Check], bought: Sequence[Purchase], due: Sequence[Purchase]
 ) -> tuple[bool | None, list[str]]:
     if not bought:
-        return False, ["No pool is to be committed to: there is nothing to buy."]
+        return False, ["The plan says commit for none of these pools: there is nothing to buy."]
     broken = [one for one in found if one.passed is False]
     if broken:
         return False, [_said(one) for one in broken]

@@ -8,7 +8,7 @@ A check has three answers. What can't be checked (the last purchase of a pool is
 known*, and must be known before anything is bought.
 
 One check is nobody's setting. A pool may be planned on its own and again in a union with others (:mod:`~.union`): both
-are sound, and both together would commit to its demand twice. Such a plan is not executable until one is chosen.
+are sound, and both together would commit to its demand twice. Such a plan is not executable until a person has chosen.
 """
 
 from __future__ import annotations
@@ -111,7 +111,7 @@ def _overlap(bought: Sequence[Purchase]) -> Check:
     if not twice:
         return Check("overlap", None, "1", str(most), True, "No pool is committed to twice by this plan.")
     told = "; ".join(f"{member} in {' and '.join(pools)}" for member, pools in sorted(twice.items()))
-    said = f"Pools are committed to more than once: {told}. Leave out the offers of all but one, and plan again."
+    said = f"Pools are committed to more than once: {told}. Choose with --buy."
     return Check("overlap", None, "1", str(most), False, said)
 
 
