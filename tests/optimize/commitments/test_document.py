@@ -7,7 +7,7 @@ import hashlib
 import json
 import uuid
 from dataclasses import replace
-from datetime import datetime
+from datetime import date, datetime
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -19,7 +19,10 @@ from hypothesis import strategies as st
 
 from outlay.config import CommitmentSettings
 from outlay.errors import UnreadableError, UsageError
+from outlay.optimize.commitments.demand import NANOS
 from outlay.optimize.commitments.document import plan_document, write_document
+from outlay.optimize.commitments.ladder import Owned
+from outlay.optimize.commitments.offer import Flex
 from outlay.optimize.commitments.plan import Plan, plan, today_of
 from outlay.optimize.commitments.purchase import purchases
 from outlay.optimize.commitments.seal import exact, load_document, seal, verify
@@ -114,6 +117,32 @@ def test_the_offers_last_day_and_its_unit_are_conditions() -> None:
     told = {one["what"]: one["value"] for one in document["purchases"][0]["conditions"]}
     assert told["offer_valid_until"] == "2026-12-31"
     assert told["unit_gpus"] == "8"
+
+
+def test_a_refill_on_the_last_valid_day_is_due() -> None:
+    demands = [steady(20)]
+    owned = {"H100": [Owned(20 * NANOS, date(2026, 10, 26), "sp-1"), Owned(5 * NANOS, date(2026, 10, 27), "sp-2")]}
+    found = plan(demands, [offer()], CommitmentSettings(), owned=owned, today=today_of(demands), paths=100)
+    document = plan_document(found, created=CREATED, currency="USD", last_purchases={"*": None})
+    assert [(one["on"], one["due"]) for one in document["purchases"]][:3] == [
+        ("2026-10-19", True),
+        ("2026-10-26", True),
+        ("2026-10-27", False),
+    ]
+    assert document["executable"] is True  # seven days between the two that are due
+
+
+def test_a_flexible_offers_premium_is_paid_by_the_hour_and_to_its_vendor() -> None:
+    demands = [steady(20)]
+    flexible = offer(kind="flex", provider="aws", payment="all_upfront", flex=Flex(premium=Decimal("0.05")))
+    found = plan(demands, [flexible], CommitmentSettings(), today=today_of(demands), paths=100)
+    (first, *_) = plan_document(found, created=CREATED, currency="USD")["purchases"]
+    quantity = Decimal(first["quantity"])
+    assert Decimal(first["hourly"]) == quantity * Decimal("1.25")
+    assert Decimal(first["total"]) == quantity * Decimal("1.25") * 8760
+    assert Decimal(first["upfront"]) == quantity * Decimal("1.20") * 8760
+    assert first["request"] is None
+    assert "contract with its vendor" in first["request_why"]
 
 
 def test_tokens_are_uuids_one_a_step() -> None:

@@ -167,6 +167,9 @@ def test_a_spike_is_seen_in_the_evidence() -> None:
     told = check(sealed(Plan(found.pools, steep, found.today, found.paths, found.scenarios)), "spike")
     assert told["passed"] is False
     assert "a spike is from" in told["words"]
+    exactly = CommitmentSettings(guardrails=GuardrailSettings(spike=found.pools[0].evidence.spike))
+    at = check(sealed(Plan(found.pools, exactly, found.today, found.paths, found.scenarios)), "spike")
+    assert at["passed"] is False  # as the verdict has it: by this share or more
 
 
 def test_the_cool_down() -> None:

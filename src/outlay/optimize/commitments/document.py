@@ -66,7 +66,7 @@ def plan_document(
     bought = [one for one in purchases(plan) if not only or one.pool in only]
     due = [one for one in bought if _due(one, valid_until)]
     found = checks(plan, bought, due, Occasion(created, currency, last_purchases or {}))
-    executable, why = _executable(found, bought, due)
+    executable, why = _executable(found, bought)
     by_pool = {one.pool: one for one in plan.pools}
     told = plan_json(plan)
     return seal(
@@ -115,16 +115,12 @@ def _due(one: Purchase, valid_until: date) -> bool:
     return one.month == 0 if one.on is None else one.on <= valid_until
 
 
-def _executable(
-    found: Sequence[Check], bought: Sequence[Purchase], due: Sequence[Purchase]
-) -> tuple[bool | None, list[str]]:
+def _executable(found: Sequence[Check], bought: Sequence[Purchase]) -> tuple[bool | None, list[str]]:
     if not bought:
         return False, ["The plan says commit for none of these pools: there is nothing to buy."]
     broken = [one for one in found if one.passed is False]
     if broken:
         return False, [_said(one) for one in broken]
-    if not due:
-        return False, ["No purchase falls within the days for which this plan is valid."]
     unknown = [one for one in found if one.passed is None]
     return (None, [_said(one) for one in unknown]) if unknown else (True, [])
 

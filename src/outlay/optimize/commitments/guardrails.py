@@ -193,19 +193,17 @@ def _cooldown(rails: GuardrailSettings, one: Purchase, due: Sequence[Purchase], 
     past = [known.get(name, known.get(EVERY_POOL)) for name in names]
     days = sorted(bought.on or occasion.created.date() for bought in due)
     latest = max((day for day in past if day is not None), default=None)
-    if latest is not None and days:
+    if latest is not None:
         days.insert(0, latest)
     gaps = [(later - earlier).days for earlier, later in pairwise(days)]
     actual = min(gaps, default=None)
     if actual is not None and actual < limit:
         said = f"{actual} days between two purchases: {limit - actual} fewer than the {limit} that are asked for."
         return Check("cooldown_days", one.pool, str(limit), str(actual), False, said)
-    if missing and due:
+    if missing:
         said = f"The day of the last purchase for {', '.join(missing)} is not known: give it with --last-purchase."
         return Check("cooldown_days", one.pool, str(limit), None, None, said)
     said = "No purchase came before." if actual is None else f"{actual} days between two purchases, at least {limit}."
-    if not due:
-        said = "Nothing is due under this plan."
     return Check("cooldown_days", one.pool, str(limit), None if actual is None else str(actual), True, said)
 
 
