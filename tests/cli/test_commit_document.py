@@ -108,6 +108,13 @@ def test_wrong_use(folder: Path, tmp_path: Path, arguments: tuple[str, ...], sai
     assert not (tmp_path / "plan.json").exists()
 
 
+@pytest.mark.parametrize("option", [("--last-purchase", "H100=never"), ("--buy", "H100")])
+def test_what_is_for_the_document_alone(folder: Path, option: tuple[str, str]) -> None:
+    status, _, err = planned(folder, *option)
+    assert status == 2
+    assert "Name it with --out FILE." in err
+
+
 def test_no_plan_to_verify(folder: Path, tmp_path: Path) -> None:
     for path in (folder / "demand.csv", tmp_path / "missing.json"):
         status, _, err = run_outlay("commit", "verify", path)

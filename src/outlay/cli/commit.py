@@ -61,12 +61,13 @@ def _input_options(function: _F) -> _F:
     "bought",
     multiple=True,
     metavar="POOL=DATE",
-    help="Day of the last purchase for a pool, or never; '*' is every pool; repeatable.",
+    help="With --out: day of the last purchase for a pool, or never; '*' is every pool; repeatable.",
 )
 @click.option("--buy", multiple=True, metavar="POOL", help="With --out: buy for this pool or union; repeatable.")
 @common_options
 def plan_command(
     common: Common,
+    *,
     paths: int | None,
     html: Path | None,
     out: Path | None,
@@ -79,10 +80,13 @@ def plan_command(
     The optimum is exact over the history given; what is recommended is what your risk leaves of it, less what is
     owned. Nothing is bought.
     """
+    from outlay.errors import UsageError
     from outlay.optimize.commitments.plan import plan, today_of
     from outlay.optimize.commitments.plan_json import plan_json
     from outlay.problems import summarise
 
+    if out is None and (bought or buy):
+        raise UsageError("--last-purchase and --buy are for the plan's document.", hint="Name it with --out FILE.")
     settings = common.settings()
     with progress(common) as report_progress:
         report_progress("reading")
