@@ -8,7 +8,7 @@ from pathlib import Path
 
 from outlay.errors import SpoolError
 
-__all__ = ["Lock", "free_bytes", "make_folder", "sync_file", "sync_folder", "sync_paths", "write_all"]
+__all__ = ["Lock", "free_bytes", "make_folder", "sync_file", "sync_folder", "sync_paths", "write_all", "write_whole"]
 
 _MOST_BUFFERS = 512
 
@@ -55,6 +55,23 @@ def sync_paths(paths: Iterable[Path]) -> None:
         folders.add(path.parent)
     for folder in folders:
         sync_folder(folder)
+
+
+def write_whole(path: Path, content: bytes) -> None:
+    """Put ``content`` in the place of the file, and return when it is on the disk: all of it, or what was there before.
+
+    Raises OSError.
+    """
+    partial = path.with_name(f".{path.name}.{os.getpid()}")
+    try:
+        with partial.open("wb") as handle:
+            handle.write(content)
+            handle.flush()
+            sync_file(handle.fileno())
+        partial.replace(path)
+    finally:
+        partial.unlink(missing_ok=True)
+    sync_folder(path.parent)
 
 
 def make_folder(folder: Path) -> None:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
+from outlay.cli.commit_document import document_json, last_purchases, show_document, verify_command, write_plan
 from outlay.cli.common import Common, common_options, progress, say, show_json
 
 if TYPE_CHECKING:
@@ -25,6 +26,9 @@ def command() -> None:
 
     Example: outlay commit plan --demand demand.csv --offers offers.toml
     """
+
+
+command.add_command(verify_command)
 
 
 def _input_options(function: _F) -> _F:
@@ -49,11 +53,26 @@ def _input_options(function: _F) -> _F:
 @_input_options
 @click.option("--paths", type=click.IntRange(50, 100_000), help="Simulated futures of a pool (1,000; fewer for many).")
 @click.option("--html", type=click.Path(path_type=Path), help="Also write the plan as one self-contained HTML file.")
+@click.option(
+    "--out", type=click.Path(path_type=Path), metavar="FILE", help="Also write the plan as a sealed document."
+)
+@click.option(
+    "--last-purchase",
+    "bought",
+    multiple=True,
+    metavar="POOL=DATE",
+    help="With --out: day of the last purchase for a pool, or never; '*' is every pool; repeatable.",
+)
+@click.option("--buy", multiple=True, metavar="POOL", help="With --out: buy for this pool or union; repeatable.")
 @common_options
 def plan_command(
     common: Common,
+    *,
     paths: int | None,
     html: Path | None,
+    out: Path | None,
+    bought: tuple[str, ...],
+    buy: tuple[str, ...],
     **options: Any,  # noqa: ANN401 - click's options
 ) -> int:
     """What to commit, what not, and what it risks: commit, wait or never for each pool, with reasons.
@@ -61,14 +80,18 @@ def plan_command(
     The optimum is exact over the history given; what is recommended is what your risk leaves of it, less what is
     owned. Nothing is bought.
     """
+    from outlay.errors import UsageError
     from outlay.optimize.commitments.plan import plan, today_of
     from outlay.optimize.commitments.plan_json import plan_json
     from outlay.problems import summarise
 
+    if out is None and (bought or buy):
+        raise UsageError("--last-purchase and --buy are for the plan's document.", hint="Name it with --out FILE.")
     settings = common.settings()
     with progress(common) as report_progress:
         report_progress("reading")
         given = _inputs(common, settings, **options)
+        days = last_purchases(bought, [one.pool for one in given.demands])
         found = plan(
             given.demands,
             given.offers,
@@ -80,12 +103,17 @@ def plan_command(
             progress=report_progress,
         )
     problems = summarise(given.problems)
+    told = [_problem(one) for one in problems]
+    document = out and write_plan(found, out, currency=settings.currency, bought=days, only=buy, problems=told)
     if common.as_json:
-        show_json({**plan_json(found), "problems": [_problem(one) for one in problems]})
+        written = {"document": document_json(document, out)} if document and out else {}
+        show_json({**plan_json(found), "problems": told, **written})
     else:
         from outlay.report.commit_plan import show_plan
 
         show_plan(found, problems)
+        if document and out:
+            show_document(document, out)
     if html is not None:
         from outlay.report.commit_html import write_commit_plan
 

@@ -13,7 +13,6 @@ from __future__ import annotations
 
 import hashlib
 import logging
-import os
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -21,7 +20,7 @@ from itertools import chain
 from pathlib import Path
 
 from outlay.config import Settings
-from outlay.disk import Lock, make_folder, sync_folder
+from outlay.disk import Lock, make_folder, write_whole
 from outlay.errors import LedgerError, UnreadableError
 from outlay.ledger.compaction import compact
 from outlay.ledger.store import Ledger
@@ -139,7 +138,7 @@ class TakeUp:
         folder = self.folder / "unread"
         folder.mkdir(exist_ok=True, mode=0o700)
         path = folder / f"{hashlib.sha256(body).hexdigest()[:32]}.{kind}"
-        _write_whole(path, body)
+        write_whole(path, body)
         return path
 
     def _compact(self, load: TableLoad) -> None:
@@ -159,21 +158,10 @@ class TakeUp:
             raise UnreadableError(error.what, where=str(path), hint=error.hint) from None
 
     def _remember(self) -> None:
-        _write_whole(self.folder / _STATE, self._told.state())
+        write_whole(self.folder / _STATE, self._told.state())
         self._told.keep()
 
 
 def _load_id(batch: Sequence[Sealed]) -> str:
     said = "\n".join([str(_READING), *(f"{one.id or one.path.name} {one.size}" for one in batch)])
     return hashlib.sha256(said.encode()).hexdigest()[:32]
-
-
-def _write_whole(path: Path, content: bytes) -> None:
-    """Put ``content`` in the place of the file: all of it, or what was there before."""
-    partial = path.with_name(f".{path.name}.{os.getpid()}")
-    with partial.open("wb") as handle:
-        handle.write(content)
-        handle.flush()
-        os.fsync(handle.fileno())
-    partial.replace(path)
-    sync_folder(path.parent)

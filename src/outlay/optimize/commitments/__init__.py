@@ -9,7 +9,9 @@ promise, made on weeks of history. This room goes from hourly demand to a verdic
 - :mod:`sizing` how much: the exact optimum of a history, and the cap on it; :mod:`programme` for commitments that
   several pools share;
 - :mod:`futures` and :mod:`risk` what may come, and what a quantity gains or loses in it;
-- :mod:`verdict` commit, wait or never, in words; :mod:`plan` the whole of it.
+- :mod:`verdict` commit, wait or never, in words; :mod:`plan` the whole of it;
+- :mod:`document` the plan as it is approved and carried out: its purchases (:mod:`purchase`), the guardrails, the
+  conditions at the purchase, the requests of each provider (:mod:`native`), under one :mod:`seal`.
 
 A figure over the given history is exact. A figure over the term of a commitment is an estimate, and says so.
 """
