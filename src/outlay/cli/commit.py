@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import click
 
 from outlay.cli.commit_document import document_json, last_purchases, show_document, verify_command, write_plan
+from outlay.cli.commit_status import dated, since_then, status_command
 from outlay.cli.common import Common, common_options, progress, say, show_json
 
 if TYPE_CHECKING:
@@ -29,6 +30,7 @@ def command() -> None:
 
 
 command.add_command(verify_command)
+command.add_command(status_command)
 
 
 def _input_options(function: _F) -> _F:
@@ -105,13 +107,14 @@ def plan_command(
     problems = summarise(given.problems)
     told = [_problem(one) for one in problems]
     document = out and write_plan(found, out, currency=settings.currency, bought=days, only=buy, problems=told)
+    since = None if options["demand"] or options["as_of"] else since_then(common.ledger(), found)
     if common.as_json:
         written = {"document": document_json(document, out)} if document and out else {}
-        show_json({**plan_json(found), "problems": told, **written})
+        show_json({**dated(plan_json(found), since), "problems": told, **written})
     else:
         from outlay.report.commit_plan import show_plan
 
-        show_plan(found, problems)
+        show_plan(found, problems, since=since)
         if document and out:
             show_document(document, out)
     if html is not None:

@@ -7,6 +7,7 @@ import os
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
     from outlay.ledger.store import Ledger
 
 
-__all__ = ["Common", "common_options", "progress", "say", "show_json", "shown_path"]
+__all__ = ["Common", "common_options", "now", "progress", "say", "show_json", "shown_path"]
 
 _F = TypeVar("_F", bound=Callable[..., Any])
 _DEFAULT_LEDGER = "outlay-ledger"
@@ -73,6 +74,11 @@ def show_json(document: object) -> None:
 def say(text: str) -> None:
     """A line for the person at the terminal, on stderr."""
     click.echo(text, err=True)
+
+
+def now() -> datetime:
+    """The clock, naive UTC: read here and nowhere further in."""
+    return datetime.now(UTC).replace(tzinfo=None)
 
 
 def shown_path(path: str) -> str:

@@ -10,13 +10,16 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from outlay.cli.common import Common, common_options, progress, show_json
+from outlay.cli.common import Common, common_options, now, progress, say, show_json
 from outlay.errors import UsageError
 from outlay.money import add_exactly, plain, rounded
 
 if TYPE_CHECKING:
     from rich.table import Table
 
+    from outlay.config import Settings
+    from outlay.ledger.store import Ledger
+    from outlay.optimize.commitments.standing import Recommendation
     from outlay.sources.load_report import FileReport, LoadReport, TableLoad
 
 _MAX_FILES = 12
@@ -50,21 +53,46 @@ def command(paths: tuple[Path, ...], assume: tuple[str, ...], common: Common, **
     """
     from outlay.sources.loading import load
 
+    ledger, settings = common.ledger(), common.settings()
     with progress(common) as report_progress:
         report = load(
-            common.ledger(),
+            ledger,
             paths,
-            common.settings(),
+            settings,
             assume=_pairs(assume),
             **options,
             progress=report_progress,
         )
-    if common.as_json:
-        show_json(_document(report))
-    else:
+    if not common.as_json:
         _show(report)
+    changes, notes = _recommendations(common, ledger, settings, report)
+    if common.as_json:
+        document = _document(report)
+        document["notes"] += notes
+        show_json({**document, "recommendations": [one.to_json() for one in changes]})
     if any(f.rows_rejected for f in report.files):
         sys.exit(3)
+
+
+def _recommendations(
+    common: Common, ledger: Ledger, settings: Settings, report: LoadReport
+) -> tuple[Sequence[Recommendation], Sequence[str]]:
+    """What the load changed of what stands for GPU commitments, and notes; shown unless as JSON."""
+    if settings.commitments.offers is None:  # spares the import
+        return (), ()
+    from outlay.optimize.commitments.recompute import after_load
+
+    changed = [table.table for table in report.tables if table.changed]
+    with progress(common) as report_progress:
+        after = after_load(ledger, settings, changed, now=now(), progress=report_progress)
+    if not common.as_json:
+        from outlay.report.commit_status import change_line
+
+        for one in after.changes:
+            click.echo(change_line(one))
+        for note in after.notes:
+            say(f"note: {note}")
+    return after.changes, after.notes
 
 
 def _pairs(texts: Sequence[str]) -> dict[str, str]:

@@ -22,6 +22,7 @@ from outlay.ledger.tables.costs import COST_MEASURES, PARTITION_COLUMNS, columns
 from outlay.ledger.tables.gpu_usage import GPU_USAGE
 from outlay.ledger.tables.outcomes import OUTCOMES
 from outlay.ledger.tables.prices import PRICES, PRICES_PARTITION
+from outlay.ledger.tables.recommendations import RECOMMENDATIONS_PARTITION
 from outlay.ledger.tables.requests import REQUESTS
 from outlay.ledger.tables.runs import RUNS
 from outlay.ledger.tables.table import FACT_PARTITION, Column, FactTable
@@ -69,6 +70,11 @@ class Ledger:
     def price_columns(self) -> tuple[Column, ...]:
         """Its columns."""
         return PRICES
+
+    def recommendations(self) -> DeltaFolder:
+        """The table of the recommendations that were computed, made or not."""
+        meaning = "what was recommended for each pool of GPUs, and since when"
+        return DeltaFolder(self.path / "recommendations", meaning, RECOMMENDATIONS_PARTITION)
 
     def exists(self) -> bool:
         """Whether any bill was ever loaded."""

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING
 
 from outlay.config import Settings
 from outlay.errors import MissingExtraError, UsageError
+from outlay.receivers.daily import keep_current
 from outlay.receivers.otlp import SIGNALS, OtlpIntake, proto
 from outlay.receivers.otlp_grpc import otlp_grpc
 from outlay.receivers.otlp_http import OtlpHttp
@@ -159,6 +160,7 @@ async def _serve(serving: Serving, settings: Settings, started: Callable[[Listen
             await asyncio.sleep(0.01)
         stop = asyncio.create_task(_told_to_stop())
         watch = asyncio.create_task(ledger.watch())
+        recommend = asyncio.create_task(keep_current(serving.ledger, settings, say))
         at_grpc = Address(serving.grpc.host, grpc_port) if serving.grpc else None
         started(Listening(Address(serving.http.host, listener.getsockname()[1]), at_grpc))
         await asyncio.wait((http, stop, watch), return_when=asyncio.FIRST_COMPLETED)
@@ -166,7 +168,8 @@ async def _serve(serving: Serving, settings: Settings, started: Callable[[Listen
         say("stopping: what came in goes into the ledger")
         server.should_exit = True
         watch.cancel()
-        await asyncio.gather(http, watch, return_exceptions=True)
+        recommend.cancel()
+        await asyncio.gather(http, watch, recommend, return_exceptions=True)
     for task in (http, watch):
         if not task.cancelled() and (error := task.exception()) is not None:
             raise error

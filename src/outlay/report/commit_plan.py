@@ -6,7 +6,8 @@ called estimates where they stand.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from datetime import datetime
 from decimal import Decimal
 
 from rich import box
@@ -24,21 +25,23 @@ from outlay.problems import ProblemSummary
 from outlay.report.commit_wording import bound, unit
 from outlay.report.wording import about, amount, clean, count
 
-__all__ = ["compact", "quantity", "show_plan"]
+__all__ = ["STYLES", "compact", "quantity", "show_plan"]
 
-_STYLES = {"commit": "bold green", "wait": "bold yellow", "never": "bold red"}
+STYLES = {"commit": "bold green", "wait": "bold yellow", "never": "bold red"}
 _MOST_POOLS = 30
 _MOST_PROBLEMS = 5
 _NONE = "\N{EN DASH}"
 
 
-def show_plan(plan: Plan, problems: Sequence[ProblemSummary] = ()) -> None:
-    """Prints the plan on stdout."""
+def show_plan(
+    plan: Plan, problems: Sequence[ProblemSummary] = (), *, since: Mapping[str, datetime] | None = None
+) -> None:
+    """Prints the plan on stdout. ``since`` tells of pools since when that has been recommended."""
     console = Console(highlight=False, markup=False, emoji=False)
     console.print()
     console.print(Text(_headline(plan), style="bold"))
     for one in plan.pools[:_MOST_POOLS]:
-        _show_pool(console, one)
+        _show_pool(console, one, (since or {}).get(one.pool))
     if len(plan.pools) > _MOST_POOLS:
         console.print(f"\n{len(plan.pools) - _MOST_POOLS:,} more pools (--json has them all, --pool shows one).")
     console.print()
@@ -60,12 +63,13 @@ def _headline(plan: Plan) -> str:
     )
 
 
-def _show_pool(console: Console, one: PoolPlan) -> None:
+def _show_pool(console: Console, one: PoolPlan, since: datetime | None) -> None:
     verdict = one.verdict
+    held = "" if since is None else f" (since {since:%Y-%m-%d})"
     console.print()
     console.print(
         Text.assemble(
-            (clean(one.pool), "bold"), "  ", (verdict.word.upper(), _STYLES[verdict.word]), "  ", _advice(one)
+            (clean(one.pool), "bold"), "  ", (verdict.word.upper(), STYLES[verdict.word]), held, "  ", _advice(one)
         )
     )
     for reason in verdict.reasons:

@@ -20,13 +20,13 @@ from outlay.sources.loading import load
 from tests.sources.focus_bills import COLUMNS, row, write_csv
 
 __all__ = [
-    "ARN", "DAY", "committed", "demand_of", "gpu", "ledger_of", "nanos", "owned_of", "plan", "reserved", "scrapes",
-    "unused",
+    "ARN", "DAY", "MORE", "committed", "demand_of", "gpu", "ledger_of", "nanos", "owned_of", "plan", "reserved",
+    "scrapes", "unused",
 ]  # fmt: skip
 
 DAY = datetime(2026, 10, 1)
 ARN = "arn:aws:ec2:us-east-1:111122223333:reserved-instances/abc-1"
-_MORE = [
+MORE = [
     "RegionId", "SkuMeter", "PricingCategory", "CommitmentDiscountId", "CommitmentDiscountStatus", "ChargeClass",
     "CommitmentDiscountCategory", "CommitmentDiscountQuantity", "CommitmentDiscountUnit",
 ]  # fmt: skip
@@ -127,7 +127,7 @@ def ledger_of(
     exports = folder / "exports"
     exports.mkdir()
     if bill:
-        write_csv(exports / "bill.csv", bill, [*COLUMNS, *_MORE])
+        write_csv(exports / "bill.csv", bill, [*COLUMNS, *MORE])
     if reservations:
         (exports / "reserved.json").write_text(json.dumps({"ReservedInstances": list(reservations)}))
     if commitments:

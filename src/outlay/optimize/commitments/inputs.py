@@ -30,7 +30,7 @@ from outlay.optimize.commitments.pools import UNKNOWN, LedgerDemand
 from outlay.periods import parse_day
 from outlay.problems import Problem
 
-__all__ = ["Inputs", "inputs_from_files", "inputs_from_ledger", "owned_by_pool"]
+__all__ = ["Inputs", "NoGpuHoursError", "inputs_from_files", "inputs_from_ledger", "owned_by_pool"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +42,10 @@ class Inputs:
     owned: Mapping[str, Sequence[Owned]]
     problems: tuple[Problem, ...] = ()
     notes: tuple[str, ...] = ()
+
+
+class NoGpuHoursError(UsageError):
+    """The ledger knows of no GPU that was ever used."""
 
 
 def inputs_from_files(
@@ -61,13 +65,13 @@ def inputs_from_ledger(
     pools: Sequence[str] = (),
     as_of: str | None = None,
 ) -> Inputs:
-    """Of the ledger's bills, telemetry and commitments. Raises :class:`UsageError` where it knows no GPUs."""
+    """Of the ledger's bills, telemetry and commitments. Raises :class:`NoGpuHoursError` where it knows none."""
     until = None if as_of is None else parse_day(as_of, name="--as-of")
     with session() as connection:
         found = owned(connection, ledger, tags, until=until, at=until)
     known = [one.pool.name for one in found.demand.pools]
     if not known:
-        raise UsageError(
+        raise NoGpuHoursError(
             "the ledger knows no GPU-hours" + (f" before {as_of}." if as_of else "."),
             where=str(ledger.path),
             hint="Load a bill or telemetry with GPUs, or give --demand FILE.",

@@ -108,9 +108,13 @@ def plan(
     today: date | None = None,
     paths: int | None = None,
     notes: Sequence[str] = (),
+    parallel: bool = True,
     progress: Callable[[str], None] = lambda _: None,
 ) -> Plan:
-    """The plan of ``demands`` with ``offers``. ``today`` dates the ladder; offers of unknown pools are a UsageError."""
+    """The plan of ``demands`` with ``offers``. ``today`` dates the ladder; offers of unknown pools are a UsageError.
+
+    Many pools are shared out to processes, unless not ``parallel``: the figures are the same.
+    """
     names = [one.pool for one in demands]
     _check(offers, names)
     offers = [one.financed(settings.cost_of_capital) for one in offers]
@@ -123,7 +127,7 @@ def plan(
     many = len(tasks) > _MANY_POOLS
     count = paths or (_FEWER_PATHS if many else PATHS)
     work = partial(_pool_plan, settings=settings, today=today, paths=count, compare=not many)
-    if many and (os.cpu_count() or 1) > 1:
+    if many and parallel and (os.cpu_count() or 1) > 1:
         progress(f"planning {len(tasks)} pools")
         with ProcessPoolExecutor(min(os.cpu_count() or 1, 8), mp_context=get_context("spawn")) as workers:
             found = list(workers.map(work, tasks, chunksize=8))

@@ -64,12 +64,22 @@ class Evidence:
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """The word, its reasons, and what would change it."""
+    """The word, its reasons, and what would change it.
+
+    ``decisive`` is the place of the reason that decided. ``covered``: nothing is wanted beyond what is owned.
+    """
 
     word: Word
     reasons: tuple[str, ...]
     changes: tuple[str, ...]
     best: Option | None = None
+    decisive: int = 0
+    covered: bool = False
+
+    @property
+    def because(self) -> str:
+        """The reason that decided."""
+        return self.reasons[self.decisive]
 
 
 def evidence(demand: Demand, workload: str | None, settings: CommitmentSettings) -> Evidence:
@@ -106,12 +116,22 @@ def judge(seen: Evidence, options: Sequence[Option], settings: CommitmentSetting
     doubts = _doubts(seen, priced, settings)
     reasons = [_steady(seen, settings), *_falling(seen), *doubts]
     if doubts:
-        return Verdict("wait", tuple(reasons), tuple(_until(seen, settings)), _best(priced))
+        return Verdict(
+            "wait", tuple(reasons), tuple(_until(seen, settings)), _best(priced), decisive=len(reasons) - len(doubts)
+        )
     best = _best([one for one in priced if one.buy > 0 and _long_enough(one, seen, settings)])
     if best is None:
         change = "Demand in more of the hours, a lower price, or what is owned coming to its end."
-        return Verdict("wait", (*reasons, *_nothing_to_buy(priced)), (change,), _best(priced))
-    return Verdict("commit", (*reasons, _why(best)), tuple(_withdrawn(seen, best, settings)), best)
+        return Verdict(
+            "wait",
+            (*reasons, *_nothing_to_buy(priced)),
+            (change,),
+            _best(priced),
+            decisive=len(reasons),
+            covered=any(one.nanos > 0 and one.buy == 0 for one in priced),
+        )
+    changes = tuple(_withdrawn(seen, best, settings))
+    return Verdict("commit", (*reasons, _why(best)), changes, best, decisive=len(reasons))
 
 
 def _best(options: Sequence[Option]) -> Option | None:
