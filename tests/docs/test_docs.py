@@ -34,6 +34,7 @@ from outlay.config import (
 )
 from outlay.ledger.store import FACT_TABLES
 from outlay.ledger.tables.prices import PRICES
+from outlay.ledger.tables.recommendations import RECOMMENDATIONS
 from outlay.ledger.tables.table import PROVENANCE
 from outlay.metrics.catalogue import catalogue
 from outlay.metrics.kpis import KPI_IDS
@@ -206,7 +207,7 @@ def test_every_metric_is_documented() -> None:
 
 def test_every_column_of_the_tables_of_facts_is_documented() -> None:
     page = _text("docs/reference/tables.md")
-    columns = [*(c for table in FACT_TABLES.values() for c in table.own), *PROVENANCE, *PRICES]
+    columns = [*(c for table in FACT_TABLES.values() for c in table.own), *PROVENANCE, *PRICES, *RECOMMENDATIONS]
     missing = [
         c.name for c in columns if not c.name.startswith("x_Meter_") and f"| `{c.name}` | {c.sql_type} |" not in page
     ]
