@@ -83,7 +83,7 @@ def test_the_status_as_json(tmp_path: Path) -> None:
     (one,) = told["recommendations"]
     assert (one["pool"], one["verdict"], one["since"], one["offer"]) == (POOL, "commit", told["computed_at"], "1y")
     assert one["demand_until"] == "2027-01-28T00:00:00Z"
-    assert one["would_change"][0].startswith("Seven days with a mean of 64.0 GPUs or less")
+    assert one["would_change"][0].startswith("Seven days with a mean demand of 64.0 or less")
 
 
 def test_what_is_older_than_a_day_is_status_1_until_computed_again(tmp_path: Path) -> None:
