@@ -21,6 +21,14 @@ from tests.receivers.server import Server, asked
 HOUR = timedelta(hours=1)
 
 
+def wait_until(server: Server, computing: bool) -> None:
+    """Until the process that computes has come, or has gone; the one that takes up stays."""
+    until = time.monotonic() + 60
+    while (len(server.children()) > 1) is not computing:
+        assert time.monotonic() < until
+        time.sleep(0.01)
+
+
 def test_it_computes_when_a_day_is_nearly_over(tmp_path: Path) -> None:
     settings = settings_of(tmp_path)
     ledger = ledger_with(tmp_path, STEADY)
@@ -67,11 +75,9 @@ def test_serving_computes_beside_receiving(tmp_path: Path) -> None:
 
     ledger = ledger_with(tmp_path, STEADY)
     with Server(ledger.path, options=("--config", str(configured(tmp_path)))) as server:
+        wait_until(server, computing=True)
         assert OTLPSpanExporter(f"{server.http}/v1/traces").export(chats(2)) is SpanExportResult.SUCCESS
-        for _ in range(600):
-            if ledger.recommendations().exists() and read(ledger):
-                break
-            time.sleep(0.1)
+        wait_until(server, computing=False)
     assert [(one.verdict, one.computed.trigger) for one in read(ledger)] == [("commit", "daily")]
     assert f"outlay serve: {POOL}: commit, buy " in server.said
     assert asked(ledger.path, "SELECT count(*) FROM requests") == [(2,)]
@@ -85,10 +91,8 @@ def test_broken_offers_are_said_and_receiving_goes_on(tmp_path: Path) -> None:
     config = configured(tmp_path)
     offers(tmp_path, "nonsense\n")
     with Server(ledger.path, options=("--config", str(config))) as server:
-        while len(server.children()) < 2:
-            pass
-        while len(server.children()) > 1:
-            time.sleep(0.1)
+        wait_until(server, computing=True)
+        wait_until(server, computing=False)
         assert OTLPSpanExporter(f"{server.http}/v1/traces").export(chats(2)) is SpanExportResult.SUCCESS
     assert "recommendations were not computed: " in server.said
     assert asked(ledger.path, "SELECT count(*) FROM requests") == [(2,)]
