@@ -12,7 +12,7 @@ import numpy as np
 
 from outlay.config import CommitmentSettings
 from outlay.optimize.commitments.demand import NANOS, Demand
-from outlay.optimize.commitments.offer import Offer
+from outlay.optimize.commitments.offers.offer import Offer
 from outlay.optimize.commitments.plan import plan
 from outlay.optimize.commitments.sizing import Levels
 

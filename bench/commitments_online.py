@@ -11,8 +11,8 @@ from functools import partial
 
 import numpy as np
 
-from outlay.optimize.commitments import online, pooled
 from outlay.optimize.commitments.demand import Demand
+from outlay.optimize.commitments.foresight import online, pooled
 
 ONE = Decimal(1)
 

@@ -9,7 +9,7 @@ from typing import Any
 
 from outlay.config import load_settings
 from outlay.ledger.store import Ledger
-from outlay.optimize.commitments.recompute import recompute
+from outlay.optimize.commitments.standing.recompute import recompute
 from tests.optimize.commitments.standings import POOL, STEADY, bill_of, configured, ledger_with, offers
 from tests.sources.focus_bills import run_outlay
 

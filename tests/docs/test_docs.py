@@ -39,7 +39,7 @@ from outlay.ledger.tables.table import PROVENANCE
 from outlay.metrics.catalogue import catalogue
 from outlay.metrics.kpis import KPI_IDS
 from outlay.optimize.commitments.demand_file import read_demand
-from outlay.optimize.commitments.offer_file import FIELDS, read_offers
+from outlay.optimize.commitments.offers.offer_file import FIELDS, read_offers
 from outlay.optimize.overspend import overspend
 from outlay.plugins import plugin_manager
 from outlay.prices.rates import RATE_KINDS, read_rates

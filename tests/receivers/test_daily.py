@@ -12,7 +12,7 @@ import pytest
 
 from outlay.config import Settings
 from outlay.ledger.store import Ledger
-from outlay.optimize.commitments.standing_table import read
+from outlay.optimize.commitments.standing.standing_table import read
 from outlay.receivers.daily import compute, keep_current
 from tests.optimize.commitments.standings import NOW, POOL, STEADY, configured, ledger_with, offers, settings_of
 from tests.receivers.emitters import chats

@@ -10,7 +10,7 @@ from functools import cache
 from outlay.config import CommitmentSettings
 from outlay.optimize.commitments.demand import NANOS
 from outlay.optimize.commitments.ladder import Owned
-from outlay.optimize.commitments.offer import Flex
+from outlay.optimize.commitments.offers.offer import Flex
 from outlay.optimize.commitments.plan import Plan, plan, today_of
 from tests.optimize.commitments.series import demand, offer, steady
 

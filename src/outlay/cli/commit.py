@@ -141,7 +141,7 @@ def backtest_command(
     Beside it stands the online break-even rule, which costs at most twice what perfect foresight does. Where the
     history is shorter than two terms, terms are scaled to 28 days, and the result says so.
     """
-    from outlay.optimize.commitments.backtest import backtest
+    from outlay.optimize.commitments.foresight.backtest import backtest
     from outlay.problems import summarise
 
     settings = common.settings()
@@ -179,7 +179,7 @@ def owned_command(common: Common, since: str | None, until: str | None) -> None:
     From the ledger: the bill says what was used; where it is silent, it is computed from demand by the hour.
     """
     from outlay.ledger.engine.duckdb import session
-    from outlay.optimize.commitments.owned import owned
+    from outlay.optimize.commitments.holdings.owned import owned
     from outlay.periods import Period, parse_day
 
     first = parse_day(since, name="--since") if since else None

@@ -30,7 +30,7 @@ def write_plan(
     problems: Sequence[dict[str, Any]],
 ) -> dict[str, Any]:
     """Seals ``plan`` as of now and writes it to ``path``."""
-    from outlay.optimize.commitments.document import plan_document, write_document
+    from outlay.optimize.commitments.sealed.document import plan_document, write_document
 
     created = datetime.now(UTC).replace(tzinfo=None)
     found = plan_document(plan, created=created, currency=currency, last_purchases=bought, only=only, problems=problems)
@@ -41,7 +41,7 @@ def write_plan(
 def last_purchases(given: Sequence[str], pools: Sequence[str]) -> dict[str, date | None]:
     """``H100=2026-11-01`` and ``*=never`` by pool; raises UsageError for what is neither, or for an unknown pool."""
     from outlay.errors import UsageError, nearest
-    from outlay.optimize.commitments.offer_file import EVERY_POOL
+    from outlay.optimize.commitments.offers.offer_file import EVERY_POOL
     from outlay.periods import parse_day
 
     where = "--last-purchase"
@@ -76,7 +76,7 @@ def verify_command(common: Common, file: Path) -> int:
 
     A document that was changed and sealed again has another hash: compare it with the one that was approved.
     """
-    from outlay.optimize.commitments.seal import load_document, verify
+    from outlay.optimize.commitments.sealed.seal import load_document, verify
 
     document = load_document(file)
     found = verify(document)

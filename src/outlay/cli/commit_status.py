@@ -31,8 +31,8 @@ def status_command(common: Common, recompute: bool) -> int:
     """
     from datetime import timedelta
 
-    from outlay.optimize.commitments.recompute import recompute as compute
-    from outlay.optimize.commitments.status import status_of
+    from outlay.optimize.commitments.standing.recompute import recompute as compute
+    from outlay.optimize.commitments.standing.status import status_of
 
     at, ledger = now(), common.ledger()
     if recompute:
@@ -50,8 +50,8 @@ def status_command(common: Common, recompute: bool) -> int:
 
 def since_then(ledger: Ledger, found: Plan) -> dict[str, datetime]:
     """Since when what a plan says of a pool has been recommended, by pool."""
-    from outlay.optimize.commitments.standing import since_of
-    from outlay.optimize.commitments.standing_table import newest, read
+    from outlay.optimize.commitments.standing.standing import since_of
+    from outlay.optimize.commitments.standing.standing_table import newest, read
 
     return since_of(found, newest(read(ledger)))
 

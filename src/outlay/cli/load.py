@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from outlay.config import Settings
     from outlay.ledger.store import Ledger
-    from outlay.optimize.commitments.standing import Recommendation
+    from outlay.optimize.commitments.standing.standing import Recommendation
     from outlay.sources.load_report import FileReport, LoadReport, TableLoad
 
 _MAX_FILES = 12
@@ -80,7 +80,7 @@ def _recommendations(
     """What the load changed of what stands for GPU commitments, and notes; shown unless as JSON."""
     if settings.commitments.offers is None:  # spares the import
         return (), ()
-    from outlay.optimize.commitments.recompute import after_load
+    from outlay.optimize.commitments.standing.recompute import after_load
 
     changed = [table.table for table in report.tables if table.changed]
     with progress(common) as report_progress:

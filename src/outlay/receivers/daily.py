@@ -79,8 +79,8 @@ def compute(path: Path, settings: Settings, *, now: datetime) -> list[str]:
     """Compute what stands if that is due at ``now``; a line for each change."""
     from outlay.ledger.store import Ledger
     from outlay.optimize.commitments.inputs import NoGpuHoursError
-    from outlay.optimize.commitments.recompute import recompute
-    from outlay.optimize.commitments.standing_table import newest, read
+    from outlay.optimize.commitments.standing.recompute import recompute
+    from outlay.optimize.commitments.standing.standing_table import newest, read
     from outlay.report.commit_status import change_line
 
     ledger = Ledger(path)

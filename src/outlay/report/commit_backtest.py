@@ -11,9 +11,9 @@ from rich.table import Table
 from rich.text import Text
 
 from outlay.money import percent
-from outlay.optimize.commitments.backtest import Backtest
 from outlay.optimize.commitments.demand import gpus
-from outlay.optimize.commitments.online import BOUND, Bought
+from outlay.optimize.commitments.foresight.backtest import Backtest
+from outlay.optimize.commitments.foresight.online import BOUND, Bought
 from outlay.report.wording import about, clean, count
 
 __all__ = ["show_backtests"]

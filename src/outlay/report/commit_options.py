@@ -13,9 +13,9 @@ from decimal import Decimal
 from markupsafe import Markup, escape
 
 from outlay.optimize.commitments.demand import gpus
-from outlay.optimize.commitments.offer import Flex
+from outlay.optimize.commitments.offers.offer import Flex
 from outlay.optimize.commitments.option import Option
-from outlay.optimize.commitments.risk import Risk
+from outlay.optimize.commitments.outlook.risk import Risk
 from outlay.report.commit_figures import (
     chance,
     estimate,

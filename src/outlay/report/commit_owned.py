@@ -13,7 +13,7 @@ from rich.table import Table
 from rich.text import Text
 
 from outlay.money import percent
-from outlay.optimize.commitments.ownership import CommitmentUse, Holding, Ownership
+from outlay.optimize.commitments.holdings.ownership import CommitmentUse, Holding, Ownership
 from outlay.report.wording import amount, clean, count, dates, day, listed, shortened
 
 __all__ = ["show_owned"]

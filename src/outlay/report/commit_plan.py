@@ -19,8 +19,8 @@ from rich.text import Text
 from outlay.money import percent, plain
 from outlay.optimize.commitments.demand import gpus
 from outlay.optimize.commitments.option import Option
+from outlay.optimize.commitments.outlook.volatility import Volatility
 from outlay.optimize.commitments.plan import Plan, PoolPlan
-from outlay.optimize.commitments.volatility import Volatility
 from outlay.problems import ProblemSummary
 from outlay.report.commit_wording import bound, unit
 from outlay.report.wording import about, amount, clean, count

@@ -9,8 +9,8 @@ from rich.console import Console
 from rich.padding import Padding
 from rich.text import Text
 
-from outlay.optimize.commitments.standing import Recommendation
-from outlay.optimize.commitments.status import Status
+from outlay.optimize.commitments.standing.standing import Recommendation
+from outlay.optimize.commitments.standing.status import Status
 from outlay.report.commit_plan import STYLES, quantity
 from outlay.report.wording import clean, count
 

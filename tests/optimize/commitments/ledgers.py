@@ -12,10 +12,10 @@ from typing import Any
 from outlay.config import Settings
 from outlay.ledger.engine.duckdb import session
 from outlay.ledger.store import Ledger
-from outlay.optimize.commitments.ledger_demand import ledger_demand
-from outlay.optimize.commitments.owned import owned
-from outlay.optimize.commitments.ownership import Ownership
-from outlay.optimize.commitments.pools import LedgerDemand
+from outlay.optimize.commitments.holdings.owned import owned
+from outlay.optimize.commitments.holdings.ownership import Ownership
+from outlay.optimize.commitments.ledger_pools.ledger_demand import ledger_demand
+from outlay.optimize.commitments.ledger_pools.pools import LedgerDemand
 from outlay.sources.loading import load
 from tests.sources.focus_bills import COLUMNS, row, write_csv
 

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from outlay.optimize.commitments.demand import NANOS, Demand
-from outlay.optimize.commitments.offer import Offer
+from outlay.optimize.commitments.offers.offer import Offer
 
 __all__ = ["demand", "offer", "steady", "write_demand"]
 

@@ -10,8 +10,8 @@ from typing import Any
 
 from outlay.config import CommitmentSettings, Settings
 from outlay.ledger.store import Ledger
-from outlay.optimize.commitments.recompute import recompute
-from outlay.optimize.commitments.standing import Recommendation
+from outlay.optimize.commitments.standing.recompute import recompute
+from outlay.optimize.commitments.standing.standing import Recommendation
 from outlay.sources.loading import load
 from tests.optimize.commitments.ledgers import MORE, gpu
 from tests.sources.focus_bills import COLUMNS, write_csv

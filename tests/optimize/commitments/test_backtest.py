@@ -8,10 +8,10 @@ import pytest
 
 from outlay.config import CommitmentSettings
 from outlay.errors import UsageError
-from outlay.optimize.commitments.backtest import SCALED_TERM_HOURS, backtest
 from outlay.optimize.commitments.demand import NANOS
-from outlay.optimize.commitments.offer import HOURS_A_MONTH
-from outlay.optimize.commitments.online import BOUND
+from outlay.optimize.commitments.foresight.backtest import SCALED_TERM_HOURS, backtest
+from outlay.optimize.commitments.foresight.online import BOUND
+from outlay.optimize.commitments.offers.offer import HOURS_A_MONTH
 from tests.optimize.commitments.series import demand, offer, steady
 from tests.optimize.commitments.test_sizing import golden, trace
 

@@ -20,12 +20,12 @@ from hypothesis import strategies as st
 from outlay.config import CommitmentSettings
 from outlay.errors import UnreadableError, UsageError
 from outlay.optimize.commitments.demand import NANOS
-from outlay.optimize.commitments.document import plan_document, write_document
 from outlay.optimize.commitments.ladder import Owned
-from outlay.optimize.commitments.offer import Flex
+from outlay.optimize.commitments.offers.offer import Flex
 from outlay.optimize.commitments.plan import Plan, plan, today_of
-from outlay.optimize.commitments.purchase import purchases
-from outlay.optimize.commitments.seal import exact, load_document, seal, verify
+from outlay.optimize.commitments.sealed.document import plan_document, write_document
+from outlay.optimize.commitments.sealed.purchase import purchases
+from outlay.optimize.commitments.sealed.seal import exact, load_document, seal, verify
 from tests.optimize.commitments.series import offer, steady
 
 CREATED = datetime(2026, 10, 20, 9, 30, 15, 999)

@@ -13,11 +13,11 @@ import pytest
 from outlay.config import CommitmentSettings, GuardrailSettings
 from outlay.errors import UsageError
 from outlay.optimize.commitments.demand import NANOS, Demand
-from outlay.optimize.commitments.document import plan_document
 from outlay.optimize.commitments.ladder import Owned
-from outlay.optimize.commitments.offer import Offer
+from outlay.optimize.commitments.offers.offer import Offer
 from outlay.optimize.commitments.plan import Plan, plan, today_of
-from outlay.optimize.commitments.purchase import purchases
+from outlay.optimize.commitments.sealed.document import plan_document
+from outlay.optimize.commitments.sealed.purchase import purchases
 from tests.optimize.commitments.series import demand, offer, steady
 
 CREATED = datetime(2026, 10, 20, 9, 30)  # a day after the end of twenty weeks from Monday 1 June

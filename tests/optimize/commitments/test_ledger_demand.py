@@ -10,7 +10,7 @@ import pytest
 
 from outlay.errors import LedgerError, UsageError
 from outlay.ledger.store import Ledger
-from outlay.optimize.commitments.pools import PoolDemand
+from outlay.optimize.commitments.ledger_pools.pools import PoolDemand
 from tests.optimize.commitments.ledgers import DAY, committed, demand_of, gpu, ledger_of, nanos, scrapes, unused
 
 POOL = "H100/us-east-1/inference"

@@ -11,7 +11,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from outlay.errors import OutlayError, UnreadableError
-from outlay.optimize.commitments.offer_file import FIELDS, read_offers
+from outlay.optimize.commitments.offers.offer_file import FIELDS, read_offers
 
 HEADER = "pool,offer,term_months,payment,unit_price,on_demand_price,currency,kind\n"
 GOOD = "A10,1y,12,no upfront,1.26,2.00,usd,\n"

@@ -14,9 +14,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from outlay.errors import UsageError
-from outlay.optimize.commitments import online
 from outlay.optimize.commitments.demand import NANOS
-from outlay.optimize.commitments.online import BOUND, Bought, break_even, clairvoyant
+from outlay.optimize.commitments.foresight import online
+from outlay.optimize.commitments.foresight.online import BOUND, Bought, break_even, clairvoyant
 from outlay.optimize.commitments.sizing import Levels
 from tests.optimize.commitments.hours import fleet, of
 

@@ -13,9 +13,9 @@ import pytest
 from outlay.config import Settings
 from outlay.demo.company import generate
 from outlay.ledger.store import Ledger
-from outlay.optimize.commitments.held import same_commitment
-from outlay.optimize.commitments.ownership import CommitmentUse, Holding, Ownership
-from outlay.optimize.commitments.serving import PlanRate
+from outlay.optimize.commitments.holdings.held import same_commitment
+from outlay.optimize.commitments.holdings.ownership import CommitmentUse, Holding, Ownership
+from outlay.optimize.commitments.holdings.serving import PlanRate
 from outlay.report.commit_owned import show_owned
 from outlay.sources.loading import load
 from tests.optimize.commitments.ledgers import (

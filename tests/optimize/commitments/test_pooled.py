@@ -12,8 +12,8 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from outlay.errors import OutlayError, UsageError
-from outlay.optimize.commitments import online, pooled
 from outlay.optimize.commitments.demand import NANOS
+from outlay.optimize.commitments.foresight import online, pooled
 from outlay.optimize.commitments.sizing import Levels
 from tests.optimize.commitments.hours import fleet, of
 

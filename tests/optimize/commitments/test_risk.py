@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 
 from outlay.optimize.commitments.demand import NANOS
-from outlay.optimize.commitments.flexible import paid_back
-from outlay.optimize.commitments.futures import Futures, Market, Scenario, draw
-from outlay.optimize.commitments.offer import Flex
-from outlay.optimize.commitments.risk import Prospect, Sample, risk_of, term_weeks
+from outlay.optimize.commitments.offers.flexible import paid_back
+from outlay.optimize.commitments.offers.offer import Flex
+from outlay.optimize.commitments.outlook.futures import Futures, Market, Scenario, draw
+from outlay.optimize.commitments.outlook.risk import Prospect, Sample, risk_of, term_weeks
 from outlay.optimize.commitments.sizing import Levels
 from tests.optimize.commitments.series import demand, offer, steady
 

@@ -16,12 +16,12 @@ import pytest
 from outlay.config import Settings
 from outlay.errors import LedgerError, UsageError
 from outlay.ledger.store import Ledger
-from outlay.optimize.commitments import standing_table
 from outlay.optimize.commitments.inputs import NoGpuHoursError
-from outlay.optimize.commitments.recompute import after_load, recompute
-from outlay.optimize.commitments.standing import Before, Computation, Recommendation, stand
-from outlay.optimize.commitments.standing_table import keep, known_already, newest, read
-from outlay.optimize.commitments.status import status_of
+from outlay.optimize.commitments.standing import standing_table
+from outlay.optimize.commitments.standing.recompute import after_load, recompute
+from outlay.optimize.commitments.standing.standing import Before, Computation, Recommendation, stand
+from outlay.optimize.commitments.standing.standing_table import keep, known_already, newest, read
+from outlay.optimize.commitments.standing.status import status_of
 from outlay.report.commit_status import change_line
 from outlay.sources.loading import load
 from tests.optimize.commitments.ledgers import reserved
@@ -333,7 +333,7 @@ def test_what_goes_wrong_is_a_note_and_what_stood_stays(
     elif broken == "no offers":
         (tmp_path / "offers.csv").unlink()
     else:
-        monkeypatch.setattr("outlay.optimize.commitments.recompute.plan", lambda *_, **__: 1 / 0)
+        monkeypatch.setattr("outlay.optimize.commitments.standing.recompute.plan", lambda *_, **__: 1 / 0)
         ledger_with(tmp_path, [*STEADY, 10])
     found = after_load(ledger, settings, ["costs"], now=NOW + DAY)
     (note,) = found.notes

@@ -9,11 +9,11 @@ import pytest
 
 from outlay.config import CommitmentSettings
 from outlay.optimize.commitments.demand import NANOS
-from outlay.optimize.commitments.flexible import paid_back
-from outlay.optimize.commitments.futures import Market, draw
-from outlay.optimize.commitments.offer import Flex
+from outlay.optimize.commitments.offers.flexible import paid_back
+from outlay.optimize.commitments.offers.offer import Flex
+from outlay.optimize.commitments.outlook.futures import Market, draw
+from outlay.optimize.commitments.outlook.risk import Prospect
 from outlay.optimize.commitments.plan import plan
-from outlay.optimize.commitments.risk import Prospect
 from tests.optimize.commitments.series import demand, offer, steady
 
 SETTINGS = CommitmentSettings(scenarios=())

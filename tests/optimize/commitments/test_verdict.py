@@ -9,7 +9,7 @@ import pytest
 from outlay.config import CommitmentSettings, PoolSettings
 from outlay.optimize.commitments.demand import NANOS, Demand
 from outlay.optimize.commitments.ladder import Owned
-from outlay.optimize.commitments.offer import Offer
+from outlay.optimize.commitments.offers.offer import Offer
 from outlay.optimize.commitments.plan import PoolPlan, plan
 from tests.optimize.commitments.series import demand, offer, steady
 

@@ -3,15 +3,16 @@
 A commitment is the dearest decision of AI infrastructure and the least reversible: one to three years of an hourly
 promise, made on weeks of history. This room goes from hourly demand to a verdict a pool:
 
-- :mod:`demand` what was needed, hour by hour, and which hours nobody knows; :mod:`demand_file` reads it;
-- :mod:`offer` what is for sale and on which terms; :mod:`offer_file` reads it;
+- :mod:`demand` what was needed, hour by hour, and which hours nobody knows; from a file (:mod:`demand_file`) or the
+  ledger (:mod:`ledger_pools`); :mod:`offers` what is for sale; :mod:`holdings` what is owned; :mod:`inputs` all three;
 - :mod:`stability` whether the baseline is steady enough to promise anything;
-- :mod:`sizing` how much: the exact optimum of a history, and the cap on it; :mod:`programme` for commitments that
-  several pools share;
-- :mod:`futures` and :mod:`risk` what may come, and what a quantity gains or loses in it;
-- :mod:`verdict` commit, wait or never, in words; :mod:`plan` the whole of it;
-- :mod:`document` the plan as it is approved and carried out: its purchases (:mod:`purchase`), the guardrails, the
-  conditions at the purchase, the requests of each provider (:mod:`native`), under one :mod:`seal`.
+- :mod:`sizing` how much: the exact optimum of a history, and the cap on it; :mod:`programme` and :mod:`union` for
+  commitments that several pools share;
+- :mod:`outlook` what may come, and what a quantity gains or loses in it;
+- :mod:`option`, :mod:`verdict`, :mod:`ladder` and :mod:`plan` the recommendation: commit, wait or never, in words;
+- :mod:`foresight` what following the plan would have cost, beside those who knew all and nothing;
+- :mod:`standing` what was recommended before, and since when it holds; :mod:`sealed` the plan as a document that can be
+  approved and carried out.
 
 A figure over the given history is exact. A figure over the term of a commitment is an estimate, and says so.
 """

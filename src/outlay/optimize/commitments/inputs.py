@@ -21,12 +21,12 @@ from outlay.ledger.engine.duckdb import session
 from outlay.ledger.store import Ledger
 from outlay.optimize.commitments.demand import HOURS_A_WEEK, NANOS, Demand
 from outlay.optimize.commitments.demand_file import read_demand
+from outlay.optimize.commitments.holdings.owned import owned
+from outlay.optimize.commitments.holdings.ownership import Expiry, Ownership
 from outlay.optimize.commitments.ladder import Owned
-from outlay.optimize.commitments.offer import Offer
-from outlay.optimize.commitments.offer_file import EVERY_POOL, read_offers
-from outlay.optimize.commitments.owned import owned
-from outlay.optimize.commitments.ownership import Expiry, Ownership
-from outlay.optimize.commitments.pools import UNKNOWN, LedgerDemand
+from outlay.optimize.commitments.ledger_pools.pools import UNKNOWN, LedgerDemand
+from outlay.optimize.commitments.offers.offer import Offer
+from outlay.optimize.commitments.offers.offer_file import EVERY_POOL, read_offers
 from outlay.periods import parse_day
 from outlay.problems import Problem
 

@@ -24,10 +24,10 @@ from numpy.typing import NDArray
 from outlay.config import CommitmentSettings
 from outlay.money import percent
 from outlay.optimize.commitments.demand import NANOS, Demand
-from outlay.optimize.commitments.flexible import paid_back
-from outlay.optimize.commitments.futures import Futures, Market
-from outlay.optimize.commitments.offer import Offer
-from outlay.optimize.commitments.risk import Prospect, Risk, Sample, Waiting, risk_of
+from outlay.optimize.commitments.offers.flexible import paid_back
+from outlay.optimize.commitments.offers.offer import Offer
+from outlay.optimize.commitments.outlook.futures import Futures, Market
+from outlay.optimize.commitments.outlook.risk import Prospect, Risk, Sample, Waiting, risk_of
 from outlay.optimize.commitments.sizing import Levels, Outcome
 
 __all__ = ["History", "Option", "Outlook", "option"]

@@ -2,7 +2,7 @@
 
 From hourly demand and offers to commit, wait or never. A pool is planned by its own offers; where a savings plan serves
 several pools, their union is planned too, with what all offers together would best be (:mod:`~.programme`). Nothing is
-bought here: the plan is a document that :mod:`~.document` seals, and carrying it out is another step.
+bought here: the plan is a document that :mod:`sealed` seals, and carrying it out is another step.
 
 The *optimum* of a pool is over the whole history given and of the offer that would have saved most; it ignores what is
 owned. The *recommended* purchase is what the user's risk leaves of it, less what is owned.
@@ -23,16 +23,16 @@ from multiprocessing import get_context
 from outlay.config import CommitmentSettings, PoolSettings
 from outlay.errors import UsageError, nearest
 from outlay.optimize.commitments.demand import Demand
-from outlay.optimize.commitments.futures import ASSUMED, Futures, Market, Scenario, draw
 from outlay.optimize.commitments.ladder import Owned, Step, ladder
-from outlay.optimize.commitments.offer import Offer
-from outlay.optimize.commitments.offer_file import EVERY_POOL
+from outlay.optimize.commitments.offers.offer import Offer
+from outlay.optimize.commitments.offers.offer_file import EVERY_POOL
 from outlay.optimize.commitments.option import History, Option, Outlook, option
-from outlay.optimize.commitments.risk import Risk, term_weeks
+from outlay.optimize.commitments.outlook.futures import ASSUMED, Futures, Market, Scenario, draw
+from outlay.optimize.commitments.outlook.risk import Risk, term_weeks
+from outlay.optimize.commitments.outlook.volatility import Volatility, volatility
 from outlay.optimize.commitments.sizing import Levels, Outcome
 from outlay.optimize.commitments.union import Union, unions
 from outlay.optimize.commitments.verdict import Evidence, Verdict, evidence, judge
-from outlay.optimize.commitments.volatility import Volatility, volatility
 
 __all__ = ["Cap", "Plan", "PoolPlan", "plan"]
 

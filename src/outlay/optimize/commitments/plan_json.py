@@ -12,10 +12,10 @@ from typing import Any
 from outlay.money import plain
 from outlay.optimize.commitments.demand import gpus
 from outlay.optimize.commitments.ladder import Step
-from outlay.optimize.commitments.offer import Offer
+from outlay.optimize.commitments.offers.offer import Offer
 from outlay.optimize.commitments.option import Option
+from outlay.optimize.commitments.outlook.risk import Risk
 from outlay.optimize.commitments.plan import Plan, PoolPlan
-from outlay.optimize.commitments.risk import Risk
 from outlay.optimize.commitments.sizing import Outcome
 from outlay.optimize.commitments.stability import Stability
 

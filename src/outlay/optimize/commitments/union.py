@@ -21,7 +21,7 @@ import numpy as np
 
 from outlay.errors import UsageError
 from outlay.optimize.commitments.demand import Demand, gpus, together
-from outlay.optimize.commitments.offer import Offer
+from outlay.optimize.commitments.offers.offer import Offer
 from outlay.optimize.commitments.programme import Mix, Shared, solve
 
 __all__ = ["Union", "unions"]

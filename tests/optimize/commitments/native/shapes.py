@@ -10,10 +10,10 @@ from pathlib import Path
 from typing import Any
 
 from outlay.optimize.commitments.demand import NANOS
-from outlay.optimize.commitments.native.request import Request
-from outlay.optimize.commitments.native.requests import native_request
-from outlay.optimize.commitments.offer import Offer
-from outlay.optimize.commitments.purchase import Purchase
+from outlay.optimize.commitments.offers.offer import Offer
+from outlay.optimize.commitments.sealed.native.request import Request
+from outlay.optimize.commitments.sealed.native.requests import native_request
+from outlay.optimize.commitments.sealed.purchase import Purchase
 
 __all__ = ["bought", "request_of", "unlike"]
 

@@ -9,9 +9,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from outlay.optimize.commitments.native.request import Unsold
-from outlay.optimize.commitments.native.requests import native_request
-from outlay.optimize.commitments.offer import Offer
+from outlay.optimize.commitments.offers.offer import Offer
+from outlay.optimize.commitments.sealed.native.request import Unsold
+from outlay.optimize.commitments.sealed.native.requests import native_request
 from tests.optimize.commitments.native.shapes import bought, request_of, unlike
 from tests.optimize.commitments.series import offer
 

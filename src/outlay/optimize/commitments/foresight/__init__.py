@@ -1,0 +1,1 @@
+"""What would have been: the break-even rule, perfect foresight, and the plan followed on its own history."""

@@ -1,0 +1,1 @@
+"""What is owned: commitments in force, what they served, what went unused."""

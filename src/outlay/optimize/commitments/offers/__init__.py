@@ -1,0 +1,1 @@
+"""What is for sale: offers, the files and tables they come from, and flexible terms."""

@@ -1,0 +1,164 @@
+"""Risk: what a committed quantity may gain or lose over its term, in the futures that its pool may have.
+
+For each path, week by week,
+
+    saving = sum of (value of the hour x GPU-hours served) - price x committed GPU-hours
+
+where the value of an hour is what it would have cost otherwise (:class:`~.futures.Market`). A flexible commitment adds
+what it pays back (:mod:`~outlay.optimize.commitments.offers.flexible`).
+
+These are estimates from simulated paths, so they are floats, rounded to the cent when shown: the tenth, fiftieth and
+ninetieth percentile, the share of paths that lose, the worst path.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from outlay.optimize.commitments.demand import HOURS_A_WEEK
+from outlay.optimize.commitments.offers.flexible import flexible_savings
+from outlay.optimize.commitments.offers.offer import HOURS_A_MONTH, Offer
+from outlay.optimize.commitments.outlook.futures import Futures, Market, Scenario
+
+__all__ = ["Prospect", "Risk", "Sample", "Waiting", "risk_of", "term_weeks"]
+
+_Floats = NDArray[np.float64]
+_DROP = 0.8  # a level below this share of today's is a break: the 20 % rule, downward
+
+
+@dataclass(frozen=True, slots=True)
+class Risk:
+    """Savings over the term in the offer's currency, over all paths."""
+
+    p10: float
+    p50: float
+    p90: float
+    mean: float
+    worst: float
+    loss_probability: float
+    paths: int
+
+
+@dataclass(frozen=True, slots=True)
+class Waiting:
+    """What deciding a month later is worth: losses that it would spare, less the month's saving that it forgoes."""
+
+    spared: float
+    forgone: float
+
+    @property
+    def value(self) -> float:
+        """Above 0: waiting is worth more than buying now."""
+        return self.spared - self.forgone
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Sample:
+    """Future hours, the largest first: their GPUs, and the value of all up to each in today's on-demand prices."""
+
+    gpus: _Floats
+    worth: _Floats
+
+    @classmethod
+    def of(cls, hours: _Floats, value: _Floats) -> Sample:
+        """Of hours (paths x weeks), each worth what its week is."""
+        order = np.argsort(hours, axis=None)[::-1]
+        return cls(hours.ravel()[order], np.cumsum(np.broadcast_to(value, hours.shape).ravel()[order]))
+
+
+def term_weeks(offer: Offer) -> int:
+    """Weeks that the term reaches into."""
+    return math.ceil(offer.term_hours / HOURS_A_WEEK)
+
+
+def risk_of(saving: _Floats) -> Risk:
+    """The figures of one array of savings, a path each."""
+    p10, p50, p90 = np.percentile(saving, [10, 50, 90])
+    return Risk(
+        float(p10),
+        float(p50),
+        float(p90),
+        float(saving.mean()),
+        float(saving.min()),
+        float((saving < 0).mean()),
+        len(saving),
+    )
+
+
+class Prospect:
+    """A priced offer in the futures of its pool, on a market. Quantities are in GPUs, money in the offer's currency."""
+
+    def __init__(self, futures: Futures, offer: Offer, market: Market) -> None:
+        assert offer.price is not None
+        assert offer.on_demand_price is not None
+        self.futures, self.offer, self.market = futures, offer, market
+        self.weeks = term_weeks(offer)
+        self._price = float(offer.price)
+        self._on_demand = float(offer.on_demand_price)
+        # The share of each week that lies in the term: 1, and what is left for the last.
+        self._part = np.ones(self.weeks)
+        self._part[-1] = offer.term_hours / HOURS_A_WEEK - (self.weeks - 1)
+        self._value = market.value(self.weeks) * self._on_demand
+        self._last: tuple[float, _Floats] | None = None
+
+    def savings(self, gpus: float, futures: Futures | None = None) -> _Floats:
+        """The saving of each path when ``gpus`` are committed now."""
+        if self.offer.flex is not None:
+            return flexible_savings(futures or self.futures, self.offer, gpus, self._value, self._part)
+        used = self._used(gpus) if futures is None else futures.used(gpus, 0, self.weeks)
+        return used @ (self._value * self._part) - self._price * gpus * self.offer.term_hours
+
+    def struck(self, gpus: float, scenario: Scenario, seed: int) -> Risk:
+        """The risk if ``scenario`` certainly struck, at a random week of the term."""
+        return risk_of(self.savings(gpus, self.futures.struck(scenario, self.weeks, seed)))
+
+    def best(self, sample: Sample) -> float:
+        """The quantity with the largest mean saving, by a sample of future hours.
+
+        It is the newsvendor's quantile again, with the hours weighted by what they will be worth: one more GPU pays
+        while the value of the hours above it is more than the price of all hours. What a flexible offer pays back is
+        left out, so its quantity is on the safe side.
+        """
+        count = len(sample.gpus)
+        enough = int(np.searchsorted(sample.worth, self._price / self._on_demand * count, side="left"))
+        return 0.0 if enough >= count else float(sample.gpus[enough])
+
+    def break_even_month(self, gpus: float) -> int | None:
+        """The month up to which the GPUs must be needed for the whole term's cost to be earned; None if never.
+
+        It is the lock-in in one number: if demand vanished after that month, the commitment would have cost as much as
+        on-demand. Expected over the paths.
+        """
+        earned = np.cumsum(self._used(gpus).mean(axis=0) * self._value * self._part)
+        owed = self._price * gpus * self.offer.term_hours
+        week = int(np.searchsorted(earned, owed * (1 - 1e-12)))
+        if week >= self.weeks:
+            return None
+        return min(self.offer.term_months, math.ceil((week + 1) * HOURS_A_WEEK / HOURS_A_MONTH))
+
+    def payback_month(self, gpus: float) -> int | None:
+        """The first month by whose end what was avoided on demand exceeds what was paid, upfront and since; or None."""
+        assert self.offer.bound_price is not None
+        total = float(self.offer.bound_price) * gpus * self.offer.term_hours
+        upfront = float(self.offer.upfront)
+        avoided = np.cumsum(self._used(gpus).mean(axis=0) * self._value * self._part)
+        paid = total * (upfront + (1 - upfront) * np.cumsum(self._part) / self._part.sum())
+        back = np.flatnonzero(avoided >= paid * (1 - 1e-12))
+        return math.ceil((int(back[0]) + 1) * HOURS_A_WEEK / HOURS_A_MONTH) if len(back) else None
+
+    def waiting(self, gpus: float, saving: _Floats) -> Waiting:
+        """Buying now against looking again in a month, and not buying if demand fell by a fifth meanwhile."""
+        month = round(HOURS_A_MONTH / HOURS_A_WEEK)
+        broke = self.futures.level[:, month] < _DROP * self.futures.level[:, 0]
+        first = self._used(gpus)[:, :month] @ self._value[:month] - self._price * gpus * month * HOURS_A_WEEK
+        return Waiting(float(np.where(broke, -saving, 0.0).mean()), float(np.where(broke, 0.0, first).mean()))
+
+    def _used(self, gpus: float) -> _Floats:
+        """GPU-hours served, paths x weeks of the term; the last answer is kept, as it is asked for several times."""
+        if self._last is None or self._last[0] != gpus:
+            self._last = (gpus, self.futures.used(gpus, 0, self.weeks))
+        return self._last[1]

@@ -1,0 +1,1 @@
+"""What stands: recommendations computed again after loads and daily, and since when they hold."""
