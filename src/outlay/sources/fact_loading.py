@@ -21,6 +21,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from decimal import Decimal
+from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -40,7 +41,7 @@ from outlay.sources.digest import by_content, load_digest
 from outlay.sources.fact_reconciliation import reconcile
 from outlay.sources.fact_rows import FILE, SEQUENCE, RowWriter
 from outlay.sources.fact_windows import FactWindows
-from outlay.sources.facts import Telling, Window
+from outlay.sources.facts import Fact, Telling, Window
 from outlay.sources.find import FoundFacts
 from outlay.sources.load_report import FileReport, TableLoad, report_from_json, report_to_json
 from outlay.sources.quarantine import Rejected, write_quarantine
@@ -52,6 +53,8 @@ __all__ = ["load_facts", "load_tellings"]
 
 _READING = 1
 """Part of a load's identity: raise it when a release reads the same file differently."""
+_BATCH = 20_000
+"""What is told at once of rows, windows and problems: as much of a load as is in memory."""
 Progress = Callable[[str], None]
 
 
@@ -248,17 +251,20 @@ def _read(found: Telling, load: _Load, progress: Progress) -> _Part:
     progress(f"reading {name}")
     before, had = dict(writer.sums), writer.months
     writer.months = set()
-    for one in found.facts():
-        if isinstance(one, Window):
-            load.windows.add(one, writer.source_of(one, format_id), format_id, writer.file)
-            continue
-        problem = one if isinstance(one, Problem) else writer.add(one, format_id, name)
-        if problem is None:
-            part.rows += 1
-        else:
-            part.problems.append(problem)
-            if problem.rejects:
-                part.rejected.append(Rejected(name, problem.line or 0, problem.code, problem.message))
+    told = iter(found.facts())
+    while batch := list(islice(told, _BATCH)):
+        answers = iter(writer.add([one for one in batch if isinstance(one, Fact)], format_id, name))
+        for one in batch:
+            if isinstance(one, Window):
+                load.windows.add(one, writer.source_of(one, format_id), format_id, writer.file)
+                continue
+            problem = one if isinstance(one, Problem) else next(answers)
+            if problem is None:
+                part.rows += 1
+            else:
+                part.problems.append(problem)
+                if problem.rejects:
+                    part.rejected.append(Rejected(name, problem.line or 0, problem.code, problem.message))
     if not part.rows and part.rejected:  # a report of which nothing can be used replaces nothing
         load.windows.drop(writer.file)
     part.sources = {source for source, _ in writer.months}
