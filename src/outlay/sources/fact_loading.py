@@ -14,10 +14,12 @@ The same content with the same settings and prices again changes nothing.
 
 from __future__ import annotations
 
+import gc
 import shutil
 import tempfile
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime
 from decimal import Decimal
@@ -163,7 +165,8 @@ def load_tellings(
             this = _Load(
                 connection, folder, table, load_id, rows, writer, FactWindows(connection, table, rows), written
             )
-            parts = [_read(one, this, progress) for one in told]
+            with _collecting_seldom():
+                parts = [_read(one, this, progress) for one in told]
             writer.close()
             progress("writing")
             this.windows.add_told_by_rows()
@@ -200,6 +203,17 @@ def load_tellings(
         shutil.rmtree(staging, ignore_errors=True)
     said_too = (*notes, *_notes(table, merged.rows_replaced, doubled))
     return TableLoad(table.name, load_id, True, merged.version, reports, merged.rows_replaced, said_too)
+
+
+@contextmanager
+def _collecting_seldom() -> Iterator[None]:
+    """A batch of rows is all alive until it is written: looking for cycles in it all along took a fifth of the time."""
+    before = gc.get_threshold()
+    gc.set_threshold(_BATCH * 10, *before[1:])
+    try:
+        yield
+    finally:
+        gc.set_threshold(*before)
 
 
 def _remove(folder: DeltaFolder, files: Sequence[NewFile]) -> None:
