@@ -70,7 +70,7 @@ def call_values(span: Span, said: Said) -> dict[str, Value]:
     failed = span.failed or said.error is not None
     values: dict[str, Value] = {
         **said.columns,
-        "start_time": _EPOCH + timedelta(microseconds=span.start // 1000),
+        "start_time": _moment(span.start),
         "x_Kind": "call",
         "x_Requests": 1,
         "x_Succeeded": 0 if failed else 1,
@@ -81,7 +81,7 @@ def call_values(span: Span, said: Said) -> dict[str, Value]:
         # the convention's word for an error without a name
         values["error_type"] = said.error or span.exception or "_OTHER"
     if span.end:
-        values["end_time"] = _EPOCH + timedelta(microseconds=span.end // 1000)
+        values["end_time"] = _moment(span.end)
         values["x_DurationSeconds"] = (span.end - span.start) // 1000 * _MICRO
     if span.origin.service:
         values["x_Service"] = span.origin.service
@@ -90,6 +90,11 @@ def call_values(span: Span, said: Said) -> dict[str, Value]:
     if first := _first_token(span, said):
         values["x_FirstTokenSeconds"] = first
     return values
+
+
+def _moment(nanos: int) -> datetime:
+    seconds, rest = divmod(nanos, 1_000_000_000)
+    return _EPOCH + timedelta(0, seconds, rest // 1000)  # seconds apart: as microseconds alone it takes half as long again
 
 
 def _said(facts: dict[str, Scalar], figures: Iterable[str], *, has_usage: bool) -> Said:

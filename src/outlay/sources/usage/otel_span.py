@@ -126,10 +126,7 @@ def sort(attributes: Iterable[Told | None]) -> tuple[_Scalars, _Scalars, _Scalar
     facts: _Scalars = {}
     figures: _Scalars = {}
     tags: dict[str, Any] = {}
-    for one in attributes:
-        if one is None:
-            continue
-        kind, name, value = one
+    for kind, name, value in filter(None, attributes):
         if kind is USAGE:
             usage[name] = value
         elif kind is FACT:
