@@ -94,7 +94,9 @@ def call_values(span: Span, said: Said) -> dict[str, Value]:
 
 def _moment(nanos: int) -> datetime:
     seconds, rest = divmod(nanos, 1_000_000_000)
-    return _EPOCH + timedelta(0, seconds, rest // 1000)  # seconds apart: as microseconds alone it takes half as long again
+    return _EPOCH + timedelta(
+        0, seconds, rest // 1000
+    )  # seconds apart: as microseconds alone it takes half as long again
 
 
 def _said(facts: dict[str, Scalar], figures: Iterable[str], *, has_usage: bool) -> Said:
