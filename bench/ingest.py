@@ -7,6 +7,8 @@ are sent over a few kept-alive connections by another process. Measured:
 - ``bare disk``: the same bodies written to one file and synced one by one, no HTTP: what a sync for each costs;
 - ``outlay, spool only``: acknowledged when on the disk; the ledger takes nothing up meanwhile;
 - ``outlay, with take-up``: acknowledged while the ledger takes up beside it, on the same cores;
+- ``outlay, paced``: the same at ``--rate`` spans a second for longer: what waits in the spool (open and sealed) at the
+  middle and at the end says whether the take-up keeps up, and ``peak_mib`` is the most memory its process took;
 - ``taken up``: how fast the ledger takes up, alone, what is left after the server was killed with SIGKILL; and that
   every acknowledged span is there, once.
 """
@@ -24,6 +26,7 @@ import sys
 import tempfile
 import threading
 import time
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -87,8 +90,11 @@ def request(spans: int) -> bytes:
     return bytes(found.SerializeToString())
 
 
-def send(port: int, connections: int, seconds: float, spans: int) -> dict[str, Any]:
-    """Send for so long over so many connections; what was acknowledged, and how long each took."""
+def send(port: int, connections: int, seconds: float, spans: int, rate: float) -> dict[str, Any]:
+    """Send for so long over so many connections; what was acknowledged, and how long each took.
+
+    ``rate`` is how many spans a second in all; as fast as they are answered for 0.
+    """
     template = request(spans)
     taken: list[float] = []
     refused = [0]
@@ -96,7 +102,11 @@ def send(port: int, connections: int, seconds: float, spans: int) -> dict[str, A
 
     def one() -> None:
         connection = http.client.HTTPConnection("127.0.0.1", port)
+        due = time.perf_counter()
         while time.perf_counter() < until:
+            if rate:
+                time.sleep(max(due - time.perf_counter(), 0))
+                due += spans * connections / rate
             body = template.replace(MARK, os.urandom(16))
             began = time.perf_counter()
             connection.request("POST", "/v1/traces", body, {"Content-Type": "application/x-protobuf"})
@@ -126,12 +136,12 @@ def send(port: int, connections: int, seconds: float, spans: int) -> dict[str, A
     }
 
 
-def sender(port: int, chosen: argparse.Namespace, seconds: float) -> dict[str, Any]:
+def sender(port: int, chosen: argparse.Namespace, seconds: float, rate: float = 0) -> dict[str, Any]:
     """:func:`send` in a process of its own."""
     out = subprocess.run(
         [
             sys.executable, __file__, "--send-to", str(port), "--connections", str(chosen.connections),
-            "--seconds", str(seconds), "--spans", str(chosen.spans),
+            "--seconds", str(seconds), "--spans", str(chosen.spans), "--rate", str(rate),
         ],
         capture_output=True, text=True, check=True,
     ).stdout  # fmt: skip
@@ -173,7 +183,9 @@ def bare_disk(chosen: argparse.Namespace, folder: Path) -> dict[str, Any]:
     }
 
 
-def outlay(chosen: argparse.Namespace, ledger: Path, every: float) -> tuple[dict[str, Any], dict[str, Any]]:
+def outlay(
+    chosen: argparse.Namespace, ledger: Path, every: float, seconds: float, rate: float = 0
+) -> tuple[dict[str, Any], dict[str, Any]]:
     """Send to ``outlay serve``, kill it, and take up what is left: what was acknowledged, and what is there."""
     from outlay.config import Settings
     from outlay.ledger.engine.duckdb import session
@@ -192,7 +204,13 @@ def outlay(chosen: argparse.Namespace, ledger: Path, every: float) -> tuple[dict
     )  # fmt: skip
     assert server.stdout is not None
     port = int(json.loads(server.stdout.readline())["http"].rpartition(":")[2])
-    sent = sender(port, chosen, chosen.seconds)
+    waiting: list[float] = []
+    half = threading.Timer(seconds / 2, lambda: waiting.append(_waiting_mb(ledger)))
+    half.start()
+    sent = sender(port, chosen, seconds, rate)
+    half.join()
+    waiting.append(_waiting_mb(ledger))
+    peak = _peak_mib(server.pid)
     server.kill()
     server.wait()
     while True:
@@ -218,6 +236,8 @@ def outlay(chosen: argparse.Namespace, ledger: Path, every: float) -> tuple[dict
         "rows_in_ledger": rows,
         "lost": max(sent["acknowledged"] - rows, 0),
         "beside_the_receiver": before,
+        "waiting_mb_half_and_end": waiting,
+        "peak_mib": peak,
         "after_it": rows - before,
         "commits": commits,
         "spans_per_s": round((rows - before) / wall),
@@ -231,6 +251,25 @@ def _rows(connection: Any, ledger: Any, table: Any) -> int:  # noqa: ANN401
     count, distinct = connection.execute('SELECT count(*), count(DISTINCT "x_RowId") FROM requests').fetchone()
     assert count == distinct, "a span is there twice"
     return int(count)
+
+
+def _waiting_mb(ledger: Path) -> float:
+    """What of the spool is not in the ledger."""
+    found = 0
+    for path in (ledger / "spool").glob("*-*"):
+        with suppress(FileNotFoundError):  # taken up meanwhile
+            found += path.stat().st_size
+    return round(found / 1e6, 1)
+
+
+def _peak_mib(server: int) -> int:
+    """The most memory that a child of the server, the take-up, has had at once (Linux)."""
+    peaks = [0]
+    for path in Path(f"/proc/{server}/task").glob("*/children"):
+        for child in path.read_text().split():
+            status = Path(f"/proc/{child}/status").read_text()
+            peaks += [int(line.split()[1]) >> 10 for line in status.splitlines() if line.startswith("VmHWM")]
+    return max(peaks)
 
 
 def _wait_for(port: int) -> None:
@@ -248,12 +287,14 @@ def main() -> None:
     parser.add_argument("--spans", type=int, default=200, help="spans a request")
     parser.add_argument("--connections", type=int, default=8)
     parser.add_argument("--seconds", type=float, default=10)
+    parser.add_argument("--rate", type=float, default=20_000, help="spans a second of the paced run")
+    parser.add_argument("--paced-seconds", type=float, default=60)
     parser.add_argument("--data", type=Path, default=Path(tempfile.gettempdir()) / "outlay-bench")
     parser.add_argument("--send-to", type=int, help=argparse.SUPPRESS)
     parser.add_argument("--json", type=Path)
     chosen = parser.parse_args()
     if chosen.send_to:
-        print(json.dumps(send(chosen.send_to, chosen.connections, chosen.seconds, chosen.spans)))
+        print(json.dumps(send(chosen.send_to, chosen.connections, chosen.seconds, chosen.spans, chosen.rate)))
         return
     chosen.data.mkdir(parents=True, exist_ok=True)
     size = len(request(chosen.spans))
@@ -268,11 +309,14 @@ def main() -> None:
 
     show("bare uvicorn", bare_uvicorn(chosen))
     show("bare disk", bare_disk(chosen, chosen.data))
-    sent, took = outlay(chosen, chosen.data / "ingest-ledger", 3600)
+    sent, took = outlay(chosen, chosen.data / "ingest-ledger", 3600, chosen.seconds)
     show("outlay, spool only", sent)
     show("  taken up after it", took)
-    sent, took = outlay(chosen, chosen.data / "ingest-ledger", 2)
+    sent, took = outlay(chosen, chosen.data / "ingest-ledger", 2, chosen.seconds)
     show("outlay, with take-up", sent)
+    show("  taken up", took)
+    sent, took = outlay(chosen, chosen.data / "ingest-ledger", 2, chosen.paced_seconds, chosen.rate)
+    show("outlay, paced", sent)
     show("  taken up", took)
     print(f"load {os.getloadavg()}")
     shutil.rmtree(chosen.data / "ingest-ledger", ignore_errors=True)

@@ -14,13 +14,16 @@ The same content with the same settings and prices again changes nothing.
 
 from __future__ import annotations
 
+import gc
 import shutil
 import tempfile
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime
 from decimal import Decimal
+from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -40,7 +43,7 @@ from outlay.sources.digest import by_content, load_digest
 from outlay.sources.fact_reconciliation import reconcile
 from outlay.sources.fact_rows import FILE, SEQUENCE, RowWriter
 from outlay.sources.fact_windows import FactWindows
-from outlay.sources.facts import Telling, Window
+from outlay.sources.facts import Fact, Telling, Window
 from outlay.sources.find import FoundFacts
 from outlay.sources.load_report import FileReport, TableLoad, report_from_json, report_to_json
 from outlay.sources.quarantine import Rejected, write_quarantine
@@ -52,6 +55,8 @@ __all__ = ["load_facts", "load_tellings"]
 
 _READING = 1
 """Part of a load's identity: raise it when a release reads the same file differently."""
+_BATCH = 20_000
+"""What is told at once of rows, windows and problems: as much of a load as is in memory."""
 Progress = Callable[[str], None]
 
 
@@ -160,7 +165,8 @@ def load_tellings(
             this = _Load(
                 connection, folder, table, load_id, rows, writer, FactWindows(connection, table, rows), written
             )
-            parts = [_read(one, this, progress) for one in told]
+            with _collecting_seldom():
+                parts = [_read(one, this, progress) for one in told]
             writer.close()
             progress("writing")
             this.windows.add_told_by_rows()
@@ -197,6 +203,17 @@ def load_tellings(
         shutil.rmtree(staging, ignore_errors=True)
     said_too = (*notes, *_notes(table, merged.rows_replaced, doubled))
     return TableLoad(table.name, load_id, True, merged.version, reports, merged.rows_replaced, said_too)
+
+
+@contextmanager
+def _collecting_seldom() -> Iterator[None]:
+    """A batch of rows is all alive until it is written: looking for cycles in it all along took a fifth of the time."""
+    before = gc.get_threshold()
+    gc.set_threshold(_BATCH * 10, *before[1:])
+    try:
+        yield
+    finally:
+        gc.set_threshold(*before)
 
 
 def _remove(folder: DeltaFolder, files: Sequence[NewFile]) -> None:
@@ -248,17 +265,20 @@ def _read(found: Telling, load: _Load, progress: Progress) -> _Part:
     progress(f"reading {name}")
     before, had = dict(writer.sums), writer.months
     writer.months = set()
-    for one in found.facts():
-        if isinstance(one, Window):
-            load.windows.add(one, writer.source_of(one, format_id), format_id, writer.file)
-            continue
-        problem = one if isinstance(one, Problem) else writer.add(one, format_id, name)
-        if problem is None:
-            part.rows += 1
-        else:
-            part.problems.append(problem)
-            if problem.rejects:
-                part.rejected.append(Rejected(name, problem.line or 0, problem.code, problem.message))
+    told = iter(found.facts())
+    while batch := list(islice(told, _BATCH)):
+        answers = iter(writer.add([one for one in batch if isinstance(one, Fact)], format_id, name))
+        for one in batch:
+            if isinstance(one, Window):
+                load.windows.add(one, writer.source_of(one, format_id), format_id, writer.file)
+                continue
+            problem = one if isinstance(one, Problem) else next(answers)
+            if problem is None:
+                part.rows += 1
+            else:
+                part.problems.append(problem)
+                if problem.rejects:
+                    part.rejected.append(Rejected(name, problem.line or 0, problem.code, problem.message))
     if not part.rows and part.rejected:  # a report of which nothing can be used replaces nothing
         load.windows.drop(writer.file)
     part.sources = {source for source, _ in writer.months}

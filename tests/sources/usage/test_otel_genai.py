@@ -412,7 +412,7 @@ _COUNTS = st.dictionaries(
 def test_the_short_way_for_plain_usage_gives_what_normalise_gives(counts: dict[str, int], beside: bool) -> None:
     scope = "openlit.instrumentation.anthropic" if beside else "opentelemetry.instrumentation.anthropic"
     facts = {"gen_ai.operation.name": "chat", "gen_ai.provider.name": "anthropic"}
-    one = Span(TRACE, "1", "", START, START, False, Origin(scope=scope), dict(counts), dict(facts), {})
+    one = Span(TRACE, "1", "", START, START, False, Origin(scope=scope), dict(counts), dict(facts), {}, {})
     (found,) = GenAiSpans("test").facts([one])
     told = {USAGE_FACTS[name] for name in counts}
     cached = sum(counts.get(name, 0) for name in counts if USAGE_FACTS[name] in ("cache_read", "cache_write"))

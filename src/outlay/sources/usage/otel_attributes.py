@@ -21,19 +21,23 @@ __all__ = [
     "EMBEDDINGS",
     "ESTIMATES_STREAMS",
     "FACT",
+    "FIGURE",
+    "FIGURES",
     "FIRST_TOKEN_EVENTS",
     "LONGEST_TAG",
     "MODEL_OPERATIONS",
     "OPERATIONS",
     "OUTER_OPERATIONS",
+    "OWN_TAG",
     "TAG",
     "USAGE",
     "USAGE_FACTS",
+    "Route",
     "resource_tag",
     "route",
 ]
 
-USAGE, FACT, TAG = "usage", "fact", "tag"
+USAGE, FACT, FIGURE, TAG, OWN_TAG = "usage", "fact", "figure", "tag", "own tag"
 
 USAGE_FACTS: dict[str, str] = {
     path[0]: fact
@@ -97,6 +101,20 @@ ALIASES: dict[str, tuple[str, ...]] = {
     ),
 }
 """What is read of a span beside usage, under which names; the first one that is there holds."""
+
+_FIGURES = (
+    "response_id",
+    "first_token_seconds",
+    "first_token_millis",
+    "cost",
+    "compaction_input",
+    "compaction_output",
+    "user",
+)
+"""Of these, what differs from call to call; all else is the same for most calls of a program."""
+
+FIGURES = {name: what for what in _FIGURES for name in ALIASES[what]}
+"""Attribute -> which of those it is."""
 
 OPERATIONS: dict[str, str] = {
     "completion": "text_completion",
@@ -252,7 +270,7 @@ _MOST_ROUTES = 20_000
 LONGEST_TAG = 256
 """A longer text is no tag, whatever it is called."""
 
-_FACT_NAMES = frozenset(name for names in ALIASES.values() for name in names)
+_FACTS = frozenset(name for what, names in ALIASES.items() if what not in _FIGURES for name in names)
 _UNREAD_USAGE = ("gen_ai.usage.details.", "gen_ai.usage.token_type")
 
 Route = tuple[str, str]
@@ -273,20 +291,25 @@ class _Routes(dict[str, "Route | None"]):
 def _routed(key: str) -> Route | None:
     if key in USAGE_FACTS:
         return USAGE, key
-    if key in _FACT_NAMES:
+    if key in _FACTS:
         return FACT, key
+    if key in FIGURES:
+        return FIGURE, key
     if key in _TAGS:
         return TAG, _TAGS[key]
     if key.startswith("gen_ai.usage.") and key.endswith("_tokens") and not key.startswith(_UNREAD_USAGE):
         return USAGE, key  # a count that this version does not know is remarked on
     for prefix in _TAG_PREFIXES:
         if key.startswith(prefix) and (name := key.removeprefix(prefix)) and name.lower() not in _CONTENT_TAGS:
-            return TAG, name
+            return OWN_TAG if prefix == "outlay." else TAG, name
     return None
 
 
 route = _Routes().__getitem__
-"""Attribute name of a span or a metric -> (USAGE, attribute), (FACT, attribute) or (TAG, tag); None is not read."""
+"""Attribute name of a span or a metric -> what it is and its name: (USAGE or FACT or FIGURE, attribute) or (TAG, tag).
+
+OWN_TAG is a tag that was meant for Outlay, and holds where another says otherwise. None is not read.
+"""
 
 
 def resource_tag(key: str) -> str | None:

@@ -19,22 +19,13 @@ The traps:
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from datetime import datetime, timedelta
-from decimal import Decimal
 
 from outlay.errors import UsageError
 from outlay.problems import Problem
-from outlay.sources.facts import Fact, Value
-from outlay.sources.usage.otel_attributes import (
-    ALIASES,
-    CALL_LOCAL,
-    EMBEDDINGS,
-    MODEL_OPERATIONS,
-    OPERATIONS,
-    OUTER_OPERATIONS,
-)
-from outlay.sources.usage.otel_providers import provider_name
-from outlay.sources.usage.otel_span import Span, forget_oldest, number, text
+from outlay.sources.facts import Fact
+from outlay.sources.usage.otel_attributes import CALL_LOCAL, EMBEDDINGS, MODEL_OPERATIONS, OUTER_OPERATIONS
+from outlay.sources.usage.otel_call import Said, Sayings, call_values
+from outlay.sources.usage.otel_span import Span, forget_oldest, text
 from outlay.sources.usage.otel_usage import compaction, put_cost, put_usage
 
 __all__ = ["SPANS_SOURCE", "GenAiSpans"]
@@ -42,10 +33,8 @@ __all__ = ["SPANS_SOURCE", "GenAiSpans"]
 SPANS_SOURCE = "otlp"
 """Source of requests from spans, by file or live, so that one span is one row however it came."""
 
-_EPOCH = datetime(1970, 1, 1)
 _LAST = 253_402_300_800 * 10**9
 _KINDS = ((True, True), (True, False), (False, True), (False, False))
-_MICRO = Decimal("0.000001")
 
 Around = tuple[str, str, bool, bool]
 Answer = tuple[str, int, int]
@@ -64,6 +53,7 @@ class GenAiSpans:
         self.ignored = 0
         self.repeated = 0
         self._name = name
+        self._said = Sayings()
         self.around: dict[Around, None] = {}
         """Spans around calls, by trace and span, whether the call generated, and whether it had usage."""
         self.answers: dict[str, Answer] = {}
@@ -71,11 +61,12 @@ class GenAiSpans:
 
     def facts(self, spans: Iterable[Span]) -> Iterator[Fact | Problem]:
         """Requests and problems of one batch."""
-        batch = [(span, _operation(span)) for span in spans]
-        by_id = {(span.trace, span.id): (span, operation) for span, operation in batch}
+        batch = [(span, self._said.of(span)) for span in spans]
+        by_id: _Known = {(span.trace, span.id): (span, said.operation) for span, said in batch}
         self._look_around(batch, by_id)
-        calls: list[tuple[Span, str]] = []
-        for span, operation in batch:
+        calls: list[tuple[Span, Said]] = []
+        for span, said in batch:
+            operation = said.operation
             if operation is None or operation in OUTER_OPERATIONS:
                 self.ignored += 1
             elif operation and operation not in MODEL_OPERATIONS:
@@ -86,19 +77,20 @@ class GenAiSpans:
             elif self._repeats(span, operation) or _told_above(span, operation, by_id):
                 self.repeated += 1
             else:
-                calls.append((span, operation))
+                calls.append((span, said))
         told_twice = self._told_twice(calls)
         self.repeated += len(told_twice)
-        for span, operation in calls:
-            if (span.trace, span.id) not in told_twice:
-                yield from self._requests(span, operation)
+        for span, said in calls:
+            if not told_twice or (span.trace, span.id) not in told_twice:
+                yield from self._requests(span, said)
         forget_oldest(self.around)
         forget_oldest(self.answers)
 
-    def _look_around(self, batch: list[tuple[Span, str | None]], by_id: _Known) -> None:
+    def _look_around(self, batch: list[tuple[Span, Said]], by_id: _Known) -> None:
         """Marks the spans around calls, as far up as is known."""
         around = self.around
-        for span, operation in batch:
+        for span, said in batch:
+            operation = said.operation
             if not span.parent or operation in CALL_LOCAL:
                 continue
             kinds = [kind for kind in _KINDS if (span.trace, span.id, *kind) in around] if around else []
@@ -118,13 +110,14 @@ class GenAiSpans:
             not span.usage and (span.trace, span.id, generates, False) in self.around
         )
 
-    def _told_twice(self, calls: list[tuple[Span, str]]) -> set[tuple[str, str]]:
+    def _told_twice(self, calls: list[tuple[Span, Said]]) -> set[tuple[str, str]]:
         """Spans side by side for one call: of those with one response id, by two emitters, the shortest holds."""
         left_out: set[tuple[str, str]] = set()
         of_batch: dict[str, Span] = {}
-        for span, _ in calls:
-            answer = text(span.facts, "response_id")
-            if not answer or not span.usage:
+        for span, said in calls:
+            if "response_id" not in said.figures or not span.usage:
+                continue
+            if not (answer := text(span.figures, "response_id")):
                 continue
             scope, start, end = self.answers.get(answer, ("", 0, 0))
             other = of_batch.get(answer)
@@ -139,20 +132,21 @@ class GenAiSpans:
             self.answers[answer] = (span.origin.scope, span.start, span.end)
         return left_out
 
-    def _requests(self, span: Span, operation: str) -> Iterator[Fact | Problem]:
+    def _requests(self, span: Span, said: Said) -> Iterator[Fact | Problem]:
         if flaw := _flaw(span):
             yield Problem(self._name, span.line, *flaw)
             return
-        remarks: set[str] = set()
-        values = _call(span, operation)
+        remarks = set(said.remarks)
+        values = call_values(span, said)
         try:
-            put_usage(span, values, remarks)
-            inner = compaction(span, values)
+            put_usage(span, said, values, remarks)
+            inner = compaction(span, values) if "compaction_input" in said.figures else {}
         except UsageError as refused:
             code = "negative-quantity" if "negative" in str(refused) else "unparsable-amount"
             yield Problem(self._name, span.line, code, str(refused))
             return
-        put_cost(span, values, remarks)
+        if "cost" in said.figures:
+            put_cost(span, values, remarks)
         if remarks:
             values["x_Remarks"] = ";".join(sorted(remarks))
         tags = {**span.origin.tags, **span.tags} if span.tags else span.origin.tags
@@ -186,65 +180,3 @@ def _flaw(span: Span) -> tuple[str, str] | None:
     if span.end and span.end < span.start:
         return "period-reversed", "a span ends before it starts"
     return None
-
-
-def _call(span: Span, operation: str) -> dict[str, Value]:
-    """The columns of a call beside its usage."""
-    error = text(span.facts, "error")
-    failed = span.failed or error is not None
-    values: dict[str, Value] = {
-        "start_time": _EPOCH + timedelta(microseconds=span.start // 1000),
-        "x_Kind": "call",
-        "x_Requests": 1,
-        "x_Succeeded": 0 if failed else 1,
-        "x_TraceId": span.trace,
-        "x_SpanId": span.id,
-    }
-    if failed:
-        values["error_type"] = error or span.exception or "_OTHER"  # the convention's word for an error without a name
-    if span.end:
-        values["end_time"] = _EPOCH + timedelta(microseconds=span.end // 1000)
-        values["x_DurationSeconds"] = Decimal((span.end - span.start) // 1000).scaleb(-6)
-    if provider := text(span.facts, "provider"):
-        values["gen_ai_provider_name"] = provider_name(provider)
-    for column, found in (
-        ("gen_ai_operation_name", operation),
-        ("gen_ai_request_model", text(span.facts, "request_model")),
-        ("gen_ai_response_model", text(span.facts, "response_model")),
-        ("x_User", text(span.facts, "user")),
-        ("x_Account", text(span.facts, "account")),
-        ("x_Project", text(span.facts, "project")),
-        ("x_Service", span.origin.service),
-        ("x_FirstTokenSeconds", _first_token(span)),
-    ):
-        if found:
-            values[column] = found
-    return values
-
-
-def _operation(span: Span) -> str | None:
-    """The convention's name of the operation; empty for a call that does not name it; None for what is no call."""
-    facts = span.facts
-    if not facts and not span.usage:
-        return None
-    for name in ALIASES["operation"]:
-        if isinstance(said := facts.get(name), str) and said:
-            folded = said.strip().lower()
-            return OPERATIONS.get(folded, folded)
-    if "traceloop.span.kind" in facts or not span.usage:
-        return None
-    return ""
-
-
-def _first_token(span: Span) -> Decimal | None:
-    """Seconds to the first token of a stream, as the emitter says or by the event that marks it; never 0."""
-    if span.facts.get("gen_ai.request.stream") is False:
-        return None  # openlit gives the whole duration
-    found = number(span.facts, "first_token_seconds")
-    if found is None and (millis := number(span.facts, "first_token_millis")) is not None:
-        found = millis.scaleb(-3)
-    if found is None and span.first_token:
-        found = Decimal((span.first_token - span.start) // 1000).scaleb(-6)
-    if found is None or not 0 < found < 1_000_000:
-        return None
-    return found.quantize(_MICRO)

@@ -5,20 +5,45 @@ The decoders (JSON, protobuf) sort attributes as they meet them and never build 
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from decimal import Decimal
 from itertools import islice
 from typing import Any
 
 from outlay.sources.facts import amount
-from outlay.sources.usage.otel_attributes import ALIASES, resource_tag
+from outlay.sources.usage.otel_attributes import (
+    ALIASES,
+    FACT,
+    FIGURE,
+    LONGEST_TAG,
+    OWN_TAG,
+    TAG,
+    USAGE,
+    Route,
+    resource_tag,
+)
 
-__all__ = ["MetricPoint", "Origin", "Scalar", "Span", "forget_oldest", "number", "origin", "text"]
+__all__ = [
+    "MetricPoint",
+    "Origin",
+    "Scalar",
+    "Span",
+    "Told",
+    "forget_oldest",
+    "number",
+    "origin",
+    "sort",
+    "text",
+    "told",
+]
 
 _MOST_REMEMBERED = 300_000
 
 Scalar = str | int | Decimal | bool
+Told = tuple[str, str, Scalar]
+"""An attribute that is read: what it is and its name, as ``route`` says, and its value."""
+_Scalars = dict[str, Scalar]
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,8 +60,8 @@ class Origin:
 class Span:
     """One span; ids are lower-case hex, ``parent`` empty for a root; times are nanoseconds since 1970, 0 when unset.
 
-    ``usage`` and ``facts`` are by attribute name, ``tags`` by tag. ``exception`` is the type of a recorded exception,
-    ``first_token`` the time of the earliest event that marks output.
+    ``usage``, ``facts`` and ``figures`` (what differs from call to call) are by attribute name, ``tags`` by tag.
+    ``exception`` is the type of a recorded exception, ``first_token`` the time of the earliest event that marks output.
     """
 
     trace: str
@@ -46,8 +71,9 @@ class Span:
     end: int
     failed: bool
     origin: Origin
-    usage: dict[str, Scalar]
-    facts: dict[str, Scalar]
+    usage: _Scalars
+    facts: _Scalars
+    figures: _Scalars
     tags: dict[str, str]
     exception: str | None = None
     first_token: int = 0
@@ -68,7 +94,7 @@ class MetricPoint:
     count: Scalar | None
     cumulative: bool
     origin: Origin
-    facts: dict[str, Scalar]
+    facts: _Scalars
     tags: dict[str, str]
     token_type: str | None = None
     modality: str | None = None
@@ -86,7 +112,35 @@ def origin(resource: Mapping[str, Scalar], scope: str, scope_version: str) -> Or
     return Origin(service if known else None, tags, scope, scope_version)  # type: ignore[arg-type]
 
 
-def text(facts: dict[str, Scalar], what: str) -> str | None:
+def told(route: Route, value: Scalar) -> Told | None:
+    """An attribute with its value; None for a tag that is no text, or too long a one."""
+    kind, name = route
+    if (kind is TAG or kind is OWN_TAG) and not (isinstance(value, str) and 0 < len(value) <= LONGEST_TAG):
+        return None
+    return kind, name, value
+
+
+def sort(attributes: Iterable[Told | None]) -> tuple[_Scalars, _Scalars, _Scalars, dict[str, str]]:
+    """Usage, facts, figures and tags of a span; None is an attribute that is not read."""
+    usage: _Scalars = {}
+    facts: _Scalars = {}
+    figures: _Scalars = {}
+    tags: dict[str, Any] = {}
+    for kind, name, value in filter(None, attributes):
+        if kind is USAGE:
+            usage[name] = value
+        elif kind is FACT:
+            facts[name] = value
+        elif kind is FIGURE:
+            figures[name] = value
+        elif kind is OWN_TAG:
+            tags[name] = value
+        else:
+            tags.setdefault(name, value)
+    return usage, facts, figures, tags
+
+
+def text(facts: _Scalars, what: str) -> str | None:
     """What a span says of ``what`` (a key of ALIASES), as text; None where it says nothing."""
     for name in ALIASES[what]:
         if (found := facts.get(name)) is None:
@@ -96,7 +150,7 @@ def text(facts: dict[str, Scalar], what: str) -> str | None:
     return None
 
 
-def number(facts: dict[str, Scalar], what: str) -> Decimal | None:
+def number(facts: _Scalars, what: str) -> Decimal | None:
     """The number that a span says of ``what``; None where it says none."""
     for name in ALIASES[what]:
         if (told := facts.get(name)) is not None and (found := amount(told)) is not None:

@@ -9,12 +9,11 @@ from __future__ import annotations
 from decimal import Decimal
 
 from outlay.errors import UsageError
-from outlay.prices.tokens import context_text
 from outlay.prices.usage import normalise
-from outlay.prices.usage_shapes import ORDINARY
 from outlay.sources.facts import Value, amount
 from outlay.sources.usage.otel_attributes import ALIASES, CACHE_BESIDE, CACHE_INSIDE, ESTIMATES_STREAMS, USAGE_FACTS
-from outlay.sources.usage.otel_span import Scalar, Span, number, text
+from outlay.sources.usage.otel_call import Said
+from outlay.sources.usage.otel_span import Scalar, Span, number
 from outlay.sources.usage.row import usage_values
 
 __all__ = ["NOT_TOLD", "USAGE_COLUMNS", "compaction", "put_cost", "put_usage", "whole"]
@@ -40,7 +39,7 @@ _OF_THE_CALL = frozenset({"x_Succeeded", "error_type", "x_DurationSeconds", "x_F
 
 def put_cost(span: Span, values: dict[str, Value], remarks: set[str]) -> None:
     """What the emitter reckoned the call to cost, from a price list of its own; its 0 means that it had no price."""
-    cost = number(span.facts, "cost")
+    cost = number(span.figures, "cost")
     if cost is None or not 0 < cost < _MOST_COST:
         return
     if cost := cost.quantize(_LEAST_COST):  # a double's last digits are noise, and no column holds them
@@ -49,12 +48,9 @@ def put_cost(span: Span, values: dict[str, Value], remarks: set[str]) -> None:
         remarks.add("cost-by-emitter")
 
 
-def put_usage(span: Span, values: dict[str, Value], remarks: set[str]) -> None:
+def put_usage(span: Span, said: Said, values: dict[str, Value], remarks: set[str]) -> None:
     """Puts the usage columns; none where the span has no usage. Raises :class:`UsageError` for what is no count."""
-    context = _context(span, remarks)
     if not span.usage:
-        if context:
-            values["x_PriceContext"] = context_text(context)
         if values["x_Succeeded"]:
             remarks.add(NOT_TOLD)
         return
@@ -66,17 +62,18 @@ def put_usage(span: Span, values: dict[str, Value], remarks: set[str]) -> None:
     provider = str(values.get("gen_ai_provider_name", ""))
     model = str(values.get("gen_ai_response_model") or values.get("gen_ai_request_model", ""))
     beside = _cache_beside(span, provider, model, told, remarks)
-    if not _put_plain(usage, beside, values):
+    if not _put_plain(usage, told, beside, values):
         found = normalise(provider, usage, flavor=f"opentelemetry{'.cache_beside' if beside else ''}")
         remarks.update(remark.code for remark in found.remarks)
-        values |= {column: value for column, value in usage_values(found).items() if value is not None}
-        values.pop("x_Remarks", None)
+        values |= {
+            column: value
+            for column, value in usage_values(found).items()
+            if value is not None and column != "x_Remarks" and column not in said.columns
+        }
         for fact, column in USAGE_COLUMNS.items():
             if fact not in told and not values.get(column):
                 values.pop(column, None)
-    if context:
-        values["x_PriceContext"] = context_text(context)
-    if span.origin.scope in ESTIMATES_STREAMS and span.facts.get("gen_ai.request.stream") and "cache_read" not in told:
+    if span.origin.scope in ESTIMATES_STREAMS and said.streams and "cache_read" not in told:
         remarks.add("usage-estimated")
 
 
@@ -85,30 +82,29 @@ def compaction(span: Span, values: dict[str, Value]) -> dict[str, Value]:
     counts = [
         whole(name, count)
         for name in (*ALIASES["compaction_input"], *ALIASES["compaction_output"])
-        if (count := span.facts.get(name)) is not None
+        if (count := span.figures.get(name)) is not None
     ]
     if len(counts) != 2 or not any(counts):
         return {}
     usage = dict(zip(("gen_ai.usage.input_tokens", "gen_ai.usage.output_tokens"), counts, strict=True))
     row: dict[str, Value] = {name: value for name, value in values.items() if name not in _OF_THE_CALL}
     row = {name: value for name, value in row.items() if not name.startswith(("x_Meter_", "gen_ai_usage_"))}
-    if not _put_plain(usage, False, row):
+    if not _put_plain(usage, {USAGE_FACTS[name]: count for name, count in usage.items()}, False, row):
         raise UsageError("a compaction's count is negative.", where=span.id, hint="Counts are integers.")
     del row["x_Meter_requests"]
     return {**row, "x_Requests": 0, "x_Remarks": "cache-not-told"}
 
 
-def _put_plain(usage: dict[str, int], beside: bool, values: dict[str, Value]) -> bool:
+def _put_plain(usage: dict[str, int], told: dict[str, int], beside: bool, values: dict[str, Value]) -> bool:
     """Puts usage that is plain: each count said once, all parts within their wholes. Nearly every span's is.
 
-    It gives what ``normalise`` gives, at a twentieth of its price (the tests compare them); False where usage is not
-    plain.
+    ``told`` is ``usage`` by which count it is. It gives what ``normalise`` gives, at a twentieth of its price (the
+    tests compare them); False where usage is not plain.
     """
-    told: dict[str, int] = {}
-    for name, count in usage.items():
-        fact = USAGE_FACTS.get(name, "")
-        if fact not in _PLAIN or count < 0 or told.setdefault(fact, count) != count:
-            return False
+    if not _PLAIN.issuperset(told) or min(told.values()) < 0:
+        return False
+    if len(told) < len(usage) and any(told[USAGE_FACTS[name]] != count for name, count in usage.items()):
+        return False
     get = told.get
     reported, output, reasoning = get("input", 0), get("output", 0), get("reasoning", 0)
     read, written = get("cache_read", 0), get("cache_write", 0)
@@ -119,9 +115,9 @@ def _put_plain(usage: dict[str, int], beside: bool, values: dict[str, Value]) ->
     uncached = entire - read - written
     if uncached < 0 or reasoning > output or get("total", entire + output) != entire + output:
         return False
-    for fact, column in USAGE_COLUMNS.items():
-        if fact in told:
-            values[column] = told[fact]
+    for fact, count in told.items():
+        if column := USAGE_COLUMNS.get(fact):
+            values[column] = count
     if beside:
         values["gen_ai_usage_input_tokens"] = entire
     for column, quantity in (
@@ -157,14 +153,6 @@ def _cache_beside(span: Span, provider: str, model: str, told: dict[str, int], r
     if scope not in CACHE_INSIDE and cached <= reported:
         remarks.add("cache-meaning-assumed")
     return False
-
-
-def _context(span: Span, remarks: set[str]) -> dict[str, str]:
-    """The service tier that answered; the one that was asked for where that is not told."""
-    tier = text(span.facts, "service_tier")
-    if tier is None and (tier := text(span.facts, "service_tier_asked")) and tier.lower() not in ORDINARY:
-        remarks.add("tier-as-asked")
-    return {"service_tier": tier.lower()} if tier and tier.lower() not in ORDINARY else {}
 
 
 def whole(name: str, count: Scalar) -> int:

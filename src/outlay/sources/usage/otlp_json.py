@@ -25,10 +25,10 @@ from outlay.problems import Problem
 from outlay.sources.fact_file import FactFile, Json
 from outlay.sources.facts import Fact, Value, amount
 from outlay.sources.reader import Format
-from outlay.sources.usage.otel_attributes import FACT, FIRST_TOKEN_EVENTS, LONGEST_TAG, USAGE, route
+from outlay.sources.usage.otel_attributes import FIRST_TOKEN_EVENTS, route
 from outlay.sources.usage.otel_genai import GenAiSpans
 from outlay.sources.usage.otel_metrics import GenAiMetrics, is_read
-from outlay.sources.usage.otel_span import MetricPoint, Origin, Scalar, Span, origin
+from outlay.sources.usage.otel_span import MetricPoint, Origin, Scalar, Span, Told, origin, sort, told
 
 __all__ = ["OtlpJson", "metric_points", "spans"]
 
@@ -206,10 +206,6 @@ def _scalar(value: Json) -> Scalar | None:
 
 
 def _span(span: Mapping[str, Json], shared: Origin, line: int | None, flaws: list[str]) -> Span:
-    usage: dict[str, Scalar] = {}
-    facts: dict[str, Scalar] = {}
-    tags: dict[str, str] = {}
-    _sort(span.get("attributes"), usage, facts, tags)
     status = _object(span.get("status"))
     exception, first = None, 0
     for event in _objects(span, "events", flaws):
@@ -228,42 +224,21 @@ def _span(span: Mapping[str, Json], shared: Origin, line: int | None, flaws: lis
         _nanos(span.get("endTimeUnixNano")),
         _enum(status.get("code"), "STATUS_CODE_ERROR", 2),
         shared,
-        usage,
-        facts,
-        tags,
+        *sort(_told(span.get("attributes"))),
         exception,
         first,
         line,
     )
 
 
-def _sort(
-    attributes: Json, usage: dict[str, Scalar], facts: dict[str, Scalar], tags: dict[str, str]
-) -> tuple[str | None, str | None]:
-    """Puts each attribute where it is read; returns a metric's token type and modality."""
-    token_type = modality = None
+def _told(attributes: Json) -> Iterator[Told | None]:
+    """The attributes that are read; the values of the others are not looked at."""
     for one in attributes if isinstance(attributes, list) else ():
         key = one.get("key") if isinstance(one, dict) else None
-        if not isinstance(key, str):
+        if not isinstance(key, str) or (where := route(_clean(key))) is None:
             continue
-        if key in ("gen_ai.token.type", "gen_ai.token.modality"):
-            value = _scalar(one.get("value"))
-            if isinstance(value, str):
-                token_type, modality = (value, modality) if key.endswith("type") else (token_type, value)
-            continue
-        if (where := route(_clean(key))) is None or (value := _scalar(one.get("value"))) is None:
-            continue
-        kind, name = where
-        if kind is USAGE:
-            usage[name] = value
-        elif kind is FACT:
-            facts[name] = value
-        elif isinstance(value, str) and 0 < len(value) <= LONGEST_TAG:
-            if key.startswith("outlay."):
-                tags[name] = value
-            else:
-                tags.setdefault(name, value)
-    return token_type, modality
+        if (value := _scalar(one.get("value"))) is not None:
+            yield told(where, value)
 
 
 def _point(
@@ -275,9 +250,8 @@ def _point(
     cumulative: bool,
     line: int | None,
 ) -> MetricPoint:
-    facts: dict[str, Scalar] = {}
-    tags: dict[str, str] = {}
-    token_type, modality = _sort(point.get("attributes"), {}, facts, tags)
+    _, facts, figures, tags = sort(_told(point.get("attributes")))
+    named = {key: value for key, value in _attributes(point.get("attributes")) if isinstance(value, str)}
     total = next((point[one] for one in totals if isinstance(point.get(one), (int, str, Decimal))), None)
     count = point.get("count")
     return MetricPoint(
@@ -288,10 +262,10 @@ def _point(
         count if isinstance(count, (int, str, Decimal)) else None,
         cumulative,
         shared,
-        facts,
+        facts | figures,
         tags,
-        token_type,
-        modality,
+        named.get("gen_ai.token.type"),
+        named.get("gen_ai.token.modality"),
         line,
     )
 
