@@ -14,7 +14,8 @@ from outlay.cli.common import Common, common_options, progress, say, show_json
 
 if TYPE_CHECKING:
     from outlay.config import Settings
-    from outlay.optimize.commitments.inputs import Inputs
+    from outlay.optimize.commitments.inputs import Inputs, Tables
+    from outlay.prices.gpu_prices import GpuPrices
     from outlay.problems import ProblemSummary
 
 PARTIAL = 3
@@ -51,8 +52,16 @@ def _input_options(function: _F) -> _F:
     return function
 
 
+def _table_options(function: _F) -> _F:
+    path = click.Path(path_type=Path)
+    catalog = "Table that `outlay prices gpus refresh` wrote; repeatable."
+    function = click.option("--prices", type=path, help="Your own price file (CSV); it wins.")(function)
+    return click.option("--catalog", "catalogs", type=path, multiple=True, help=catalog)(function)
+
+
 @command.command("plan", epilog="Example: outlay commit plan --demand demand.csv --offers offers.toml")
 @_input_options
+@_table_options
 @click.option("--paths", type=click.IntRange(50, 100_000), help="Simulated futures of a pool (1,000; fewer for many).")
 @click.option("--html", type=click.Path(path_type=Path), help="Also write the plan as one self-contained HTML file.")
 @click.option(
@@ -71,6 +80,8 @@ def plan_command(
     common: Common,
     *,
     paths: int | None,
+    catalogs: tuple[Path, ...],
+    prices: Path | None,
     html: Path | None,
     out: Path | None,
     bought: tuple[str, ...],
@@ -83,6 +94,7 @@ def plan_command(
     owned. Nothing is bought.
     """
     from outlay.errors import UsageError
+    from outlay.optimize.commitments.inputs import Tables
     from outlay.optimize.commitments.plan import plan, today_of
     from outlay.optimize.commitments.plan_json import plan_json
     from outlay.problems import summarise
@@ -92,13 +104,15 @@ def plan_command(
     settings = common.settings()
     with progress(common) as report_progress:
         report_progress("reading")
-        given = _inputs(common, settings, **options)
+        named = tuple(one.successor for one in settings.commitments.pools if one.successor is not None)
+        given = _inputs(common, settings, tables=Tables(_tables(catalogs, prices), named), **options)
         days = last_purchases(bought, [one.pool for one in given.demands])
         found = plan(
             given.demands,
             given.offers,
             settings.commitments,
             owned=given.owned,
+            histories=given.histories,
             today=today_of(given.demands),
             paths=paths,
             notes=given.notes,
@@ -206,14 +220,26 @@ def _inputs(
     offers: Path | None,
     pools: tuple[str, ...],
     as_of: str | None,
+    tables: Tables | None = None,
 ) -> Inputs:
     """From the files that were named; what was not comes from the ledger and the settings."""
     from outlay.optimize.commitments.inputs import inputs_from_files, inputs_from_ledger
 
     offered = offers or settings.commitments.offers
     if demand is not None:
-        return inputs_from_files(demand, offered, pools=pools, as_of=as_of)
-    return inputs_from_ledger(common.ledger(), settings.tags.required, offered, pools=pools, as_of=as_of)
+        return inputs_from_files(demand, offered, pools=pools, as_of=as_of, tables=tables)
+    return inputs_from_ledger(common.ledger(), settings.tags.required, offered, pools=pools, as_of=as_of, tables=tables)
+
+
+def _tables(catalogs: tuple[Path, ...], prices: Path | None) -> GpuPrices:
+    """The prices that tables and the user's file tell; a line that can't be used is said."""
+    from outlay.prices.gpu_prices import GpuPrices, read_catalogues
+    from outlay.prices.rates import read_rates
+
+    read = read_catalogues(catalogs)
+    for problem in (problem for one in read for problem in one.problems):
+        say(f"{problem.source}:{problem.line}: {problem.message}.")
+    return GpuPrices(read, read_rates(prices))
 
 
 def _problem(one: ProblemSummary) -> dict[str, Any]:
