@@ -9,13 +9,13 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import click
 
 from outlay.cli.commit_document import document_json, last_purchases, show_document, verify_command, write_plan
+from outlay.cli.commit_offers import offers_command, price_tables, table_options
 from outlay.cli.commit_status import dated, since_then, status_command
 from outlay.cli.common import Common, common_options, progress, say, show_json
 
 if TYPE_CHECKING:
     from outlay.config import Settings
     from outlay.optimize.commitments.inputs import Inputs, Tables
-    from outlay.prices.gpu_prices import GpuPrices
     from outlay.problems import ProblemSummary
 
 PARTIAL = 3
@@ -32,6 +32,7 @@ def command() -> None:
 
 command.add_command(verify_command)
 command.add_command(status_command)
+command.add_command(offers_command)
 
 
 def _input_options(function: _F) -> _F:
@@ -52,16 +53,9 @@ def _input_options(function: _F) -> _F:
     return function
 
 
-def _table_options(function: _F) -> _F:
-    path = click.Path(path_type=Path)
-    catalog = "Table that `outlay prices gpus refresh` wrote; repeatable."
-    function = click.option("--prices", type=path, help="Your own price file (CSV); it wins.")(function)
-    return click.option("--catalog", "catalogs", type=path, multiple=True, help=catalog)(function)
-
-
 @command.command("plan", epilog="Example: outlay commit plan --demand demand.csv --offers offers.toml")
 @_input_options
-@_table_options
+@table_options
 @click.option("--paths", type=click.IntRange(50, 100_000), help="Simulated futures of a pool (1,000; fewer for many).")
 @click.option("--html", type=click.Path(path_type=Path), help="Also write the plan as one self-contained HTML file.")
 @click.option(
@@ -105,7 +99,7 @@ def plan_command(
     with progress(common) as report_progress:
         report_progress("reading")
         named = tuple(one.successor for one in settings.commitments.pools if one.successor is not None)
-        given = _inputs(common, settings, tables=Tables(_tables(catalogs, prices), named), **options)
+        given = _inputs(common, settings, tables=Tables(price_tables(catalogs, prices), named), **options)
         days = last_purchases(bought, [one.pool for one in given.demands])
         found = plan(
             given.demands,
@@ -229,17 +223,6 @@ def _inputs(
     if demand is not None:
         return inputs_from_files(demand, offered, pools=pools, as_of=as_of, tables=tables)
     return inputs_from_ledger(common.ledger(), settings.tags.required, offered, pools=pools, as_of=as_of, tables=tables)
-
-
-def _tables(catalogs: tuple[Path, ...], prices: Path | None) -> GpuPrices:
-    """The prices that tables and the user's file tell; a line that can't be used is said."""
-    from outlay.prices.gpu_prices import GpuPrices, read_catalogues
-    from outlay.prices.rates import read_rates
-
-    read = read_catalogues(catalogs)
-    for problem in (problem for one in read for problem in one.problems):
-        say(f"{problem.source}:{problem.line}: {problem.message}.")
-    return GpuPrices(read, read_rates(prices))
 
 
 def _problem(one: ProblemSummary) -> dict[str, Any]:
