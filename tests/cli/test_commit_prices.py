@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from outlay.prices.gpu_table import COLUMNS
+from tests.optimize.commitments.ledgers import gpu, ledger_of
 from tests.optimize.commitments.series import steady, write_demand
 from tests.sources.focus_bills import run_outlay
 
@@ -85,6 +86,33 @@ def test_the_settings_say_what_the_successor_does(plan: Any, tmp_path: Path) -> 
     (option,) = pool["options"]
     # 2.00 for the same work today: 2.00 above it in every hour of 36 months.
     assert float(option["lock_in"]) == pytest.approx(2 * 36 * 730 * float(option["quantity"]), rel=1e-6)
+
+
+def test_the_bill_of_the_ledger_comes_before_tables(tmp_path: Path) -> None:
+    def month(number: int, cost: str) -> dict[str, str]:
+        first = f"2026-{number:02}-01T00:00:00Z"
+        more = {"ChargePeriodStart": first, "ChargePeriodEnd": first.replace("T00", "T01")}
+        return gpu(0, cost=cost) | more | {"BillingPeriodStart": first, "BillingPeriodEnd": f"2026-{number + 1:02}-01"}
+
+    ledger = ledger_of(tmp_path, [month(2, "80"), month(6, "80"), month(10, "40")])
+    dated = table(tmp_path, "aws,p5.48xlarge,us-east-1,on_demand,1000,USD,,,2024-06-01,a list")
+    offers = tmp_path / "offers.csv"
+    offers.write_text("pool,offer,term_months,payment,unit_price,currency\n*,1y,12,no_upfront,4.00,USD\n")
+    arguments = ("--ledger", ledger.path, "--offers", offers, "--catalog", dated, "--paths", "50", "--json")
+
+    def market(*more: str) -> dict[str, Any]:
+        status, out, _ = run_outlay("commit", "plan", *arguments, *more)
+        assert status == 0
+        (pool,) = json.loads(out)["pools"]
+        found: dict[str, Any] = pool["market"]
+        return found
+
+    told = market()
+    # Three pairs: 0 from February to June, ln 0.5 over 122 days, and between them over 242 days: 1 - 0.5 ** (1 / 7.956).
+    assert (told["price_decline"], told["basis"]) == ("0.083434", "bill 2026-02 to 2026-10")
+    assert [one["per_gpu_hour"] for one in told["prices"]] == ["10", "10", "5"]
+    early = market("--as-of", "2026-07-01")
+    assert (early["price_decline"], early["basis"]) == ("0", "bill 2026-02 to 2026-06")
 
 
 @pytest.mark.parametrize(
