@@ -153,6 +153,7 @@ class PriceSettings(_Frozen):
     """``[prices]``: the user's own prices, laid over list prices."""
 
     tokens: tuple[Path, ...] = Field((), description="token price files, the last one wins; relative to this file")
+    gpus: tuple[Path, ...] = Field((), description="tables of GPU prices that plans read; relative to this file")
 
 
 class TargetSettings(_Frozen):
@@ -312,9 +313,10 @@ def load_settings(path: Path | None = None) -> Settings:
 def _beside(settings: Settings, folder: Path) -> Settings:
     """Files that the settings name lie beside the settings' own."""
     changed: dict[str, Any] = {}
-    if settings.prices.tokens:
-        tokens = tuple(folder / path for path in settings.prices.tokens)
-        changed["prices"] = settings.prices.model_copy(update={"tokens": tokens})
+    if settings.prices.tokens or settings.prices.gpus:
+        files = {"tokens": settings.prices.tokens, "gpus": settings.prices.gpus}
+        beside = {name: tuple(folder / path for path in paths) for name, paths in files.items()}
+        changed["prices"] = settings.prices.model_copy(update=beside)
     if settings.commitments.offers is not None:
         offers = folder / settings.commitments.offers
         changed["commitments"] = settings.commitments.model_copy(update={"offers": offers})

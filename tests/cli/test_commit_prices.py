@@ -81,6 +81,8 @@ def test_the_settings_say_what_the_successor_does(plan: Any, tmp_path: Path) -> 
         '[[commitments.pools]]\npool = "*"\nprice_decline = "0"\nsuccessor = "H200"\nsuccessor_speed = "4"\n'
     )
     (pool,) = json.loads(plan("--catalog", dated, "--config", settings, "--json"))["pools"]
+    settings.write_text(f'{settings.read_text()}[prices]\ngpus = ["{dated.name}"]\n')  # beside the settings
+    assert [pool] == json.loads(plan("--config", settings, "--json"))["pools"]
     assert (pool["market"]["price_decline"], pool["market"]["basis"]) == ("0", "settings")
     assert pool["market"]["successor"].endswith("/ 4 times the work (settings) = 2")
     (option,) = pool["options"]
@@ -108,7 +110,7 @@ def test_the_bill_of_the_ledger_comes_before_tables(tmp_path: Path) -> None:
         return found
 
     told = market()
-    # Three pairs: 0 from February to June, ln 0.5 over 122 days, and between them over 242 days: 1 - 0.5 ** (1 / 7.956).
+    # Slopes: 0 from February to June, ln 0.5 over 122 days, and between them over 242 days, 7.956 months.
     assert (told["price_decline"], told["basis"]) == ("0.083434", "bill 2026-02 to 2026-10")
     assert [one["per_gpu_hour"] for one in told["prices"]] == ["10", "10", "5"]
     early = market("--as-of", "2026-07-01")

@@ -98,8 +98,8 @@ def plan_command(
     settings = common.settings()
     with progress(common) as report_progress:
         report_progress("reading")
-        named = tuple(one.successor for one in settings.commitments.pools if one.successor is not None)
-        given = _inputs(common, settings, tables=Tables(price_tables(catalogs, prices), named), **options)
+        tables = Tables.of(price_tables((*settings.prices.gpus, *catalogs), prices), settings.commitments)
+        given = _inputs(common, settings, tables=tables, **options)
         days = last_purchases(bought, [one.pool for one in given.demands])
         found = plan(
             given.demands,

@@ -104,7 +104,7 @@ def _table_offers(
         say(f"{problem.source}: {problem.message}.")
     found = table_offers(
         wanted,
-        price_tables(catalogs, prices),
+        price_tables((*settings.prices.gpus, *catalogs), prices),
         moment(at_text).date(),
         plans=[rate for one in read for rate in one.rates],
         currency=settings.currency,

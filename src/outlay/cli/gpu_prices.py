@@ -72,7 +72,7 @@ def gpus(
     if purchase is not None and purchase not in ASKABLE:
         raise UsageError(f"unknown purchase '{purchase}'.", where="--purchase", hint=f"Known: {', '.join(ASKABLE)}.")
     at = moment(at_text)
-    read = read_catalogues(catalogs)
+    read = read_catalogues((*common.settings().prices.gpus, *catalogs))
     for problem in (problem for one in read for problem in one.problems):
         say(f"{problem.source}:{problem.line}: {problem.message}.")
     book = GpuPrices(read, read_rates(prices))

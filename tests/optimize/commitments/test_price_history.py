@@ -156,15 +156,15 @@ def test_the_bill_tells_a_price_a_month_and_machine(tmp_path: Path) -> None:
     ]
     with session() as connection:
         open_view(connection, ledger_of(tmp_path, bill), RELATIONS[COSTS], ())
-        found = bill_prices(connection, 7)
-        early = bill_prices(connection, 7, until=datetime(2026, 9, 1))
+        found = bill_prices(connection)
+        early = bill_prices(connection, until=datetime(2026, 9, 1))
 
     assert [(one.on, one.price, one.machine) for one in found["H100", "us-east-1"]] == [
         (date(2026, 6, 1), Decimal("12.29"), "aws p5.48xlarge"),  # 294.96 / 24
         (date(2026, 9, 1), Decimal("6.88"), "aws p5.48xlarge"),
     ]
     assert found["A100-40GB", "us-east-1"][0].price == Decimal("6.25")
-    assert {one.source for prices in found.values() for one in prices} == {"costs, version 7"}
+    assert {one.source for prices in found.values() for one in prices} == {"costs"}
     assert list(early) == [("H100", "us-east-1")]
     (told,) = (decline_of(found["H100", "us-east-1"], "USD"),)
     assert told.basis == "bill 2026-06 to 2026-09"

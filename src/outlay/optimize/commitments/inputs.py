@@ -18,6 +18,7 @@ from datetime import datetime
 from decimal import Decimal
 from pathlib import Path
 
+from outlay.config import CommitmentSettings
 from outlay.errors import UsageError, nearest
 from outlay.ledger.engine.duckdb import session
 from outlay.ledger.store import Ledger
@@ -57,6 +58,11 @@ class Tables:
     prices: GpuPrices
     successors: tuple[str, ...] = ()
 
+    @classmethod
+    def of(cls, prices: GpuPrices, settings: CommitmentSettings) -> Tables:
+        """With the successors that the settings name."""
+        return cls(prices, tuple(one.successor for one in settings.pools if one.successor is not None))
+
 
 class NoGpuHoursError(UsageError):
     """The ledger knows of no GPU that was ever used."""
@@ -90,7 +96,7 @@ def inputs_from_ledger(
     until = None if as_of is None else parse_day(as_of, name="--as-of")
     with session() as connection:
         found = owned(connection, ledger, tags, until=until, at=until)
-        paid = bill_prices(connection, found.tables.get("costs"), until)
+        paid = bill_prices(connection, until)
     known = [one.pool.name for one in found.demand.pools]
     if not known:
         raise NoGpuHoursError(

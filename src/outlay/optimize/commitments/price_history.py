@@ -132,7 +132,7 @@ def _bandwidth(name: str, of: str) -> Decimal | None:
 
 
 def bill_prices(
-    connection: duckdb.DuckDBPyConnection, version: int | None, until: datetime | None = None
+    connection: duckdb.DuckDBPyConnection, until: datetime | None = None
 ) -> dict[tuple[str, str], list[DatedPrice]]:
     """What on-demand GPU-hours of the view ``costs`` cost, by GPU and region: one price a machine and month."""
     before = "true" if until is None else f'"ChargePeriodStart" < {literal(str(until))}::TIMESTAMP'
@@ -143,9 +143,7 @@ def bill_prices(
             FROM costs WHERE {USAGE_SQL} AND {before} AND {KIND_SQL} = 'on_demand' AND "x_GpuType" IS NOT NULL
             AND "RegionId" IS NOT NULL AND "x_InstanceType" IS NOT NULL GROUP BY ALL ORDER BY ALL"""
     ).fetchall():
-        told = DatedPrice(
-            month, share(cost, hours), currency, "bill", f"costs, version {version}",
-            f"{provider_slug(provider) or provider} {machine}",
-        )  # fmt: skip
+        sold = f"{provider_slug(provider) or provider} {machine}"
+        told = DatedPrice(month, share(cost, hours), currency, "bill", "costs", sold)
         found.setdefault((name, region), []).append(told)
     return found
