@@ -22,6 +22,7 @@ from pydantic import (
     ValidationError,
     ValidationInfo,
     field_validator,
+    model_validator,
 )
 
 from outlay import __version__
@@ -152,6 +153,7 @@ class PriceSettings(_Frozen):
     """``[prices]``: the user's own prices, laid over list prices."""
 
     tokens: tuple[Path, ...] = Field((), description="token price files, the last one wins; relative to this file")
+    gpus: tuple[Path, ...] = Field((), description="tables of GPU prices that plans read; relative to this file")
 
 
 class TargetSettings(_Frozen):
@@ -203,12 +205,25 @@ class PoolSettings(_Frozen):
 
     pool: str = Field(description="the pool's name; '*' is every pool")
     workload: str | None = Field(None, description="training, inference, ...; else the last part of the pool's name")
-    price_decline: Share = Field(Decimal(0), description="share by which its on-demand price falls a month")
+    price_decline: Share | None = Field(
+        None, description="share by which its on-demand price falls a month; else what dated prices tell"
+    )
     successor: str | None = Field(None, description="the hardware that will do the same work")
     successor_from: date | None = Field(None, description="when it can be bought")
     successor_price: ExactDecimal | None = Field(
         None, ge=0, description="its price for the work of one GPU-hour of this pool, in the offers' currency"
     )
+    successor_speed: ExactDecimal | None = Field(
+        None, gt=0, description="work of its hour against one of this GPU's; divides its dated price"
+    )
+
+    @model_validator(mode="after")
+    def _one_successor(self) -> PoolSettings:
+        if self.successor_speed is not None and self.successor is None:
+            raise ValueError("successor_speed needs successor, the GPU whose dated price it divides")
+        if self.successor_speed is not None and self.successor_price is not None:
+            raise ValueError("successor_price and successor_speed both price the successor's work; keep one")
+        return self
 
 
 class GuardrailSettings(_Frozen):
@@ -298,9 +313,10 @@ def load_settings(path: Path | None = None) -> Settings:
 def _beside(settings: Settings, folder: Path) -> Settings:
     """Files that the settings name lie beside the settings' own."""
     changed: dict[str, Any] = {}
-    if settings.prices.tokens:
-        tokens = tuple(folder / path for path in settings.prices.tokens)
-        changed["prices"] = settings.prices.model_copy(update={"tokens": tokens})
+    if settings.prices.tokens or settings.prices.gpus:
+        files = {"tokens": settings.prices.tokens, "gpus": settings.prices.gpus}
+        beside = {name: tuple(folder / path for path in paths) for name, paths in files.items()}
+        changed["prices"] = settings.prices.model_copy(update=beside)
     if settings.commitments.offers is not None:
         offers = folder / settings.commitments.offers
         changed["commitments"] = settings.commitments.model_copy(update={"offers": offers})

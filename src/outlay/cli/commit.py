@@ -9,12 +9,13 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import click
 
 from outlay.cli.commit_document import document_json, last_purchases, show_document, verify_command, write_plan
+from outlay.cli.commit_offers import offers_command, price_tables, table_options
 from outlay.cli.commit_status import dated, since_then, status_command
 from outlay.cli.common import Common, common_options, progress, say, show_json
 
 if TYPE_CHECKING:
     from outlay.config import Settings
-    from outlay.optimize.commitments.inputs import Inputs
+    from outlay.optimize.commitments.inputs import Inputs, Tables
     from outlay.problems import ProblemSummary
 
 PARTIAL = 3
@@ -31,6 +32,7 @@ def command() -> None:
 
 command.add_command(verify_command)
 command.add_command(status_command)
+command.add_command(offers_command)
 
 
 def _input_options(function: _F) -> _F:
@@ -53,6 +55,7 @@ def _input_options(function: _F) -> _F:
 
 @command.command("plan", epilog="Example: outlay commit plan --demand demand.csv --offers offers.toml")
 @_input_options
+@table_options
 @click.option("--paths", type=click.IntRange(50, 100_000), help="Simulated futures of a pool (1,000; fewer for many).")
 @click.option("--html", type=click.Path(path_type=Path), help="Also write the plan as one self-contained HTML file.")
 @click.option(
@@ -71,6 +74,8 @@ def plan_command(
     common: Common,
     *,
     paths: int | None,
+    catalogs: tuple[Path, ...],
+    prices: Path | None,
     html: Path | None,
     out: Path | None,
     bought: tuple[str, ...],
@@ -83,6 +88,7 @@ def plan_command(
     owned. Nothing is bought.
     """
     from outlay.errors import UsageError
+    from outlay.optimize.commitments.inputs import Tables
     from outlay.optimize.commitments.plan import plan, today_of
     from outlay.optimize.commitments.plan_json import plan_json
     from outlay.problems import summarise
@@ -92,13 +98,15 @@ def plan_command(
     settings = common.settings()
     with progress(common) as report_progress:
         report_progress("reading")
-        given = _inputs(common, settings, **options)
+        tables = Tables.of(price_tables((*settings.prices.gpus, *catalogs), prices), settings.commitments)
+        given = _inputs(common, settings, tables=tables, **options)
         days = last_purchases(bought, [one.pool for one in given.demands])
         found = plan(
             given.demands,
             given.offers,
             settings.commitments,
             owned=given.owned,
+            histories=given.histories,
             today=today_of(given.demands),
             paths=paths,
             notes=given.notes,
@@ -206,14 +214,15 @@ def _inputs(
     offers: Path | None,
     pools: tuple[str, ...],
     as_of: str | None,
+    tables: Tables | None = None,
 ) -> Inputs:
     """From the files that were named; what was not comes from the ledger and the settings."""
     from outlay.optimize.commitments.inputs import inputs_from_files, inputs_from_ledger
 
     offered = offers or settings.commitments.offers
     if demand is not None:
-        return inputs_from_files(demand, offered, pools=pools, as_of=as_of)
-    return inputs_from_ledger(common.ledger(), settings.tags.required, offered, pools=pools, as_of=as_of)
+        return inputs_from_files(demand, offered, pools=pools, as_of=as_of, tables=tables)
+    return inputs_from_ledger(common.ledger(), settings.tags.required, offered, pools=pools, as_of=as_of, tables=tables)
 
 
 def _problem(one: ProblemSummary) -> dict[str, Any]:

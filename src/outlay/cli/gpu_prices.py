@@ -66,13 +66,13 @@ def gpus(
     """
     if context.invoked_subcommand is not None:
         return 0
-    from outlay.prices.gpu_prices import ASKABLE, GpuPrices
+    from outlay.prices.gpu_prices import ASKABLE, GpuPrices, read_catalogues
     from outlay.prices.rates import read_rates
 
     if purchase is not None and purchase not in ASKABLE:
         raise UsageError(f"unknown purchase '{purchase}'.", where="--purchase", hint=f"Known: {', '.join(ASKABLE)}.")
     at = moment(at_text)
-    read = [_table(path) for path in catalogs]
+    read = read_catalogues((*common.settings().prices.gpus, *catalogs))
     for problem in (problem for one in read for problem in one.problems):
         say(f"{problem.source}:{problem.line}: {problem.message}.")
     book = GpuPrices(read, read_rates(prices))
@@ -125,14 +125,6 @@ def refresh(*, where: str, kind: str, out: Path, as_of: str | None, provider: st
     write_table(read.prices, out)
     _report(read, out, common)
     return 0
-
-
-def _table(path: Path) -> Catalogue:
-    from outlay.prices.catalogue_source import opened
-    from outlay.prices.gpu_table import read_table
-
-    with opened(str(path)) as lines:
-        return read_table(lines, str(path))
 
 
 def _day(text: str | None, where: str) -> date | None:

@@ -23,13 +23,24 @@ from decimal import Context, Decimal
 from fractions import Fraction
 from functools import cache
 from importlib.resources import files
+from pathlib import Path
 
 from outlay.errors import UsageError, nearest
+from outlay.prices.catalogue_source import opened
 from outlay.prices.gpu_table import PURCHASES, Catalogue, ListedPrice, read_table, rounded_price
 from outlay.prices.gpus import GpuInstance, gpu_instance, gpu_instances, normal_instance, provider_slug
 from outlay.prices.rates import Rate, RateBook
 
-__all__ = ["ASKABLE", "STALE_AFTER_DAYS", "STALE_SPOT_AFTER_DAYS", "GpuPrice", "GpuPrices", "gpu_price", "seed"]
+__all__ = [
+    "ASKABLE",
+    "STALE_AFTER_DAYS",
+    "STALE_SPOT_AFTER_DAYS",
+    "GpuPrice",
+    "GpuPrices",
+    "gpu_price",
+    "read_catalogues",
+    "seed",
+]
 
 STALE_AFTER_DAYS = 90
 """List prices change a few times a year. A convention of this product, not a finding."""
@@ -136,6 +147,19 @@ class GpuPrices:
                     found.setdefault((owner, price.instance_type, purchase, price.region or ""), price)
         return [found[key] for key in sorted(found)]
 
+    def dated(self, gpu_type: str, region: str) -> list[GpuPrice]:
+        """Every on-demand price of a GPU in a region, or in all regions, whatever the day; by machine and first day."""
+        found = [
+            _answer(known, known.listed.valid_from)
+            for (_, _, purchase), regions in self._known.items()
+            if purchase == "on_demand"
+            for place in (None, _region(region))
+            for known in regions.get(place, ())
+            if known.listed.valid_from is not None
+        ]
+        of_gpu = [one for one in found if one.gpu_type == gpu_type and one.per_gpu_hour is not None]
+        return sorted(of_gpu, key=lambda one: (one.provider, one.instance_type, one.valid_from or date.min, one.source))
+
     def unpriced(self, at: date | datetime) -> tuple[GpuInstance, ...]:
         """The instance types of the map for which no price at all holds ``at`` a day."""
         day = _day(at)
@@ -158,6 +182,15 @@ def gpu_price(
 ) -> GpuPrice | None:
     """What an hour costs: :meth:`GpuPrices.price` of ``prices``, or of the shipped seed alone."""
     return (prices or _of_seed()).price(provider, instance_type, region, purchase, at)
+
+
+def read_catalogues(paths: Sequence[Path]) -> list[Catalogue]:
+    """The tables that ``outlay prices gpus refresh`` wrote. Raises :class:`outlay.errors.UnreadableError`."""
+    found = []
+    for path in paths:
+        with opened(str(path)) as lines:
+            found.append(read_table(lines, str(path)))
+    return found
 
 
 @cache

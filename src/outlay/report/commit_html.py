@@ -28,7 +28,7 @@ from outlay.report import commit_figures as figures
 from outlay.report.commit_charts import Level, Mark, draw_curve, draw_demand, grain_of, within
 from outlay.report.commit_ladder import after, draw_ladder, ladder_of
 from outlay.report.commit_options import Group, compared
-from outlay.report.commit_wording import advised, alternatives, bound, recommended, unit
+from outlay.report.commit_wording import advised, alternatives, bound, market_lines, recommended, unit
 from outlay.report.page import environment, styles, write_page
 from outlay.report.wording import clean, count, day
 
@@ -91,7 +91,13 @@ def _page(plan: Plan, problems: Sequence[ProblemSummary]) -> str:
         "basename": _basename,
         "coded": _coded,
     }
-    made.globals |= {"unit": unit, "recommended": recommended, "reason": _reason, "after": after}
+    made.globals |= {
+        "unit": unit,
+        "recommended": recommended,
+        "reason": _reason,
+        "after": after,
+        "market": market_lines,
+    }
     drawn = _drawn(plan)
     chosen = advised(plan)
     return made.get_template("commit_plan.html.j2").render(

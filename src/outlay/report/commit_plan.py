@@ -22,7 +22,7 @@ from outlay.optimize.commitments.option import Option
 from outlay.optimize.commitments.outlook.volatility import Volatility
 from outlay.optimize.commitments.plan import Plan, PoolPlan
 from outlay.problems import ProblemSummary
-from outlay.report.commit_wording import bound, unit
+from outlay.report.commit_wording import bound, market_lines, unit
 from outlay.report.wording import about, amount, clean, count
 
 __all__ = ["STYLES", "compact", "quantity", "show_plan"]
@@ -156,6 +156,7 @@ def _lines(one: PoolPlan) -> list[str]:
         found.append(
             f"Binds {amount(best.exposure, best.offer.currency)} over {best.offer.term_months} months, used or not."
         )
+    found += market_lines(one)
     if best is not None and best.waiting is not None and one.verdict.word == "commit":
         worth = about(Decimal(round(best.waiting.value)), best.offer.currency)
         found.append(

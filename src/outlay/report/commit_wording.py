@@ -8,11 +8,12 @@ from __future__ import annotations
 
 from decimal import Decimal
 
-from outlay.money import add_exactly
+from outlay.money import add_exactly, percent
 from outlay.optimize.commitments.option import Option
 from outlay.optimize.commitments.plan import Plan, PoolPlan
+from outlay.report.wording import about, amount
 
-__all__ = ["advised", "alternatives", "bound", "recommended", "unit"]
+__all__ = ["advised", "alternatives", "bound", "market_lines", "recommended", "unit"]
 
 
 def recommended(one: PoolPlan) -> Option | None:
@@ -51,3 +52,34 @@ def bound(plan: Plan) -> dict[str, Decimal]:
 def unit(one: PoolPlan) -> str:
     """What the quantities of a pool count."""
     return "on-demand money an hour" if one.union is not None and one.union.by_money else "GPUs"
+
+
+def market_lines(one: PoolPlan) -> list[str]:
+    """What prices do, what being tied to today's costs, and what newer hardware is for sale."""
+    market, decline, best = one.market, one.market.decline, recommended(one)
+    if decline.monthly is None:
+        found = [f"Market: no decline of prices is assumed ({decline.why})."]
+    else:
+        rose = "; they rose, which is not counted" if decline.rose else ""
+        overall = decline.first_to_last
+        differs = overall is not None and overall > decline.monthly
+        cut = f"; {percent(overall, to_tenths=True)} a month from the first to the last" if differs else ""
+        found = [f"Market: prices fall {percent(decline.monthly)} a month ({decline.basis}{cut}{rose})."]
+    if market.successor is not None:
+        found.append(f"Successor: {market.successor}.")
+    if market.successor_why is not None:
+        found.append(f"Successor: not counted, {market.successor_why}.")
+    if market.candidates and market.successor is None:
+        told = ", ".join(
+            f"{card.gpu} at {amount(card.price.price, card.price.currency)} a GPU-hour ({card.price.on}"
+            f"{', stale' if card.price.stale else ''})"
+            for card, _ in market.candidates
+        )
+        found.append(
+            f"Newer, not counted: {told}. How much more work it does is not known: set successor with "
+            "successor_speed, or successor_price."
+        )
+    if best is not None and best.lock_in is not None and best.nanos:
+        above = about(Decimal(round(best.lock_in)), best.offer.currency)
+        found.append(f"Lock-in: {above} above the market's price over the term (estimate).")
+    return found

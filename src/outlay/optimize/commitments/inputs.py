@@ -6,16 +6,19 @@ the last thirty days cost on the bill: what is really paid, never a list. An off
 
 A commitment serves a GPU type in a region, whatever the work; so of each one a pool has the part that its demand used
 in the last week.
+
+Dated prices (:mod:`~.price_history`) come from tables, and from the bills of a ledger.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from decimal import Decimal
 from pathlib import Path
 
+from outlay.config import CommitmentSettings
 from outlay.errors import UsageError, nearest
 from outlay.ledger.engine.duckdb import session
 from outlay.ledger.store import Ledger
@@ -27,21 +30,38 @@ from outlay.optimize.commitments.ladder import Owned
 from outlay.optimize.commitments.ledger_pools.pools import UNKNOWN, LedgerDemand
 from outlay.optimize.commitments.offers.offer import Offer
 from outlay.optimize.commitments.offers.offer_file import EVERY_POOL, read_offers
+from outlay.optimize.commitments.outlook.price_history import BillPrices, PriceHistory, bill_prices, price_history
+from outlay.optimize.commitments.plan import today_of
 from outlay.periods import parse_day
+from outlay.prices.gpu_prices import GpuPrices
 from outlay.problems import Problem
 
-__all__ = ["Inputs", "NoGpuHoursError", "inputs_from_files", "inputs_from_ledger", "owned_by_pool"]
+__all__ = ["Inputs", "NoGpuHoursError", "Tables", "inputs_from_files", "inputs_from_ledger", "owned_by_pool"]
 
 
 @dataclass(frozen=True, slots=True)
 class Inputs:
-    """Demand a pool, the offers, what is owned by pool, and what to know of them."""
+    """Demand a pool, the offers, what is owned and what was paid by pool, and what to know of them."""
 
     demands: tuple[Demand, ...]
     offers: tuple[Offer, ...]
     owned: Mapping[str, Sequence[Owned]]
     problems: tuple[Problem, ...] = ()
     notes: tuple[str, ...] = ()
+    histories: Mapping[str, PriceHistory] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Tables:
+    """Tables of dated prices, and the GPUs that the settings name as successors."""
+
+    prices: GpuPrices
+    successors: tuple[str, ...] = ()
+
+    @classmethod
+    def of(cls, prices: GpuPrices, settings: CommitmentSettings) -> Tables:
+        """With the successors that the settings name."""
+        return cls(prices, tuple(one.successor for one in settings.pools if one.successor is not None))
 
 
 class NoGpuHoursError(UsageError):
@@ -49,12 +69,18 @@ class NoGpuHoursError(UsageError):
 
 
 def inputs_from_files(
-    demand: Path, offers: Path | None, *, pools: Sequence[str] = (), as_of: str | None = None
+    demand: Path,
+    offers: Path | None,
+    *,
+    pools: Sequence[str] = (),
+    as_of: str | None = None,
+    tables: Tables | None = None,
 ) -> Inputs:
     """Of ``--demand`` and ``--offers``; nothing is owned."""
     file = read_demand(demand, pools)
     cut = tuple(_until(one, as_of) for one in file.pools)
-    return Inputs(cut, read_offers(offers) if offers is not None else (), {}, file.problems)
+    read = read_offers(offers) if offers is not None else ()
+    return Inputs(cut, read, {}, file.problems, histories=_histories(cut, {}, tables))
 
 
 def inputs_from_ledger(
@@ -64,11 +90,13 @@ def inputs_from_ledger(
     *,
     pools: Sequence[str] = (),
     as_of: str | None = None,
+    tables: Tables | None = None,
 ) -> Inputs:
     """Of the ledger's bills, telemetry and commitments. Raises :class:`NoGpuHoursError` where it knows none."""
     until = None if as_of is None else parse_day(as_of, name="--as-of")
     with session() as connection:
         found = owned(connection, ledger, tags, until=until, at=until)
+        paid = bill_prices(connection, until)
     known = [one.pool.name for one in found.demand.pools]
     if not known:
         raise NoGpuHoursError(
@@ -84,7 +112,21 @@ def inputs_from_ledger(
     asked = [_for(read, name) for name in known if not pools or name in pools]
     shared = [offer for offer in read if len(offer.pools) > 1 and set(offer.pools) <= {one.pool for one in chosen}]
     priced = tuple(_priced(offer, found.demand) for listed in asked for offer in listed)
-    return Inputs(chosen, (*priced, *shared), owned_by_pool(found), notes=(*found.demand.notes, *found.notes))
+    return Inputs(
+        chosen,
+        (*priced, *shared),
+        owned_by_pool(found),
+        notes=(*found.demand.notes, *found.notes),
+        histories=_histories(chosen, paid, tables),
+    )
+
+
+def _histories(demands: Sequence[Demand], paid: BillPrices, tables: Tables | None) -> dict[str, PriceHistory]:
+    """What was known of prices at the end of the demand."""
+    if tables is None:
+        return {}
+    today = today_of(demands)
+    return {one.pool: price_history(one.pool, paid, tables.prices, today, tables.successors) for one in demands}
 
 
 def _until(demand: Demand, as_of: str | None) -> Demand:

@@ -27,7 +27,7 @@ from outlay.optimize.commitments.demand import NANOS, Demand
 from outlay.optimize.commitments.offers.flexible import paid_back
 from outlay.optimize.commitments.offers.offer import Offer
 from outlay.optimize.commitments.outlook.futures import Futures, Market
-from outlay.optimize.commitments.outlook.risk import Prospect, Risk, Sample, Waiting, risk_of
+from outlay.optimize.commitments.outlook.risk import Prospect, Risk, Sample, Waiting, lock_in, risk_of
 from outlay.optimize.commitments.sizing import Levels, Outcome
 
 __all__ = ["History", "Option", "Outlook", "option"]
@@ -48,8 +48,8 @@ class History:
 class Outlook:
     """A pool's futures on a market, where they can be drawn at all; samples of them are kept."""
 
-    def __init__(self, futures: Futures | None, market: Market, seed: int = 0) -> None:
-        self.futures, self.market = futures, market
+    def __init__(self, futures: Futures | None, market: Market, seed: int = 0, *, market_known: bool = True) -> None:
+        self.futures, self.market, self.market_known = futures, market, market_known
         self._seed = seed
         self._samples: dict[int, Sample] = {}
 
@@ -72,7 +72,7 @@ class Option:
     ``optimum`` and ``outcome`` are over the history, the second at ``nanos``, the level in all with what is owned;
     ``buy`` is what of it is to be bought. ``returned`` is what a flexible offer would have paid back over the history,
     less its fee; ``saving`` has it. ``exposure`` is the money that a purchase binds, used or not. The rest is over the
-    term.
+    term; ``lock_in`` is what ``nanos`` would cost above the market, None where nothing is known of prices to come.
     """
 
     offer: Offer
@@ -88,6 +88,7 @@ class Option:
     break_even_month: int | None = None
     payback_month: int | None = None
     waiting: Waiting | None = None
+    lock_in: float | None = None
 
     @property
     def upfront(self) -> Decimal | None:
@@ -149,6 +150,7 @@ def option(
         break_even_month=None if prospect is None or not nanos else prospect.break_even_month(nanos / NANOS),
         payback_month=None if prospect is None or not nanos else prospect.payback_month(nanos / NANOS),
         waiting=None if prospect is None or saving is None or not nanos else prospect.waiting(nanos / NANOS, saving),
+        lock_in=lock_in(offer, outlook.market, nanos / NANOS) if outlook.market_known else None,
     )
 
 

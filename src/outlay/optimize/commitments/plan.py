@@ -27,7 +27,9 @@ from outlay.optimize.commitments.ladder import Owned, Step, ladder
 from outlay.optimize.commitments.offers.offer import Offer
 from outlay.optimize.commitments.offers.offer_file import EVERY_POOL
 from outlay.optimize.commitments.option import History, Option, Outlook, option
-from outlay.optimize.commitments.outlook.futures import ASSUMED, Futures, Market, Scenario, draw
+from outlay.optimize.commitments.outlook.futures import ASSUMED, Futures, Scenario, draw
+from outlay.optimize.commitments.outlook.market import PoolMarket, falling_most, pool_market
+from outlay.optimize.commitments.outlook.price_history import PriceHistory
 from outlay.optimize.commitments.outlook.risk import Risk, term_weeks
 from outlay.optimize.commitments.outlook.volatility import Volatility, volatility
 from outlay.optimize.commitments.sizing import Levels, Outcome
@@ -43,7 +45,6 @@ _FEWER_PATHS = 200
 _RECENT_DAYS = 90
 _CAPS = (Decimal("0.60"), Decimal("0.70"), Decimal("0.80"))
 _CURVE_POINTS = 100
-_DAYS_A_MONTH = 30.4375
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,6 +71,7 @@ class PoolPlan:
     ladder: tuple[Step, ...]
     owned: tuple[Owned, ...]
     scenarios: Mapping[str, Risk]
+    market: PoolMarket
     volatility: Volatility | None = None
     union: Union | None = None
 
@@ -96,6 +98,7 @@ class _Task:
     demand: Demand
     offers: tuple[Offer, ...]
     owned: tuple[Owned, ...]
+    market: PoolMarket
     union: Union | None = None
 
 
@@ -105,6 +108,7 @@ def plan(
     settings: CommitmentSettings,
     *,
     owned: Mapping[str, Sequence[Owned]] | None = None,
+    histories: Mapping[str, PriceHistory] | None = None,
     today: date | None = None,
     paths: int | None = None,
     notes: Sequence[str] = (),
@@ -113,17 +117,26 @@ def plan(
 ) -> Plan:
     """The plan of ``demands`` with ``offers``. ``today`` dates the ladder; offers of unknown pools are a UsageError.
 
+    ``histories`` are what is known of each pool's prices; the settings win over them.
     Many pools are shared out to processes, unless not ``parallel``: the figures are the same.
     """
     names = [one.pool for one in demands]
     _check(offers, names)
     offers = [one.financed(settings.cost_of_capital) for one in offers]
-    tasks = [
-        _Task(one, tuple(_own_offers(offers, one.pool)), tuple((owned or {}).get(one.pool, ()))) for one in demands
-    ]
+    tasks = []
+    for one in demands:
+        alone = tuple(_own_offers(offers, one.pool))
+        market = pool_market(_said_of(one.pool, settings), (histories or {}).get(one.pool), alone, today)
+        tasks.append(_Task(one, alone, tuple((owned or {}).get(one.pool, ())), market))
+    markets = {task.demand.pool: task.market for task in tasks}
     for union in unions(demands, offers):
         held = tuple(held for name in union.members for held in (owned or {}).get(name, ()))
-        tasks.append(_Task(union.demand, union.offers, () if union.by_money else held, union))
+        said = _said_of(union.demand.pool, settings)
+        if said.pool == union.demand.pool and said.price_decline is not None:
+            market = pool_market(said, None, (), today)
+        else:
+            market = falling_most([(name, markets[name]) for name in union.members])
+        tasks.append(_Task(union.demand, union.offers, () if union.by_money else held, market, union))
     many = len(tasks) > _MANY_POOLS
     count = paths or (_FEWER_PATHS if many else PATHS)
     work = partial(_pool_plan, settings=settings, today=today, paths=count, compare=not many)
@@ -178,8 +191,7 @@ def _pool_plan(
     weeks = max((term_weeks(offer) for offer in task.offers if offer.missing is None), default=0)
     scenarios = scenarios_of(settings)
     futures = draw(demand, weeks, paths, scenarios) if weeks else None
-    on_demand = next((offer.on_demand_price for offer in task.offers if offer.on_demand_price), None)
-    outlook = Outlook(futures, _market(said, on_demand, today), _seed(demand.pool))
+    outlook = Outlook(futures, task.market.market, _seed(demand.pool), market_known=task.market.known)
     held = sum(one.nanos for one in task.owned)
     options = tuple(option(offer, history, outlook, settings, held) for offer in task.offers)
     verdict = judge(seen, options, settings)
@@ -203,6 +215,7 @@ def _pool_plan(
         ladder=steps,
         owned=task.owned,
         scenarios=_struck(outlook, chosen, scenarios),
+        market=task.market,
         volatility=volatility(demand, options, outlook.market, scenarios) if compare else None,
         union=task.union,
     )
@@ -245,16 +258,6 @@ def _struck(outlook: Outlook, chosen: Option | None, scenarios: Sequence[Scenari
     if prospect is None:
         return {}
     return {one.name: prospect.struck(chosen.nanos / 10**9, one, n) for n, one in enumerate(scenarios)}
-
-
-def _market(said: PoolSettings, on_demand: Decimal | None, today: date | None) -> Market:
-    month, price = None, 1.0
-    if said.successor_price is not None and on_demand:
-        price = float(said.successor_price / on_demand)
-        month = 0
-        if said.successor_from is not None and today is not None:
-            month = max(0, round((said.successor_from - today).days / _DAYS_A_MONTH))
-    return Market(float(said.price_decline), month, price)
 
 
 def _said_of(pool: str, settings: CommitmentSettings) -> PoolSettings:

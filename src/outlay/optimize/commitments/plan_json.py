@@ -74,6 +74,7 @@ def pool_json(one: PoolPlan) -> dict[str, Any]:
         ],
         "options": [_option(option) for option in one.options],
         "scenarios": {name: risk_json(risk) for name, risk in one.scenarios.items()},
+        "market": one.market.to_json(),
         "owned": [
             {"quantity": plain(gpus(held.nanos)), "until": None if held.until is None else held.until.isoformat()}
             for held in one.owned
@@ -224,6 +225,8 @@ def _option(option: Option) -> dict[str, Any]:
         "break_even_utilization": ratio(offer.break_even_utilization),
         "break_even_month": option.break_even_month,
         "payback_month": option.payback_month,
+        "lock_in": None if option.lock_in is None else cents(option.lock_in),
+        "lock_in_why": _no_lock_in(option),
         "exposure": None if option.exposure is None else plain(option.exposure),
         "upfront": None if option.upfront is None else plain(option.upfront),
         "waiting_a_month": None
@@ -234,6 +237,12 @@ def _option(option: Option) -> dict[str, Any]:
             "value": cents(option.waiting.value),
         },
     }
+
+
+def _no_lock_in(option: Option) -> str | None:
+    if option.lock_in is not None or option.outcome is None:
+        return None
+    return "nothing is known of prices to come: see market"
 
 
 def offer_json(offer: Offer) -> dict[str, Any]:

@@ -44,7 +44,7 @@ from outlay.prices.gpus import provider_slug
 if TYPE_CHECKING:
     import duckdb
 
-__all__ = ["PRICE_DAYS", "bill_demand"]
+__all__ = ["COST_SQL", "KIND_SQL", "PRICE_DAYS", "USAGE_SQL", "bill_demand"]
 
 PRICE_DAYS = 30
 """Days before the end of the bill whose rows say what a GPU-hour costs now."""
@@ -58,17 +58,17 @@ _WHY = {
     "too-long": f"rows of more than {LONGEST} hours: they say nothing of an hour",
 }
 _START, _END = '"ChargePeriodStart"', '"ChargePeriodEnd"'
-_COST = 'coalesce("EffectiveCost", "BilledCost")'
+COST_SQL = 'coalesce("EffectiveCost", "BilledCost")'
 _SPAN = span_sql(_START, _END)
-_KIND = f"""CASE WHEN coalesce("x_GpuHours", 0) = 0 THEN 'unmeasured'
-    WHEN "ChargeClass" = 'Correction' OR "x_GpuHours" < 0 OR {_COST} < 0 THEN 'correction'
+KIND_SQL = f"""CASE WHEN coalesce("x_GpuHours", 0) = 0 THEN 'unmeasured'
+    WHEN "ChargeClass" = 'Correction' OR "x_GpuHours" < 0 OR {COST_SQL} < 0 THEN 'correction'
     WHEN "PricingCategory" = 'Dynamic' THEN 'spot'
     WHEN {_SPAN} > {LONGEST} THEN 'too-long'
     WHEN "CommitmentDiscountStatus" = 'Used' OR "PricingCategory" = 'Committed' THEN 'committed'
-    WHEN {_COST} = 0 THEN 'free'
-    WHEN "PricingCategory" = 'Standard' AND "CommitmentDiscountId" IS NULL AND {_COST} > 0 THEN 'on_demand'
+    WHEN {COST_SQL} = 0 THEN 'free'
+    WHEN "PricingCategory" = 'Standard' AND "CommitmentDiscountId" IS NULL AND {COST_SQL} > 0 THEN 'on_demand'
     ELSE 'other' END"""
-_USAGE = (
+USAGE_SQL = (
     "\"ChargeCategory\" = 'Usage' AND \"CommitmentDiscountStatus\" IS DISTINCT FROM 'Unused' "
     "AND \"CapacityReservationStatus\" IS DISTINCT FROM 'Unused' "
     'AND ("x_GpuHours" IS NOT NULL OR "x_GpuType" IS NOT NULL)'
@@ -140,10 +140,10 @@ def _gather(connection: duckdb.DuckDBPyConnection, window: str) -> None:
         f"""CREATE OR REPLACE TEMP TABLE pool_rows AS SELECT coalesce("x_GpuType", '{UNKNOWN}') AS gpu,
             coalesce("RegionId", '{UNKNOWN}') AS region, coalesce("x_WorkloadKind", '{UNKNOWN}') AS workload,
             "ServiceProviderName" AS provider, "x_InstanceType" AS instance_type, "x_Source" AS source,
-            {_KIND} AS kind, "CommitmentDiscountId" IS NOT NULL AND "CommitmentDiscountStatus" = 'Used' AS named,
+            {KIND_SQL} AS kind, "CommitmentDiscountId" IS NOT NULL AND "CommitmentDiscountStatus" = 'Used' AS named,
             "BillingCurrency" AS currency, {HOUR_SQL.format(_START)} AS hour, {_SPAN} AS span,
-            sum("x_GpuHours") AS gpu_hours, sum({_COST}) AS cost, count(*) AS rows
-            FROM costs WHERE {_USAGE} AND {window} GROUP BY ALL"""
+            sum("x_GpuHours") AS gpu_hours, sum({COST_SQL}) AS cost, count(*) AS rows
+            FROM costs WHERE {USAGE_SQL} AND {window} GROUP BY ALL"""
     )
     connection.execute(
         f"""CREATE OR REPLACE TEMP TABLE pool_slots AS SELECT *, row_number() OVER (ORDER BY pool, provider,
@@ -198,7 +198,7 @@ def _spoken(connection: duckdb.DuckDBPyConnection, window: str) -> dict[str, _Sp
             {HOUR_SQL.format(last)} // 24 AS last_day, {_SPAN} > 24 AS wide,
             min({HOUR_SQL.format(_START)}) AS first_hour,
             max({HOUR_SQL.format(_START)} + {_SPAN}) AS end_hour,
-            bool_or("x_GpuHours" > 0 AND {_USAGE}) AS own
+            bool_or("x_GpuHours" > 0 AND {USAGE_SQL}) AS own
             FROM costs WHERE {window} AND {_SPAN} <= {LONGEST}
             AND "x_Source" IN (SELECT DISTINCT source FROM pool_rows) GROUP BY ALL"""
     ).fetchall()

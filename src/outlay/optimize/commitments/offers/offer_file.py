@@ -1,4 +1,4 @@
-"""Reading offers from a TOML or CSV file.
+"""Reading offers from a TOML or CSV file, and writing them as CSV.
 
 One entry an offer and pool, as the contract has it: ``pool``, ``offer``, ``term_months``, ``payment``, ``unit_price``,
 ``on_demand_price``, ``currency``, ``kind``, and what else an offer may say (:data:`FIELDS`). Prices are per GPU-hour.
@@ -18,10 +18,11 @@ from decimal import Decimal, InvalidOperation
 from pathlib import Path
 from typing import Any, cast
 
-from outlay.errors import UnreadableError, nearest
+from outlay.errors import UnreadableError, UsageError, nearest
+from outlay.money import plain
 from outlay.optimize.commitments.offers.offer import FORMS, KINDS, Flex, Form, Kind, Offer, Payment
 
-__all__ = ["EVERY_POOL", "FIELDS", "read_offers"]
+__all__ = ["EVERY_POOL", "FIELDS", "read_offers", "write_offers"]
 
 EVERY_POOL = "*"
 _PAYMENTS: dict[str, Payment] = {
@@ -66,6 +67,10 @@ FIELDS: dict[str, str] = {
     "counterparty": "flex: who owes the payout",
     "claim": "flex: what the vendor says of it, shown as the vendor's claim",
 }
+_WRITTEN = (
+    "pool", "offer", "term_months", "payment", "unit_price", "on_demand_price", "currency", "form", "unit_gpus",
+    "provider", "region", "sku", "source",
+)  # fmt: skip
 _REQUIRED = ("pool", "offer", "term_months", "currency")
 _FLEX = ("premium", "fee_share", "cashback", "trigger", "cap")
 _FLEX_COUNTS = ("payout_lag_days", "settle_months", "adjust_months")
@@ -86,6 +91,31 @@ def read_offers(path: Path) -> tuple[Offer, ...]:
         raise UnreadableError(f"is not a CSV file that can be read: {error}.", where=str(path)) from None
     except (OSError, UnicodeDecodeError) as error:
         raise UnreadableError(f"can't be read: {error}.", where=str(path), hint="Check --offers.") from None
+
+
+def write_offers(offers: Sequence[Offer], path: Path) -> None:
+    """Standard offers as CSV at ``path``, which must not exist: a file that somebody filled in is not lost."""
+    try:
+        with path.open("x", newline="", encoding="utf-8") as handle:
+            writer = csv.writer(handle, lineterminator="\n")
+            writer.writerow(_WRITTEN)
+            for one in offers:
+                told = {
+                    **{name: getattr(one, name) for name in _WRITTEN if name != "offer"},
+                    "pool": one.pool,
+                    "offer": one.name,
+                }
+                writer.writerow([_cell(told[name]) for name in _WRITTEN])
+    except FileExistsError:
+        raise UsageError("exists already.", where=str(path), hint="Name another file with --out.") from None
+    except OSError as error:
+        raise UsageError(f"can't be written: {error}.", where=str(path), hint="Check --out.") from None
+
+
+def _cell(value: object) -> str:
+    if value is None:
+        return ""
+    return plain(value) if isinstance(value, Decimal) else str(value)
 
 
 def _of_toml(content: Mapping[str, Any], path: Path) -> tuple[Offer, ...]:

@@ -65,19 +65,22 @@ class Market:
     """What an hour on the market costs as time goes, as a share of today's on-demand price.
 
     ``monthly_decline`` is the share by which on-demand falls a month. A successor is for sale from ``successor_month``
-    on and does the same work for ``successor_price`` (a share of today's on-demand price of this GPU).
+    on and does the same work for ``successor_price`` (a share of today's on-demand price of this GPU), which falls by
+    ``successor_decline`` a month from today.
     """
 
     monthly_decline: float = 0.0
     successor_month: int | None = None
     successor_price: float = 1.0
+    successor_decline: float = 0.0
 
     def value(self, weeks: int) -> _Floats:
         """Of each week from now on."""
         months = (np.arange(weeks) + 0.5) * HOURS_A_WEEK / HOURS_A_MONTH
         value: _Floats = (1 - self.monthly_decline) ** months
         if self.successor_month is not None:
-            value = np.where(months >= self.successor_month, np.minimum(value, self.successor_price), value)
+            successor = self.successor_price * (1 - self.successor_decline) ** months
+            value = np.where(months >= self.successor_month, np.minimum(value, successor), value)
         return value
 
 

@@ -24,7 +24,7 @@ from outlay.optimize.commitments.offers.flexible import flexible_savings
 from outlay.optimize.commitments.offers.offer import HOURS_A_MONTH, Offer
 from outlay.optimize.commitments.outlook.futures import Futures, Market, Scenario
 
-__all__ = ["Prospect", "Risk", "Sample", "Waiting", "risk_of", "term_weeks"]
+__all__ = ["Prospect", "Risk", "Sample", "Waiting", "lock_in", "risk_of", "term_weeks"]
 
 _Floats = NDArray[np.float64]
 _DROP = 0.8  # a level below this share of today's is a break: the 20 % rule, downward
@@ -75,6 +75,27 @@ def term_weeks(offer: Offer) -> int:
     return math.ceil(offer.term_hours / HOURS_A_WEEK)
 
 
+def _parts(offer: Offer) -> _Floats:
+    """The share of each week that lies in the term: 1, and what is left for the last."""
+    weeks = term_weeks(offer)
+    part = np.ones(weeks)
+    part[-1] = offer.term_hours / HOURS_A_WEEK - (weeks - 1)
+    return part
+
+
+def lock_in(offer: Offer, market: Market, gpus: float) -> float:
+    """What ``gpus`` cost over the term above what the market asks by then, used or not; never below 0.
+
+        sum over weeks of max(0, committed price - market value of an hour) x GPUs x hours
+
+    It is the price of being tied while the market falls, not of demand that goes away (:func:`risk_of` has both).
+    """
+    assert offer.price is not None
+    assert offer.on_demand_price is not None
+    above = float(offer.price) - market.value(term_weeks(offer)) * float(offer.on_demand_price)
+    return float(np.maximum(0.0, above) @ _parts(offer)) * gpus * HOURS_A_WEEK
+
+
 def risk_of(saving: _Floats) -> Risk:
     """The figures of one array of savings, a path each."""
     p10, p50, p90 = np.percentile(saving, [10, 50, 90])
@@ -99,9 +120,7 @@ class Prospect:
         self.weeks = term_weeks(offer)
         self._price = float(offer.price)
         self._on_demand = float(offer.on_demand_price)
-        # The share of each week that lies in the term: 1, and what is left for the last.
-        self._part = np.ones(self.weeks)
-        self._part[-1] = offer.term_hours / HOURS_A_WEEK - (self.weeks - 1)
+        self._part = _parts(offer)
         self._value = market.value(self.weeks) * self._on_demand
         self._last: tuple[float, _Floats] | None = None
 

@@ -1,7 +1,8 @@
 """Computing anew what is recommended: after a load, once a day, or when someone asks.
 
 The plan is that of ``outlay commit plan``, from the ledger and the offers of the settings. What it rests on has a
-digest: demand hour by hour, offers with their prices, what is owned, the settings. Where nothing of it changed, nothing
+digest: demand hour by hour, offers with their prices, what is owned, dated
+prices, the settings. Where nothing of it changed, nothing
 is planned and no row is written until the last computation is a day old.
 
 A load never fails by it: it is done by then, and what went wrong here is a note of it.
@@ -21,10 +22,11 @@ from outlay.errors import OutlayError, UsageError
 from outlay.ledger.store import Ledger
 from outlay.ledger.tables.commitments import COMMITMENTS
 from outlay.ledger.tables.gpu_usage import GPU_USAGE
-from outlay.optimize.commitments.inputs import Inputs, NoGpuHoursError, inputs_from_ledger
+from outlay.optimize.commitments.inputs import Inputs, NoGpuHoursError, Tables, inputs_from_ledger
 from outlay.optimize.commitments.plan import plan, today_of
 from outlay.optimize.commitments.standing.standing import Computation, Recommendation, Trigger, recommended
 from outlay.optimize.commitments.standing.standing_table import keep, known_already, newest, read
+from outlay.prices.gpu_prices import GpuPrices, read_catalogues
 
 __all__ = ["FRESH", "AfterLoad", "after_load", "recompute"]
 
@@ -70,7 +72,8 @@ def recompute(
     try:
         if not versions:
             raise NoGpuHoursError("no bill and no telemetry is loaded.", where=str(ledger.path))
-        given = inputs_from_ledger(ledger, settings.tags.required, offers)
+        tables = Tables.of(GpuPrices(read_catalogues(settings.prices.gpus)), settings.commitments)
+        given = inputs_from_ledger(ledger, settings.tags.required, offers, tables=tables)
     except NoGpuHoursError:
         if not standing:
             raise
@@ -83,6 +86,7 @@ def recompute(
         given.offers,
         settings.commitments,
         owned=given.owned,
+        histories=given.histories,
         today=today_of(given.demands),
         parallel=parallel,
         progress=progress,
@@ -126,4 +130,5 @@ def _digest(given: Inputs, settings: CommitmentSettings) -> str:
     for offer in given.offers:
         said.update(repr(replace(offer, where="")).encode())
     said.update(repr({name: tuple(held) for name, held in given.owned.items()}).encode())
+    said.update(repr(dict(given.histories)).encode())
     return said.hexdigest()
