@@ -47,6 +47,7 @@ def command(rows: int, common: Common) -> None:
                 "synthetic": True,
                 "ledger": str(ledger.path),
                 "report": str(made.report),
+                "offers": str(made.offers),
                 "reconciliation": compared.to_json(),
                 "kpis": [figure.to_json() for figure in figures.kpis],
                 "overspend": document,
@@ -86,4 +87,5 @@ def _show(made: Tour, figures: KpiReport, compared: Reconciliation, ledger: Path
     console.print(f"\nReport: {made.report}\nLedger: {ledger}", soft_wrap=True)
     console.print(f"Next: outlay query ai_cost --by team --ledger {ledger}", soft_wrap=True)
     console.print(f"      outlay kpis --by team --ledger {ledger}", soft_wrap=True)
+    console.print(f"      outlay commit plan --ledger {ledger} --offers {made.offers}", soft_wrap=True)
     console.print("Your own bill: outlay overspend BILL --html report.html", soft_wrap=True)

@@ -15,6 +15,7 @@ from pathlib import Path
 
 from outlay.config import Settings
 from outlay.demo.company import Company, generate
+from outlay.demo.offers import write_demo_offers
 from outlay.ledger.store import Ledger
 from outlay.optimize.overspend import Overspend, overspend
 from outlay.prices.rates import RateBook
@@ -38,6 +39,7 @@ class Tour:
     facts: LoadReport
     overspend: Overspend
     report: Path
+    offers: Path
 
 
 def real_samples() -> list[Path]:
@@ -70,4 +72,5 @@ def tour(
     report = folder / "report.html"
     progress("drawing the report")
     write_overspend(found, report, synthetic=True)
-    return Tour(company, samples, bills, restatement, facts, found, report)
+    offers = write_demo_offers(folder / "offers.csv")
+    return Tour(company, samples, bills, restatement, facts, found, report, offers)

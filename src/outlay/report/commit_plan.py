@@ -23,7 +23,7 @@ from outlay.optimize.commitments.outlook.volatility import Volatility
 from outlay.optimize.commitments.plan import Plan, PoolPlan
 from outlay.problems import ProblemSummary
 from outlay.report.commit_wording import bound, market_lines, unit
-from outlay.report.wording import about, amount, clean, count
+from outlay.report.wording import about, amount, clean, count, currency_symbol
 
 __all__ = ["STYLES", "compact", "quantity", "show_plan"]
 
@@ -95,8 +95,9 @@ def _table(one: PoolPlan) -> Table | None:
     if not priced:
         return None
     table = Table(box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False, padding=(0, 1, 0, 0))
-    for name in ("Offer", "Level", "Covers", "Used", "Saves", "P10", "P50", "P90", "Loses", "Pays by"):
-        table.add_column(name, justify="left" if name == "Offer" else "right", no_wrap=name != "Offer")
+    for name in ("Offer", "Level", "Covers", "Used", "Saves", "P10", "P50", "P90", "Loses", "By month"):
+        first = name == "Offer"
+        table.add_column(name, justify="left" if first else "right", no_wrap=not first, min_width=12 if first else None)
     for option in priced:
         table.add_row(*_row(option))
     return table
@@ -115,7 +116,7 @@ def _row(option: Option) -> list[str]:
     if risk is None or not option.nanos:
         return [*said, *[_NONE] * 5]
     money = [compact(value, offer.currency) for value in (risk.p10, risk.p50, risk.p90)]
-    month = "never" if option.break_even_month is None else f"month {option.break_even_month}"
+    month = "never" if option.break_even_month is None else str(option.break_even_month)
     return [*said, *money, percent(Decimal(str(round(risk.loss_probability, 4)))), month]
 
 
@@ -125,10 +126,13 @@ def quantity(gpus: Decimal) -> str:
 
 
 def compact(value: float, currency: str) -> str:
-    """An estimate for a narrow column: ``$3.24M``, ``-$52k``."""
+    """An estimate for a narrow column, to three digits: ``$3.24M``, ``-$52.1k``, ``$123k``."""
     for size, letter in ((1e9, "B"), (1e6, "M"), (1e3, "k")):
         if abs(value) >= size:
-            return amount(Decimal(str(round(value / size, 2))), currency).removesuffix(".00") + letter
+            scaled = Decimal(str(round(value / size, 2)))
+            places = 2 if abs(scaled) < 10 else 1 if abs(scaled) < 100 else 0
+            sign, symbol = ("-" if scaled < 0 else ""), currency_symbol(currency)
+            return f"{sign}{symbol}{abs(scaled):,.{places}f}{letter}"
     return about(Decimal(round(value)), currency)
 
 
@@ -167,7 +171,7 @@ def _lines(one: PoolPlan) -> list[str]:
             f"{name} {about(Decimal(round(risk.p50)), best.offer.currency)}" for name, risk in one.scenarios.items()
         )
         found.append(f"If it certainly happened within the term, median saving: {told}.")
-    if one.volatility is not None:
+    if one.volatility is not None and one.volatility.now:
         found.append(_volatility(one.volatility))
     if one.union is not None and one.union.mix is not None:
         mix = one.union.mix
@@ -194,5 +198,5 @@ def _assumptions(plan: Plan) -> list[str]:
     return [
         "Level: GPUs committed in all. Covers, Used, Saves: exact, over the history given. P10, P50, P90: saving over "
         f"the term, Loses: share of futures that lose, both estimates from {plan.paths:,} simulated futures, which "
-        f"assume {told}. Pays by: until when the GPUs must be needed for the whole term's cost to be earned."
+        f"assume {told}. By month: until when the GPUs must be needed for the whole term's cost to be earned."
     ]

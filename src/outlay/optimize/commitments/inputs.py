@@ -116,9 +116,19 @@ def inputs_from_ledger(
         chosen,
         (*priced, *shared),
         owned_by_pool(found),
-        notes=(*found.demand.notes, *found.notes),
+        notes=(*_unused(read, known), *found.demand.notes, *found.notes),
         histories=_histories(chosen, paid, tables),
     )
+
+
+def _unused(offers: Sequence[Offer], known: Sequence[str]) -> list[str]:
+    """A sentence for each offer that no pool of the ledger can use: most often a slip of the pen."""
+    return [
+        f"{one.where}: the offer '{one.name}' for {one.pool} is not used, the ledger has no such pool. "
+        + nearest(next(name for name in one.pools if name not in (*known, EVERY_POOL)), known)
+        for one in offers
+        if any(name not in (*known, EVERY_POOL) for name in one.pools)
+    ]
 
 
 def _histories(demands: Sequence[Demand], paid: BillPrices, tables: Tables | None) -> dict[str, PriceHistory]:
