@@ -8,7 +8,7 @@ promise, made on weeks of history. This room goes from hourly demand to a verdic
 - :mod:`stability` whether the baseline is steady enough to promise anything;
 - :mod:`sizing` how much: the exact optimum of a history, and the cap on it; :mod:`programme` and :mod:`union` for
   commitments that several pools share;
-- :mod:`outlook` what may come, and what a quantity gains or loses in it;
+- :mod:`outlook` what may come of demand and prices, and what a quantity gains or loses in it;
 - :mod:`option`, :mod:`verdict`, :mod:`ladder` and :mod:`plan` the recommendation: commit, wait or never, in words;
 - :mod:`foresight` what following the plan would have cost, beside those who knew all and nothing;
 - :mod:`standing` what was recommended before, and since when it holds; :mod:`sealed` the plan as a document that can be

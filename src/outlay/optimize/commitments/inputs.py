@@ -7,7 +7,7 @@ the last thirty days cost on the bill: what is really paid, never a list. An off
 A commitment serves a GPU type in a region, whatever the work; so of each one a pool has the part that its demand used
 in the last week.
 
-Dated prices (:mod:`~.price_history`) come from tables, and from the bills of a ledger.
+Dated prices (:mod:`~.outlook.price_history`) come from tables, and from the bills of a ledger.
 """
 
 from __future__ import annotations
