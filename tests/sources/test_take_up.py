@@ -107,6 +107,25 @@ def test_live_and_from_a_file_is_the_same_row(tmp_path: Path) -> None:
     assert asked(tmp_path / "ledger", "SELECT x_Format FROM requests") == [("otlp",)]
 
 
+@pytest.mark.parametrize("live", [False, True])
+def test_a_call_told_again_with_a_start_in_another_month_is_one(tmp_path: Path, live: bool) -> None:
+    """From a file however far it moved; live by a day, which is what a clock that is set right can come to."""
+    ledger, day = tmp_path / "ledger", 86_400 * 10**9
+    october = 1_790_812_800 * 10**9  # 2026-10-01T00:00:00Z
+    for number, start in enumerate((october - day // 2, october + (day // 4 if live else 90 * day))):
+        request = traces(chat(1) | {"startTimeUnixNano": str(start), "endTimeUnixNano": str(start + 10**9)})
+        if live:
+            spool(ledger, [(Kind.TRACES_JSON, request)])
+            (done,) = take_up(ledger)
+            replaced = done.load.rows_replaced if done.load else None
+        else:
+            file = tmp_path / f"{number}.json"
+            file.write_text(json.dumps(request))
+            replaced = load(Ledger(ledger), [file], Settings()).rows_replaced
+        assert replaced == number
+    assert asked(ledger, "SELECT x_Month FROM requests") == [("2026-10" if live else "2026-12",)]
+
+
 def test_what_is_no_call_commits_nothing(tmp_path: Path) -> None:
     spool(tmp_path, [(Kind.TRACES_JSON, traces(span(1), span(2)))])
     (done,) = take_up(tmp_path)

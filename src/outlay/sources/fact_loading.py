@@ -19,7 +19,7 @@ import tempfile
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -27,7 +27,7 @@ from typing import TYPE_CHECKING
 from outlay.config import Settings
 from outlay.ledger.delta import DeltaFolder, NewFile, Scope
 from outlay.ledger.engine.duckdb import identifier, literal, session
-from outlay.ledger.facts import Arrivals, in_window, merge, write_arrivals
+from outlay.ledger.facts import Arrivals, Elsewhere, in_window, merge, write_arrivals
 from outlay.ledger.store import Ledger
 from outlay.ledger.tables.requests import REQUESTS
 from outlay.ledger.tables.table import FactTable
@@ -139,13 +139,15 @@ def load_tellings(
     source: str | None = None,
     assumed: Mapping[str, str] | None = None,
     again: bool = False,
+    nearby: timedelta | None = None,
     notes: Sequence[str] = (),
     progress: Progress = lambda _: None,
 ) -> TableLoad:
     """Load what is told of one table in one commit, as the load ``load_id``.
 
     With ``again`` nobody is asked whether that load was committed before: the caller knows that it may be told again.
-    Raises an :class:`outlay.errors.OutlayError` with nothing changed.
+    A row that is told again at another time is found wherever it was, or ``nearby``: in the months that lie so close to
+    the new time. Raises an :class:`outlay.errors.OutlayError` with nothing changed.
     """
     folder = ledger.facts(table)
     tags = settings.tags
@@ -176,7 +178,7 @@ def load_tellings(
             reconcile(connection, folder, table, writer, rows=rows, written=written)
             if table is REQUESTS and writer.rows:
                 keep_prices(connection, ledger, prices)
-            arrivals = _arrivals(this, stretches)
+            arrivals = _arrivals(this, stretches, nearby)
             reports = tuple(_report(part, table) for part in parts)
             write_quarantine(ledger.path, load_id, [one for part in parts for one in part.rejected])
             progress("committing")
@@ -287,7 +289,7 @@ def _distinct(load: _Load) -> int:
     return int(counted - connection.execute("SELECT count(*) FROM rows_to_load").fetchall()[0][0])
 
 
-def _arrivals(load: _Load, stretches: Sequence[tuple[str, datetime, datetime]]) -> Arrivals:
+def _arrivals(load: _Load, stretches: Sequence[tuple[str, datetime, datetime]], nearby: timedelta | None) -> Arrivals:
     load.connection.execute(
         'CREATE OR REPLACE TEMP TABLE identities AS SELECT DISTINCT "x_Source", "x_RowId" FROM rows_to_load'
     )
@@ -295,7 +297,29 @@ def _arrivals(load: _Load, stretches: Sequence[tuple[str, datetime, datetime]]) 
     for source, since, until in stretches:
         scopes |= {Scope(source, month) for month in _months(since, until)}
     sources = frozenset(scope.source for scope in scopes)
-    return Arrivals(load.table, load.load_id, load.written, "identities", "windows_told", frozenset(scopes), sources)
+    elsewhere = _elsewhere(load, nearby) if load.table.moves else None
+    return Arrivals(
+        load.table, load.load_id, load.written, "identities", "windows_told", frozenset(scopes), sources, elsewhere
+    )
+
+
+def _elsewhere(load: _Load, nearby: timedelta | None) -> Elsewhere | None:
+    """Where else the rows may lie from an earlier telling; None where there are no rows."""
+    if nearby is None:
+        return Elsewhere()
+    # Away from the ends of the calendar, beyond which Python has no times.
+    moment = f"least(greatest(coalesce({', '.join(load.table.time)}), TIMESTAMP '0002-01-01'), TIMESTAMP '9998-01-01')"
+    found = load.connection.execute(
+        f"""SELECT "x_Source", strftime(moment + side * $1, '%Y-%m'), min(moment + side * $1), max(moment + side * $1)
+        FROM (SELECT "x_Source", {moment} AS moment FROM rows_to_load),
+          (VALUES (-1), (1)) AS sides(side)
+        GROUP BY 1, 2""",
+        [nearby],
+    ).fetchall()
+    if not found:
+        return None
+    scopes = frozenset(Scope(source, month) for source, month, *_ in found)
+    return Elsewhere(scopes, (min(row[2] for row in found), max(row[3] for row in found)))
 
 
 def _months(since: datetime, until: datetime) -> list[str]:
