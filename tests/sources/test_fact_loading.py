@@ -312,6 +312,25 @@ def test_contract_prices_of_the_settings_win_and_a_new_one_reprices_only_what_is
     assert asked(ledger, "requests", sql) == [(listed[0][0], False), (Decimal("1.00001"), True)]
 
 
+def test_contract_prices_in_another_currency_load_and_are_never_added_to_the_lists(tmp_path: Path) -> None:
+    contract = tmp_path / "contract.csv"
+    contract.write_text("provider,model,meter,unit_price,per,currency\nopenai,gpt-5,input,1,1000000,EUR\n")
+    report = page(tmp_path / "a.json", {0: 1_000_000})
+    only_input = page(tmp_path / "b.json", {1: 1_000_000})
+    only_input.write_text(only_input.read_text().replace('"output_tokens": 1', '"output_tokens": 0'))
+    ledger = Ledger(tmp_path / "ledger")
+    settings = Settings(prices=PriceSettings(tokens=(contract,)))
+    (table,) = load(ledger, [report, only_input], settings).tables
+    found = asked(
+        ledger.path, "requests", "SELECT x_PriceStatus, x_Cost, x_CostCurrency FROM requests ORDER BY start_time"
+    )
+    assert found == [("unpriced", None, None), ("priced", Decimal(1), "EUR")]
+    assert table.notes == (
+        "1 row of gpt-5 is unpriced: what is counted has prices in EUR and USD, which can't be added. Give all prices "
+        "of the model in one currency with --prices or [prices].",
+    )
+
+
 def test_the_price_lists_that_rows_rest_on_are_in_the_ledger_whole_and_once(tmp_path: Path) -> None:
     ledger = Ledger(tmp_path / "ledger")
     contract = tmp_path / "our prices.csv"

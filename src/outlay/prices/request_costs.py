@@ -15,14 +15,14 @@ from outlay.ledger.engine.duckdb import identifier, literal
 from outlay.ledger.meters import METERS
 from outlay.ledger.tables.requests import meter_column
 from outlay.money import MONEY_SQL
-from outlay.prices.token_table import price_requests
+from outlay.prices.token_table import MIXED_CALLS, price_requests
 from outlay.prices.tokens import FREE_UNLESS_PRICED, UNREAD, TokenPrices
 from outlay.prices.usage import Remark, Usage
 
 if TYPE_CHECKING:
     import duckdb
 
-__all__ = ["priced_sql"]
+__all__ = ["notes_of_pricing", "priced_sql"]
 
 _ASKED = ("provider", "model", "context", "at", "input_tokens")
 _UNREAD = f"coalesce(contains(r.\"x_Remarks\", '{UNREAD}'), false)"
@@ -78,6 +78,16 @@ def priced_sql(
     values["x_Cost"] = f"CAST({values['x_Cost']} AS {MONEY_SQL})"
     fields = ", ".join(f"{sql} AS {identifier(name)}" for name, sql in values.items())
     return f"SELECT p.* EXCLUDE ({dropped}), {fields} FROM ({statement}) p {joined}"
+
+
+def notes_of_pricing(connection: duckdb.DuckDBPyConnection) -> list[str]:
+    """Why rows that :func:`priced_sql` saw last have no price, where a price list of the user's is the reason."""
+    return [
+        f"{calls:,} {'row of' if calls == 1 else 'rows of'} {model} {'is' if calls == 1 else 'are'} unpriced: what is "
+        f"counted has prices in {currencies}, which can't be added. Give all prices of the model in one currency with "
+        "--prices or [prices]."
+        for model, currencies, calls in connection.execute(f"FROM {MIXED_CALLS} ORDER BY ALL").fetchall()
+    ]
 
 
 def _is_timed() -> str:

@@ -33,7 +33,7 @@ from outlay.ledger.tables.requests import REQUESTS
 from outlay.ledger.tables.table import FactTable
 from outlay.money import add_exactly
 from outlay.prices.kept import keep_prices
-from outlay.prices.request_costs import priced_sql
+from outlay.prices.request_costs import notes_of_pricing, priced_sql
 from outlay.prices.tokens import TokenPrices
 from outlay.problems import Problem, summarise
 from outlay.sources.digest import by_content, load_digest
@@ -169,8 +169,10 @@ def load_tellings(
             stretches = this.windows.as_tables()
             doubled = _distinct(this)
             relation = "rows_to_load"
+            unpriced: list[str] = []
             if table is REQUESTS:
                 relation = f"({priced_sql(connection, relation, SEQUENCE, prices)})"
+                unpriced = notes_of_pricing(connection)
             names = ", ".join(identifier(column.name) for column in table.columns(tags.required))
             if writer.rows:
                 written += write_arrivals(connection, folder, f"(SELECT {names} FROM {relation})", load_id)
@@ -197,7 +199,7 @@ def load_tellings(
         raise
     finally:
         shutil.rmtree(staging, ignore_errors=True)
-    said_too = (*notes, *_notes(table, merged.rows_replaced, doubled))
+    said_too = (*notes, *unpriced, *_notes(table, merged.rows_replaced, doubled))
     return TableLoad(table.name, load_id, True, merged.version, reports, merged.rows_replaced, said_too)
 
 
