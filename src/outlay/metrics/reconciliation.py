@@ -39,7 +39,8 @@ _QUANTUM = Decimal(1).scaleb(-MONEY_SCALE)
 class Compared:
     """Bill and usage of one provider and model (and day). ``volume`` + ``price`` is the difference, exactly.
 
-    ``usage`` is None where no row is priced; volume and price are None then too.
+    ``usage`` is None where no row is priced, ``bill_tokens`` where the bill tells none for what it charges; volume and
+    price are None then too, and where it tells some.
     """
 
     provider: str
@@ -47,7 +48,7 @@ class Compared:
     day: date | None
     bill: Decimal
     usage: Decimal | None
-    bill_tokens: Decimal
+    bill_tokens: Decimal | None
     usage_tokens: Decimal
     unpriced_rows: int
     estimated_rows: int
@@ -71,7 +72,7 @@ class Compared:
             "difference": _number(self.difference),
             "volume": _number(self.volume),
             "price": _number(self.price),
-            "bill_tokens": plain(self.bill_tokens),
+            "bill_tokens": _number(self.bill_tokens),
             "usage_tokens": plain(self.usage_tokens),
             "unpriced_rows": self.unpriced_rows,
             "estimated_rows": self.estimated_rows,
@@ -203,7 +204,8 @@ WHERE {_USED} GROUP BY ALL
 _COMPARE = f"""
 WITH bill AS (
   SELECT n.provider, n.model, "x_ChargeDate" AS day, sum(coalesce("EffectiveCost", "BilledCost")) AS cost,
-    sum(coalesce("x_Tokens", 0)) AS tokens, bool_or({_BILL_ENDS} > "x_ChargeDate") AS long
+    sum("x_Tokens") AS tokens, bool_or({_BILL_ENDS} > "x_ChargeDate") AS long,
+    bool_or("x_Tokens" IS NULL AND coalesce("EffectiveCost", "BilledCost") <> 0) AS untold
   FROM {_BILL_NAMED} JOIN spans_compared s ON s.provider = n.provider
   WHERE {_BILLED} AND "x_ChargeDate" >= s.first AND {_BILL_ENDS} <= s.last GROUP BY ALL
 ), used AS (
@@ -216,8 +218,8 @@ WITH bill AS (
   WHERE {_USED} AND CAST(start_time AS DATE) >= s.first AND {_USED_ENDS} <= s.last GROUP BY ALL
 )
 SELECT coalesce(b.provider, u.provider), coalesce(b.model, u.model), coalesce(b.day, u.day), b.cost,
-  CASE WHEN u.tokens IS NOT NULL THEN true END, u.cost, coalesce(b.tokens, 0), coalesce(u.tokens, 0),
-  coalesce(u.unpriced, 0), coalesce(u.estimated, 0), coalesce(b.long, false), u.contexts
+  CASE WHEN u.tokens IS NOT NULL THEN true END, u.cost, b.tokens, coalesce(u.tokens, 0),
+  coalesce(u.unpriced, 0), coalesce(u.estimated, 0), coalesce(b.long, false), u.contexts, coalesce(b.untold, false)
 FROM bill b FULL JOIN used u ON b.provider = u.provider AND b.model = u.model AND b.day = u.day
 """
 _Windows = Mapping[str, tuple[date, date]]
@@ -298,12 +300,14 @@ def _compared(group: _Key, rows: Sequence[tuple[Any, ...]], last: date, *, elsew
     bill = add_exactly(row[3] for row in rows if row[3] is not None)
     costs = [row[5] for row in rows if row[5] is not None]
     usage = add_exactly(costs) if costs else None
-    bill_tokens, used_tokens = add_exactly(row[6] for row in rows), add_exactly(Decimal(row[7]) for row in rows)
+    told, untold = [row[6] for row in rows if row[6] is not None], any(row[12] for row in rows)
+    bill_tokens = None if untold and not told else add_exactly(told)
+    used_tokens = add_exactly(Decimal(row[7]) for row in rows)
     unpriced, estimated = sum(row[8] for row in rows), sum(row[9] for row in rows)
     if usage is None and not any(row[4] for row in rows) and not elsewhere:
         usage = _NOTHING  # no usage at all: it cost nothing, and the bill says otherwise
     volume = price = None
-    if usage is not None:
+    if usage is not None and bill_tokens is not None and (not untold or not used_tokens):
         volume = _volume(bill, usage, bill_tokens, used_tokens)
         price = bill - usage - volume
     found = Compared(*group, bill, usage, bill_tokens, used_tokens, unpriced, estimated, volume, price)
@@ -319,17 +323,17 @@ def _volume(bill: Decimal, usage: Decimal, bill_tokens: Decimal, used_tokens: De
 
 def _reasons(one: Compared, rows: Sequence[tuple[Any, ...]], last: date) -> list[str]:
     found = []
-    if one.bill and one.usage_tokens and not one.bill_tokens:  # as Anthropic's cost reports
-        found.append(
-            "the bill tells no tokens, so how much of the difference is volume and how much price is not known"
-        )
-    elif one.bill_tokens > one.usage_tokens:
-        missing = one.bill_tokens - one.usage_tokens
+    billed = one.bill_tokens or _NOTHING
+    if one.usage_tokens and any(row[12] for row in rows):  # as Anthropic's cost reports
+        some = "no tokens" if one.bill_tokens is None else "no tokens for some of what it charges"
+        found.append(f"the bill tells {some}, so how much of the difference is volume and how much price is not known")
+    elif billed > one.usage_tokens:
+        missing = billed - one.usage_tokens
         found.append(
             f"{missing:,.0f} tokens on the bill are in no usage that was loaded: a key, project or day is missing"
         )
-    elif one.usage_tokens > one.bill_tokens:
-        more = one.usage_tokens - one.bill_tokens
+    elif one.usage_tokens > billed:
+        more = one.usage_tokens - billed
         late = max((row[2] for row in rows if row[3] is not None), default=None)
         if late is not None and late < last and one.day is None:
             found.append(
@@ -339,8 +343,8 @@ def _reasons(one: Compared, rows: Sequence[tuple[Any, ...]], last: date) -> list
             found.append(
                 f"{more:,.0f} tokens of usage are not billed: late data, a credit, or usage of another account"
             )
-    if one.price and one.usage and one.bill_tokens and one.usage_tokens:
-        paid, listed = share_of(one.bill, one.bill_tokens), share_of(one.usage, one.usage_tokens)
+    if one.price and one.usage and billed and one.usage_tokens:
+        paid, listed = share_of(one.bill, billed), share_of(one.usage, one.usage_tokens)
         ratio = share_of(paid, listed) if listed else None
         if ratio is not None and abs(ratio - 1) >= Decimal("0.001"):
             said = f"the bill's price a token is {ratio * 100:.1f}% of the price book's"
