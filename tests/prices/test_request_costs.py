@@ -43,6 +43,15 @@ def test_a_bucket_is_priced_as_small_calls() -> None:
     ]
 
 
+def test_a_bucket_of_one_call_has_the_calls_size() -> None:
+    one, none, two = ({**_SOL, **_LONG, "x_Kind": "bucket", "x_Requests": number} for number in (1, None, 2))
+    assert priced(TokenPrices(), one, none, two) == [
+        ("priced", Decimal("2.403"), False),
+        ("priced", Decimal("1.202"), True),
+        ("priced", Decimal("1.202"), True),
+    ]
+
+
 def test_a_count_that_was_not_read_makes_an_estimate() -> None:
     small = {**_SOL, "gen_ai_usage_input_tokens": 1000, meter_column("input"): 1000}
     remarked = [{**small, "x_Remarks": remarks} for remarks in ("total;unread-count", "total", None)]

@@ -2,7 +2,7 @@
 
 A row's provider and the model that answered (or was asked for, where the answer does not say) select the price. A
 bucket adds calls up, so its size says nothing of theirs: it is priced as small calls are, and is an estimate where the
-model has prices that depend on a call's size.
+model has prices that depend on a call's size. A bucket of one call has that call's size.
 """
 
 from __future__ import annotations
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
 __all__ = ["notes_of_pricing", "priced_sql"]
 
+_ADDS_UP = """coalesce("x_Kind" = 'bucket' AND "x_Requests" IS DISTINCT FROM 1, false)"""
 _ASKED = ("provider", "model", "context", "at", "input_tokens")
 _UNREAD = f"coalesce(contains(r.\"x_Remarks\", '{UNREAD}'), false)"
 _TIMED = tuple(meter for meter, unit in METERS.items() if unit == "second")
@@ -46,7 +47,7 @@ def priced_sql(
     asked = f"""SELECT r.*, coalesce(gen_ai_provider_name, '') AS provider,
         coalesce(gen_ai_response_model, gen_ai_request_model, '') AS model, coalesce("x_PriceContext", '') AS context,
         {"start_time" if at is None else f"TIMESTAMP {literal(at.isoformat(sep=' '))}"} AS at,
-        CASE WHEN "x_Kind" = 'bucket' THEN 0 ELSE coalesce(gen_ai_usage_input_tokens, 0) END AS input_tokens
+        CASE WHEN {_ADDS_UP} THEN 0 ELSE coalesce(gen_ai_usage_input_tokens, 0) END AS input_tokens
         {"".join(f", {identifier(meter_column(m))} AS {m}" for m in meters)} FROM {relation} r"""
     connection.execute(f"CREATE OR REPLACE TEMP VIEW requests_to_price AS {asked}")
     statement = price_requests(connection, "requests_to_price", prices, meters, _UNREAD)
@@ -55,7 +56,7 @@ def priced_sql(
         "GROUP BY ALL HAVING max(above) >= 0"
     )
     dropped = ", ".join(map(identifier, (*_ASKED, *meters, "cost", "currency", "price_version", "status", "estimated")))
-    sized = """"x_Kind" = 'bucket' AND p.status = 'priced' AND (provider, model, context) IN
+    sized = f"""{_ADDS_UP} AND p.status = 'priced' AND (provider, model, context) IN
         (SELECT (provider, model, context) FROM sized_prices)"""
     untold = " AND ".join(
         ["gen_ai_usage_input_tokens IS NULL", "gen_ai_usage_output_tokens IS NULL"]
@@ -101,7 +102,7 @@ def _price_timed(connection: duckdb.DuckDBPyConnection, key: str, prices: TokenP
     every = ", ".join(identifier(meter_column(meter)) for meter in METERS)
     names = ", ".join(map(identifier, (key, *_ASKED)))
     rows = connection.execute(
-        f"SELECT {names}, coalesce(gen_ai_usage_output_tokens, 0), coalesce(\"x_Kind\" = 'bucket', false), {_UNREAD}, "
+        f"SELECT {names}, coalesce(gen_ai_usage_output_tokens, 0), {_ADDS_UP}, {_UNREAD}, "
         f"{every} FROM requests_to_price r WHERE {_is_timed()}"
     ).fetchall()
     found = []
