@@ -2,7 +2,8 @@
 
 A row's provider and the model that answered (or was asked for, where the answer does not say) select the price. A
 bucket adds calls up, so its size says nothing of theirs: it is priced as small calls are, and is an estimate where the
-model has prices that depend on a call's size. A bucket of one call has that call's size.
+model has prices that depend on a call's size. A bucket of one call has that call's size, and one whose context window
+is told has calls of that window's sizes.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from outlay.ledger.engine.duckdb import identifier, literal
 from outlay.ledger.meters import METERS
 from outlay.ledger.tables.requests import meter_column
 from outlay.money import MONEY_SQL
+from outlay.prices.call import CONTEXT_WINDOWS, smallest
 from outlay.prices.token_table import MIXED_CALLS, price_requests
 from outlay.prices.tokens import FREE_UNLESS_PRICED, UNREAD, TokenPrices
 from outlay.prices.usage import Remark, Usage
@@ -25,6 +27,16 @@ if TYPE_CHECKING:
 __all__ = ["notes_of_pricing", "priced_sql"]
 
 _ADDS_UP = """coalesce("x_Kind" = 'bucket' AND "x_Requests" IS DISTINCT FROM 1, false)"""
+_SMALLEST = " ".join(
+    [
+        "CASE",
+        *(
+            f"WHEN contains(context, 'context_window={window}') THEN {smallest(sizes)}"
+            for window, sizes in CONTEXT_WINDOWS.items()
+        ),
+        "ELSE 0 END",
+    ]
+)
 _ASKED = ("provider", "model", "context", "at", "input_tokens")
 _UNREAD = f"coalesce(contains(r.\"x_Remarks\", '{UNREAD}'), false)"
 _TIMED = tuple(meter for meter, unit in METERS.items() if unit == "second")
@@ -47,13 +59,13 @@ def priced_sql(
     asked = f"""SELECT r.*, coalesce(gen_ai_provider_name, '') AS provider,
         coalesce(gen_ai_response_model, gen_ai_request_model, '') AS model, coalesce("x_PriceContext", '') AS context,
         {"start_time" if at is None else f"TIMESTAMP {literal(at.isoformat(sep=' '))}"} AS at,
-        CASE WHEN {_ADDS_UP} THEN 0 ELSE coalesce(gen_ai_usage_input_tokens, 0) END AS input_tokens
+        CASE WHEN {_ADDS_UP} THEN {_SMALLEST} ELSE coalesce(gen_ai_usage_input_tokens, 0) END AS input_tokens
         {"".join(f", {identifier(meter_column(m))} AS {m}" for m in meters)} FROM {relation} r"""
     connection.execute(f"CREATE OR REPLACE TEMP VIEW requests_to_price AS {asked}")
     statement = price_requests(connection, "requests_to_price", prices, meters, _UNREAD)
     connection.execute(
         "CREATE OR REPLACE TEMP TABLE sized_prices AS SELECT provider, model, context FROM price_cells "
-        "GROUP BY ALL HAVING max(above) >= 0"
+        "WHERE sized GROUP BY ALL"
     )
     dropped = ", ".join(map(identifier, (*_ASKED, *meters, "cost", "currency", "price_version", "status", "estimated")))
     sized = f"""{_ADDS_UP} AND p.status = 'priced' AND (provider, model, context) IN

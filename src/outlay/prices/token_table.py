@@ -27,6 +27,7 @@ import pyarrow.compute as pc
 from outlay.errors import UsageError, nearest
 from outlay.ledger.meters import METERS
 from outlay.prices import genai
+from outlay.prices.call import circumstances
 from outlay.prices.price_row import EVERY, PriceRow, versions
 from outlay.prices.tokens import (
     FREE_UNLESS_PRICED,
@@ -34,7 +35,6 @@ from outlay.prices.tokens import (
     TokenPrices,
     context_text,
     doubted_out_of_context,
-    special,
 )
 
 __all__ = ["MIXED_CALLS", "cells", "flat_table", "price_requests", "price_sql"]
@@ -84,12 +84,15 @@ def cells(prices: TokenPrices, calls: Iterable[tuple[str, str, str]], meters: Se
     """The prices of each ``(provider, model, context)``: a row a cell, two columns a meter.
 
     ``p_<meter>`` is its price, ``d_<meter>`` whether that price makes an estimate of a call that counts the meter,
-    ``c_<meter>`` its currency. ``currency`` is that of all of them, None where there are several.
+    ``c_<meter>`` its currency. ``currency`` is that of all of them, None where there are several; ``sized`` whether
+    calls of such sizes as are told may differ in price by their size.
     """
     columns: dict[str, list[Any]] = {name: [] for name in _schema(meters).names}
     for provider, model, context in calls:
         asked = dict(pair.split("=", 1) for pair in context.split(";") if pair)
-        call = Call(provider, model, genai.resolve(provider, model), _EVER, 0, special(asked))
+        special, window = circumstances(asked)
+        call = Call(provider, model, genai.resolve(provider, model), _EVER, 0, special, window)
+        sized = prices.sized(call)
         candidates = [row for meter in METERS for row in prices.candidates(call, meter)]
         for cell in _cells(candidates):
             here = Call(provider, model, call.found, cell.sample, cell.above + 1, call.context)
@@ -115,6 +118,7 @@ def cells(prices: TokenPrices, calls: Iterable[tuple[str, str, str]], meters: Se
                 "to_midnight": cell.time_to is None,
                 "above": cell.above,
                 "up_to": cell.up_to,
+                "sized": sized,
                 "currency": currencies.pop() if len(currencies) == 1 else None,
                 "price_version": versions(rows) or genai.version(),
                 "two_write_prices": hour is not None and write is not None and hour.unit_price != write.unit_price,
@@ -147,6 +151,7 @@ def _schema(meters: Sequence[str]) -> pa.Schema:
             ("to_midnight", pa.bool_()),
             ("above", pa.int64()),
             ("up_to", pa.int64()),
+            ("sized", pa.bool_()),
             ("currency", pa.string()),
             ("price_version", pa.string()),
             ("two_write_prices", pa.bool_()),
