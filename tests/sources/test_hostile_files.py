@@ -15,6 +15,8 @@ from outlay.config import Settings
 from outlay.errors import LedgerError, UnreadableError
 from outlay.ledger.engine.duckdb import session
 from outlay.ledger.store import Ledger
+from outlay.problems import Problem
+from outlay.sources.fact_file import open_facts
 from outlay.sources.find import find_bills
 from outlay.sources.header import distinct
 from outlay.sources.in_place import open_in_place
@@ -134,6 +136,35 @@ def test_a_cell_longer_than_python_parses_is_no_obstacle(tmp_path: Path) -> None
     assert open_raw(path).sample[0]["SkuId"] == "sku-1"
     assert csv.field_size_limit() == limit
     assert read_both_ways(path, tmp_path) == (3, Decimal("3.75"))
+
+
+def test_a_long_cell_of_a_file_of_facts_is_read_and_too_long_a_one_costs_its_row_only(tmp_path: Path) -> None:
+    limit = csv.field_size_limit()
+    path = tmp_path / "outcomes.csv"
+    with path.open("w", newline="") as out:
+        rows = csv.writer(out)
+        rows.writerow(("date", "use_case", "note"))
+        rows.writerows([("2026-10-01", "chat", "x" * (1 << 20)), ("2026-10-02", "chat", "x\n" * (1 << 20))])
+        rows.writerow(("2026-10-03", "chat", ""))
+
+    first, problem, last = open_facts(path).records()
+
+    assert isinstance(first, tuple)
+    assert first[0] == 2
+    assert len(first[1]["note"] or "") == 1 << 20
+    assert isinstance(problem, Problem)
+    assert (problem.line, problem.code) == (3, "unfit-value")
+    assert problem.message == "a cell has 2,097,152 characters, more than the 1,048,576 that are read"
+    assert last == (4, {"date": "2026-10-03", "use_case": "chat", "note": None})
+    assert csv.field_size_limit() == limit
+
+
+def test_a_cell_that_never_ends_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("outlay.sources.fact_file._LONGEST_LINE", 1 << 18)
+    path = tmp_path / "outcomes.csv"
+    path.write_text('date,use_case,note\n2026-10-01,chat,"' + "x,\n" * 100_000)
+    with pytest.raises(UnreadableError, match=r"outcomes\.csv: is no CSV \(field larger than field limit"):
+        list(open_facts(path).records())
 
 
 def test_a_byte_of_another_encoding_in_a_broken_row_is_named_as_such(tmp_path: Path) -> None:
