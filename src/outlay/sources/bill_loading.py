@@ -47,7 +47,7 @@ if TYPE_CHECKING:
 
 __all__ = ["load_bills"]
 
-_READING = 1
+_READING = 2
 """Part of a load's identity: raise it when a release reads the same file differently, so that a file loaded before is
 not taken for unchanged."""
 Progress = Callable[[str], None]

@@ -50,7 +50,7 @@ if TYPE_CHECKING:
 
 __all__ = ["load_facts", "load_tellings"]
 
-_READING = 1
+_READING = 2
 """Part of a load's identity: raise it when a release reads the same file differently."""
 Progress = Callable[[str], None]
 
