@@ -210,6 +210,10 @@ def test_a_report_of_which_nothing_can_be_used_replaces_nothing(tmp_path: Path) 
     load(Ledger(ledger), [page(tmp_path / "a.json", {0: 10})], Settings())
     report = load(Ledger(ledger), [page(tmp_path / "b.json", {0: -5})], Settings())
     assert (report.files[0].rows_rejected, report.rows_replaced) == (1, 0)
+    assert (report.changed, report.version) == (False, 1), "nothing changed, so there is no new version"
+    code, out, _ = run_outlay("load", tmp_path / "b.json", "--ledger", ledger)
+    assert code == 3
+    assert "Nothing in these files is of use to the table requests; nothing changed (version 1)." in out
     assert asked(ledger, "requests", "SELECT sum(gen_ai_usage_input_tokens) FROM requests") == [(10,)]
 
 

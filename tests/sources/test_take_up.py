@@ -143,10 +143,14 @@ def test_bad_spans_go_to_quarantine_and_the_others_load(tmp_path: Path) -> None:
     assert sorted(one["code"] for one in kept) == ["missing-time", "unknown-layout", "unknown-layout"]
 
 
-def test_only_bad_spans_are_a_commit_too(tmp_path: Path) -> None:
+def test_only_bad_spans_go_to_quarantine_and_make_no_version(tmp_path: Path) -> None:
     spool(tmp_path, [(Kind.TRACES_JSON, traces({**chat(), "spanId": ""}))])
     (done,) = take_up(tmp_path)
     assert (done.rows, done.rejected) == (0, 1)
+    assert done.load is not None
+    assert not done.load.changed
+    assert [record.facts for record in Ledger(tmp_path).facts(REQUESTS).history()] == [{}]
+    assert len(list((tmp_path / "quarantine").iterdir())) == 1
     assert sealed(tmp_path / "spool") == []
 
 
