@@ -217,6 +217,37 @@ def test_a_report_of_which_nothing_can_be_used_replaces_nothing(tmp_path: Path) 
     assert asked(ledger, "requests", "SELECT sum(gen_ai_usage_input_tokens) FROM requests") == [(10,)]
 
 
+def test_a_report_that_says_nothing_now_replaces_what_was_told_of_its_time(tmp_path: Path) -> None:
+    ledger = tmp_path / "ledger"
+    before = [page(tmp_path / "a.json", {0: 10, 1: 20}), page(tmp_path / "e.json", {1: 7}, kind="embeddings")]
+    load(Ledger(ledger), before, Settings())
+    empty = page(tmp_path / "b.json", {1: 0})
+    untold = load(Ledger(ledger), [empty], Settings())
+    assert (untold.changed, [one.code for one in untold.files[0].problems]) == (False, ["report-not-told"])
+    empty.write_text(json.dumps(json.loads(empty.read_text()) | {"report": "completions"}))
+
+    report = load(Ledger(ledger), [empty], Settings())
+
+    assert (report.changed, report.rows_replaced, report.files[0].rows_loaded) == (True, 1, 0)
+    found = asked(ledger, "requests", "SELECT x_Report, day(start_time) FROM requests ORDER BY 1")
+    assert found == [("completions", 1), ("embeddings", 2)]
+
+
+@pytest.mark.parametrize("more", [{"object": "page"}, {}, {"object": "page", "report": "costs"}])
+def test_pages_without_a_bucket_are_refused_and_passed_over_in_a_folder(tmp_path: Path, more: dict[str, str]) -> None:
+    exports = tmp_path / "exports"
+    exports.mkdir()
+    path = exports / "empty.jsonl"
+    path.write_text((json.dumps({"data": [], "has_more": False, "next_page": None} | more) + "\n") * 2)
+    code, _, err = run_outlay("load", path, "--ledger", tmp_path / "ledger")
+    assert code == 2
+    assert "empty.jsonl: is a report without a single bucket of time: there is nothing to load" in err
+    page(exports / "a.json", {0: 10})
+    report = load(Ledger(tmp_path / "ledger"), [exports], Settings())
+    assert len(report.files) == 1
+    assert len(report.skipped) == 1
+
+
 def test_two_sources_of_one_format_are_apart_when_named(tmp_path: Path) -> None:
     ledger = tmp_path / "ledger"
     for name, tokens in (("org-a", 10), ("org-b", 20)):
