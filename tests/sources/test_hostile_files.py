@@ -151,7 +151,7 @@ def test_an_amount_with_underscores_is_no_number(tmp_path: Path, column: str) ->
         (bad,) = [one for one in file.problems if one.rejects]
         assert (bad.first_line, bad.code, bad.message) == (3 - number, "unparsable-amount", f"{column} is not a number")
         with session() as connection:
-            found = open_in_place(connection, [path], ["BilledCost"], tmp_path)
+            found = open_in_place(connection, find_bills([path])[0], ["BilledCost"], tmp_path)
             (bad_in_place,) = found.problems(connection)
         assert (bad_in_place.line, bad_in_place.code) == (3 - number, "unparsable-amount")
 
