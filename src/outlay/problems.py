@@ -248,6 +248,12 @@ CATALOGUE: dict[str, ProblemKind] = _kinds(
         "Fetch all pages: ask again with page set to next_page until has_more is false, and append each answer.",
     ),
     ProblemKind(
+        "report-not-told",
+        False,
+        "buckets without results that do not say of which report they are, so they replace nothing",
+        "Note the report in each page as you fetch it, as docs/sources/openai-usage.md does: jq '. + {report: ...}'.",
+    ),
+    ProblemKind(
         "bucket-twice",
         False,
         "a stretch of time is told by more than one bucket of a report in a file; the last one is used",

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from outlay.config import Settings, TargetSettings
+from outlay.config import PriceSettings, Settings, TargetSettings
 from outlay.errors import ConfigError, LedgerError, UsageError
 from outlay.ledger.engine.duckdb import session
 from outlay.ledger.store import Ledger
@@ -168,6 +168,47 @@ def test_cost_per_inference_is_of_bill_and_calls_and_unknown_where_one_is_missin
     assert "no calls and buckets of calls of this group. Load usage" in by_team["ads"].why
 
 
+def test_calls_beside_bills_in_two_currencies_are_divided_by_neither(tmp_path: Path) -> None:
+    spans = [call(n, team="a", seconds=1) for n in range(3)] + [call(9, team="b", seconds=1)]
+    ledger = ledger_of(tmp_path, spans=spans)
+    euros = a_cut_of_inference("6", "a") | {"BillingCurrency": "EUR"}
+    lines = [euros, a_cut_of_inference("0", "a"), a_cut_of_inference("5", "b")]
+    load(ledger, [write_csv(tmp_path / "bill.csv", lines, list(lines[0]))], Settings())
+
+    why = (
+        "inference cost is in EUR and USD, and requests served does not tell of which: ask by a dimension that tells "
+        "them apart, as provider or month"
+    )
+    found = asked(ledger, "cost_per_inference")
+    assert {key: (one.figures["cost_per_inference"].value, one.figures["cost_per_inference"].why) for key, one in
+            found.items()} == {("USD",): (None, why), ("EUR",): (None, why)}  # fmt: skip
+    (one,) = kpi(ledger, "cost_per_inference")
+    assert [one.status, one.why, one.numerator, one.denominator] == ["not_computable", why, 5, 4]
+
+    by_team = {
+        key: one.figures["cost_per_inference"].value for key, one in asked(ledger, "cost_per_inference", "team").items()
+    }
+    assert {key: value for key, value in by_team.items() if value} == {("a", "EUR"): 2, ("b", "USD"): 5}
+
+
+def test_a_figure_over_prices_in_two_currencies_is_divided_by_neither(tmp_path: Path) -> None:
+    contract = tmp_path / "contract.csv"
+    contract.write_text(
+        "provider,model,meter,unit_price,per,currency\nopenai,gpt-4o,input,1,1000000,EUR\n"
+        "openai,gpt-4o,output,2,1000000,EUR\n"
+    )
+    spans = tmp_path / "spans.jsonl"
+    calls = [call(1, team="a", seconds=1, model="gpt-4o"), call(2, team="a", seconds=3)]
+    spans.write_text("".join(json.dumps(one) + "\n" for one in calls))
+    ledger = Ledger(tmp_path / "ledger")
+    load(ledger, [spans], Settings(prices=PriceSettings(tokens=(contract,))))
+    found = asked(ledger, "latency_per_dollar")
+    assert {one.figures["latency_per_dollar"].value for one in found.values()} == {None}
+    by_model = asked(ledger, "latency_per_dollar", "model")
+    assert by_model["gpt-4o", "EUR"].figures["latency_per_dollar"].value is not None
+    assert len(asked(ledger, "cost_per_request")) == 2  # a call has one price, so this is told by its currency
+
+
 def test_a_target_of_ones_own_holds_for_its_group(tmp_path: Path) -> None:
     ledger = ledger_of(tmp_path, spans=[call(n, team="search", seconds=1) for n in range(5)])
     settings = Settings(
@@ -240,6 +281,20 @@ def test_a_run_without_such_a_gpu_on_the_bill_has_no_cost(tmp_path: Path) -> Non
     assert (one.value, one.status) == (None, "not_computable")
     assert one.why is not None
     assert "3 rows should carry x_Cost" in one.why
+
+
+def test_a_run_on_gpus_that_are_billed_in_two_currencies_has_no_cost_and_says_why(tmp_path: Path) -> None:
+    ledger = ledger_of(tmp_path, sacct=runs_csv())
+    hours = [row(**GPU_HOUR, PricingQuantity="10", BilledCost="80", EffectiveCost="80", BillingCurrency=c)
+             for c in ("USD", "USD", "EUR")]  # fmt: skip
+    load(ledger, [write_csv(tmp_path / "bill.csv", hours, list(hours[0]))], Settings())
+
+    (one,) = kpi(ledger, "cost_per_training_run")
+    assert (one.value, one.status) == (None, "not_computable")
+    assert (one.why or "").endswith("; their GPUs are billed in EUR and USD, and no run tells in which")
+    result = answer(ledger, Query(("run_cost",)), Settings())
+    assert [row.figures["run_cost"].value for row in result.rows] == [None]
+    assert any("billed in EUR and USD" in one.message for one in result.receipt.left_out)
 
 
 def test_jobs_of_two_clusters_with_the_same_id_are_two_runs(tmp_path: Path) -> None:

@@ -12,7 +12,7 @@ from hypothesis import HealthCheck, given
 from hypothesis import settings as trials
 from hypothesis import strategies as st
 
-from outlay.config import Settings
+from outlay.config import PriceSettings, Settings
 from outlay.ledger.engine.duckdb import session
 from outlay.ledger.store import Ledger
 from outlay.metrics.reconciliation import Compared, Reconciliation, reconcile
@@ -177,6 +177,28 @@ def test_what_is_billed_in_another_currency_is_named(tmp_path: Path) -> None:
     lines = [billed(0, 1_000, 1_000 * INPUT), billed(0, 1_000, Decimal(1)) | {"BillingCurrency": "EUR"}]
     found = compared(tmp_path, lines, usage(tmp_path / "u.json", 2_000))
     assert only(found).reasons[-1] == "the provider bills in EUR too, which is not compared"
+
+
+def test_usage_priced_in_another_currency_is_not_usage_that_cost_nothing(tmp_path: Path) -> None:
+    contract = tmp_path / "contract.csv"
+    contract.write_text(
+        "provider,model,meter,unit_price,per,currency\nopenai,gpt-4o-mini,input,1,1000000,EUR\n"
+        "openai,gpt-4o-mini,output,2,1000000,EUR\n"
+    )
+    settings = Settings(prices=PriceSettings(tokens=(contract,)))
+    lines = [billed(0, 1_000, 1_000 * INPUT), billed(0, 10, Decimal(1), "gpt-4o")]
+    files = [usage(tmp_path / "mini.json", 1_000), usage(tmp_path / "large.json", 10, model="gpt-4o")]
+    ledger = Ledger(tmp_path / "ledger")
+    load(ledger, [write_csv(tmp_path / "bill.csv", lines, list(lines[0])), files[0]], settings)
+    with session() as connection:
+        found = reconcile(connection, ledger, Settings())
+        assert found.why == "no usage in USD in the ledger: there is nothing to compare with."
+        load(ledger, [files[1]], settings, source="other")
+        found = reconcile(connection, ledger, Settings())
+    mini = next(one for one in found.models if one.model == "gpt-4o-mini")
+    assert (mini.bill, mini.usage, mini.difference) == (1_000 * INPUT, None, None)
+    assert mini.reasons[-1] == "usage of it is priced in EUR too, which is not compared"
+    assert [found.bill, found.unpriced_bill] == [1, 1_000 * INPUT]
 
 
 def test_without_one_side_it_says_which(tmp_path: Path) -> None:

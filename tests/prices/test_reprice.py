@@ -110,3 +110,13 @@ def test_the_command_shows_applies_and_says_what_it_did(ledger: Ledger, contract
     assert said["applied"]
     assert said["totals"] == {"USD": {"before": "3.75003", "after": "3.00003", "difference": "-0.75"}}
     assert costs(ledger) == [AGREED] * 3
+
+
+def test_a_price_in_another_currency_is_no_difference_within_one(ledger: Ledger, contract: Path) -> None:
+    contract.write_text(
+        "provider,model,meter,unit_price,per,currency\nopenai,gpt-5,input,1,1000000,EUR\n"
+        "openai,gpt-5,output,10,1000000,EUR\n"
+    )
+    changes, _ = priced(ledger, contract, Selection())
+    told = {one.currency: (one.before, one.after, one.unpriced_before, one.unpriced_after) for one in changes}
+    assert told == {"USD": (3 * LISTED, 0, 0, 0), "EUR": (0, 3 * AGREED, 0, 0)}

@@ -13,6 +13,7 @@ from outlay.ledger.tables.requests import REQUESTS, meter_column
 from outlay.prices.contract import read_contract
 from outlay.prices.request_costs import priced_sql
 from outlay.prices.tokens import TokenPrices
+from outlay.prices.usage import normalise
 
 _FILLED = ("x_PriceStatus", "x_Cost", "x_CostCurrency", "x_CostEstimated", "x_PriceVersion")
 _SOL = {"gen_ai_provider_name": "openai", "gen_ai_request_model": "gpt-5.6-sol"}
@@ -41,6 +42,45 @@ def test_a_bucket_is_priced_as_small_calls() -> None:
         ("priced", Decimal("2.403"), False),
         ("priced", Decimal("1.202"), True),
     ]
+
+
+def test_a_bucket_of_one_call_has_the_calls_size() -> None:
+    one, none, two = ({**_SOL, **_LONG, "x_Kind": "bucket", "x_Requests": number} for number in (1, None, 2))
+    assert priced(TokenPrices(), one, none, two) == [
+        ("priced", Decimal("2.403"), False),
+        ("priced", Decimal("1.202"), True),
+        ("priced", Decimal("1.202"), True),
+    ]
+
+
+def test_a_bucket_of_a_context_window_is_priced_by_it() -> None:
+    """claude-sonnet-4-5: a million tokens at $3, at $6 where each call has more than 200,000. One by one alike."""
+    claude: dict[str, Any] = {"gen_ai_provider_name": "anthropic", "gen_ai_request_model": "claude-sonnet-4-5"}
+    claude |= {"x_Kind": "bucket", "gen_ai_usage_input_tokens": 1_000_000, meter_column("input"): 1_000_000}
+    windows = ["0-200k", "200k-1M", "100k-300k", None]
+    rows = [{**claude, "x_PriceContext": window and f"context_window={window.lower()}"} for window in windows]
+    found = priced(TokenPrices(), *rows)
+    assert [[cost, estimated] for _, cost, estimated in found] == [[3, False], [6, False], [3, True], [3, True]]
+    usage = normalise("anthropic", {"uncached_input_tokens": 1_000_000}, flavor="anthropic.usage_report")
+    alone = [
+        TokenPrices().price(
+            usage, "anthropic", "claude-sonnet-4-5", datetime(2026, 11, 1), {"context_window": window} if window else {}
+        )
+        for window in windows
+    ]
+    assert [(one.cost, one.estimated) for one in alone] == [(cost, estimated) for _, cost, estimated in found]
+
+
+def test_a_window_within_which_a_price_changes_makes_an_estimate(tmp_path: Path) -> None:
+    path = tmp_path / "contract.csv"
+    path.write_text(
+        "provider,model,meter,unit_price,input_tokens_above\nacme,own,input,1,\nacme,own,input,2,200000\n"
+        "acme,own,input,3,500000\n"
+    )
+    row = {"gen_ai_provider_name": "acme", "gen_ai_request_model": "own", "x_Kind": "bucket", meter_column("input"): 1}
+    windows = ["context_window=0-200k", "context_window=200k-1m"]
+    found = priced(TokenPrices([read_contract(path)]), *({**row, "x_PriceContext": one} for one in windows))
+    assert [[cost, estimated] for _, cost, estimated in found] == [[1, False], [2, True]]
 
 
 def test_a_count_that_was_not_read_makes_an_estimate() -> None:

@@ -122,7 +122,7 @@ google,*,output,7,1000000,,,,,,,,
 google,*,cache_read,0,1000000,,traffic_type=provisioned_throughput,,,,,,
 acme,own,input,1,1000000,EUR,,,,,,,
 acme,own,output,2,1000000,EUR,,200000,,,,,
-acme,own,web_searches,0.01,,EUR,,,,,,,
+acme,own,web_searches,0.01,,USD,,,,,,,
 acme,*,*,,,,processing=batch,,,,,,0.5
 """
 
@@ -154,15 +154,23 @@ def _with_contract() -> TokenPrices:
     return TokenPrices([read])
 
 
-def test_a_model_priced_in_two_currencies_is_an_error_and_not_unpriced(
+def test_a_call_is_priced_where_what_it_counts_is_in_one_currency(
     connection: duckdb.DuckDBPyConnection, tmp_path: Path
 ) -> None:
-    lines = [*_CONTRACT.splitlines()[:1], "acme,own,input,1,,EUR,,,,,,,", "acme,own,output,1,,USD,,,,,,,"]
+    """A contract in euros for some meters of a listed model, and the list's dollars for the others."""
+    lines = [*_CONTRACT.splitlines()[:1], "openai,gpt-4o,input,1,1000000,EUR,,,,,,,"]
     path = tmp_path / "contract.csv"
     path.write_text("\n".join(lines) + "\n", encoding="utf-8")
-    rows: list[Row] = [("acme", "own", {}, _TIMES[0], Usage("made up", 1, 0, 0, 1, 0, {"input": 1, "output": 1}, {}))]
-    with pytest.raises(UsageError, match="EUR and USD"):
-        by_engine(connection, rows, TokenPrices([read_contract(path)]))
+    counts: list[dict[str, Quantity]] = [{"input": 10}, {"output": 10}, {"input": 10, "output": 10}, {"requests": 1}]
+    rows: list[Row] = [
+        ("openai", "gpt-4o", {}, datetime(2026, 10, 1), Usage("made up", 10, 0, 0, 0, 0, one, {})) for one in counts
+    ]
+    book = TokenPrices([read_contract(path)])
+    found = by_engine(connection, rows, book)
+    assert found == one_by_one(rows, book)
+    assert [(cost is None, currency) for cost, currency, *_ in found] == [
+        (False, "EUR"), (False, "USD"), (True, None), (False, "USD")
+    ]  # fmt: skip
 
 
 def test_the_flat_table_is_the_list() -> None:

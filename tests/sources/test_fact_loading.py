@@ -210,7 +210,42 @@ def test_a_report_of_which_nothing_can_be_used_replaces_nothing(tmp_path: Path) 
     load(Ledger(ledger), [page(tmp_path / "a.json", {0: 10})], Settings())
     report = load(Ledger(ledger), [page(tmp_path / "b.json", {0: -5})], Settings())
     assert (report.files[0].rows_rejected, report.rows_replaced) == (1, 0)
+    assert (report.changed, report.version) == (False, 1), "nothing changed, so there is no new version"
+    code, out, _ = run_outlay("load", tmp_path / "b.json", "--ledger", ledger)
+    assert code == 3
+    assert "Nothing in these files is of use to the table requests; nothing changed (version 1)." in out
     assert asked(ledger, "requests", "SELECT sum(gen_ai_usage_input_tokens) FROM requests") == [(10,)]
+
+
+def test_a_report_that_says_nothing_now_replaces_what_was_told_of_its_time(tmp_path: Path) -> None:
+    ledger = tmp_path / "ledger"
+    before = [page(tmp_path / "a.json", {0: 10, 1: 20}), page(tmp_path / "e.json", {1: 7}, kind="embeddings")]
+    load(Ledger(ledger), before, Settings())
+    empty = page(tmp_path / "b.json", {1: 0})
+    untold = load(Ledger(ledger), [empty], Settings())
+    assert (untold.changed, [one.code for one in untold.files[0].problems]) == (False, ["report-not-told"])
+    empty.write_text(json.dumps(json.loads(empty.read_text()) | {"report": "completions"}))
+
+    report = load(Ledger(ledger), [empty], Settings())
+
+    assert (report.changed, report.rows_replaced, report.files[0].rows_loaded) == (True, 1, 0)
+    found = asked(ledger, "requests", "SELECT x_Report, day(start_time) FROM requests ORDER BY 1")
+    assert found == [("completions", 1), ("embeddings", 2)]
+
+
+@pytest.mark.parametrize("more", [{"object": "page"}, {}, {"object": "page", "report": "costs"}])
+def test_pages_without_a_bucket_are_refused_and_passed_over_in_a_folder(tmp_path: Path, more: dict[str, str]) -> None:
+    exports = tmp_path / "exports"
+    exports.mkdir()
+    path = exports / "empty.jsonl"
+    path.write_text((json.dumps({"data": [], "has_more": False, "next_page": None} | more) + "\n") * 2)
+    code, _, err = run_outlay("load", path, "--ledger", tmp_path / "ledger")
+    assert code == 2
+    assert "empty.jsonl: is a report without a single bucket of time: there is nothing to load" in err
+    page(exports / "a.json", {0: 10})
+    report = load(Ledger(tmp_path / "ledger"), [exports], Settings())
+    assert len(report.files) == 1
+    assert len(report.skipped) == 1
 
 
 def test_two_sources_of_one_format_are_apart_when_named(tmp_path: Path) -> None:
@@ -310,6 +345,25 @@ def test_contract_prices_of_the_settings_win_and_a_new_one_reprices_only_what_is
 
     sql = "SELECT x_Cost, contains(x_PriceVersion, 'prices.csv') FROM requests ORDER BY start_time"
     assert asked(ledger, "requests", sql) == [(listed[0][0], False), (Decimal("1.00001"), True)]
+
+
+def test_contract_prices_in_another_currency_load_and_are_never_added_to_the_lists(tmp_path: Path) -> None:
+    contract = tmp_path / "contract.csv"
+    contract.write_text("provider,model,meter,unit_price,per,currency\nopenai,gpt-5,input,1,1000000,EUR\n")
+    report = page(tmp_path / "a.json", {0: 1_000_000})
+    only_input = page(tmp_path / "b.json", {1: 1_000_000})
+    only_input.write_text(only_input.read_text().replace('"output_tokens": 1', '"output_tokens": 0'))
+    ledger = Ledger(tmp_path / "ledger")
+    settings = Settings(prices=PriceSettings(tokens=(contract,)))
+    (table,) = load(ledger, [report, only_input], settings).tables
+    found = asked(
+        ledger.path, "requests", "SELECT x_PriceStatus, x_Cost, x_CostCurrency FROM requests ORDER BY start_time"
+    )
+    assert found == [("unpriced", None, None), ("priced", Decimal(1), "EUR")]
+    assert table.notes == (
+        "1 row of gpt-5 is unpriced: what is counted has prices in EUR and USD, which can't be added. Give all prices "
+        "of the model in one currency with --prices or [prices].",
+    )
 
 
 def test_the_price_lists_that_rows_rest_on_are_in_the_ledger_whole_and_once(tmp_path: Path) -> None:

@@ -15,6 +15,8 @@ from outlay.config import Settings
 from outlay.errors import LedgerError, UnreadableError
 from outlay.ledger.engine.duckdb import session
 from outlay.ledger.store import Ledger
+from outlay.problems import Problem
+from outlay.sources.fact_file import open_facts
 from outlay.sources.find import find_bills
 from outlay.sources.header import distinct
 from outlay.sources.in_place import open_in_place
@@ -134,6 +136,96 @@ def test_a_cell_longer_than_python_parses_is_no_obstacle(tmp_path: Path) -> None
     assert open_raw(path).sample[0]["SkuId"] == "sku-1"
     assert csv.field_size_limit() == limit
     assert read_both_ways(path, tmp_path) == (3, Decimal("3.75"))
+
+
+@pytest.mark.parametrize("column", ["BilledCost", "PricingQuantity"])
+def test_an_amount_with_underscores_is_no_number(tmp_path: Path, column: str) -> None:
+    """Engines read 1_000 as a thousand; a bill that says so may mean anything."""
+    rows = [row(), row(**{column: "1_000"})]
+    csv_bill = write_csv(tmp_path / "bill.csv", rows)
+    lines = tmp_path / "bill.jsonl"
+    lines.write_text("".join(json.dumps(one) + "\n" for one in rows))
+    for number, path in enumerate((csv_bill, lines)):
+        (file,) = load(Ledger(tmp_path / f"ledger-{number}"), [path], Settings()).files
+        assert (file.rows_loaded, file.rows_rejected) == (1, 1)
+        (bad,) = [one for one in file.problems if one.rejects]
+        assert (bad.first_line, bad.code, bad.message) == (3 - number, "unparsable-amount", f"{column} is not a number")
+        with session() as connection:
+            found = open_in_place(connection, find_bills([path])[0], ["BilledCost"], tmp_path)
+            (bad_in_place,) = found.problems(connection)
+        assert (bad_in_place.line, bad_in_place.code) == (3 - number, "unparsable-amount")
+
+
+@pytest.mark.parametrize(
+    ("cell", "stored_as", "told"),
+    [
+        ("1E-20", Decimal(0), True),
+        ("-.0000000000000000001", Decimal(0), True),
+        ("1.5e-18", Decimal("2e-18"), True),
+        ("0.1234567890123456789", Decimal("0.123456789012345679"), True),
+        ("1.50e-17", Decimal("1.5e-17"), False),
+        ("100E-20", Decimal("1e-18"), False),
+        ("0E-30", Decimal(0), False),
+        ("1.2e3", Decimal(1200), False),
+        ("-1.25", Decimal("-1.25"), False),
+    ],
+)
+@pytest.mark.parametrize("column", ["BilledCost", "ListUnitPrice"])
+def test_an_amount_finer_than_the_ledger_is_told(
+    tmp_path: Path, cell: str, stored_as: Decimal, told: bool, column: str
+) -> None:
+    one = row(**{column: cell})
+    path = write_csv(tmp_path / "bill.csv", [row(**{column: "1"}), one], list(one))
+    (file,) = load(Ledger(tmp_path / "ledger"), [path], Settings()).files
+    assert stored(tmp_path / "ledger", f'SELECT "{column}" FROM costs WHERE x_SourceRow = 3') == [(stored_as,)]
+    said = [problem.message for problem in file.problems if problem.code == "amount-rounded"]
+    assert said == (["1 of 2 rows have an amount with more than 18 decimals"] if told else [])
+
+
+@pytest.mark.parametrize(
+    ("cells", "told"),
+    [
+        (pa.array([1e-20, 0.1, 0.0]), True),
+        (pa.array([1e-18, 0.1, 0.0]), False),
+        (pa.array([Decimal("1e-20"), Decimal("0.1"), None], pa.decimal128(38, 20)), True),
+        (pa.array([Decimal("1e-18"), Decimal("0.1"), None], pa.decimal128(38, 20)), False),
+    ],
+)
+def test_a_parquet_amount_finer_than_the_ledger_is_told(tmp_path: Path, cells: pa.Array, told: bool) -> None:
+    table = pa.table([pa.array([value] * 3) for value in GOOD.values()], names=list(GOOD))
+    pq.write_table(table.append_column("ListUnitPrice", cells), tmp_path / "bill.parquet")
+    (file,) = load(Ledger(tmp_path / "ledger"), [tmp_path / "bill.parquet"], Settings()).files
+    said = [problem.message for problem in file.problems if problem.code == "amount-rounded"]
+    assert said == (["1 of 3 rows have an amount with more than 18 decimals"] if told else [])
+
+
+def test_a_long_cell_of_a_file_of_facts_is_read_and_too_long_a_one_costs_its_row_only(tmp_path: Path) -> None:
+    limit = csv.field_size_limit()
+    path = tmp_path / "outcomes.csv"
+    with path.open("w", newline="") as out:
+        rows = csv.writer(out)
+        rows.writerow(("date", "use_case", "note"))
+        rows.writerows([("2026-10-01", "chat", "x" * (1 << 20)), ("2026-10-02", "chat", "x\n" * (1 << 20))])
+        rows.writerow(("2026-10-03", "chat", ""))
+
+    first, problem, last = open_facts(path).records()
+
+    assert isinstance(first, tuple)
+    assert first[0] == 2
+    assert len(first[1]["note"] or "") == 1 << 20
+    assert isinstance(problem, Problem)
+    assert (problem.line, problem.code) == (3, "unfit-value")
+    assert problem.message == "a cell has 2,097,152 characters, more than the 1,048,576 that are read"
+    assert last == (4, {"date": "2026-10-03", "use_case": "chat", "note": None})
+    assert csv.field_size_limit() == limit
+
+
+def test_a_cell_that_never_ends_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("outlay.sources.fact_file._LONGEST_LINE", 1 << 18)
+    path = tmp_path / "outcomes.csv"
+    path.write_text('date,use_case,note\n2026-10-01,chat,"' + "x,\n" * 100_000)
+    with pytest.raises(UnreadableError, match=r"outcomes\.csv: is no CSV \(field larger than field limit"):
+        list(open_facts(path).records())
 
 
 def test_a_byte_of_another_encoding_in_a_broken_row_is_named_as_such(tmp_path: Path) -> None:

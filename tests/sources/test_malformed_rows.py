@@ -52,7 +52,9 @@ def test_a_file_of_nothing_but_ragged_rows_lists_every_one(tmp_path: Path) -> No
 )
 def test_one_malformed_row_is_set_aside_and_the_others_load(tmp_path: Path, bad: str) -> None:
     bill = written(tmp_path / "bill.csv", *[line("1")] * 3, bad, *[line("2")] * 2)
+    limit = csv.field_size_limit()
     file = loaded(tmp_path, bill)
+    assert csv.field_size_limit() == limit, "raised for the whole process"
     assert (file.rows_loaded, file.rows_rejected) == (5, 1)
     assert file.totals["USD"]["BilledCost"] == Decimal(7)
     assert [(p.code, p.first_line) for p in file.problems if p.rejects] == [("ragged-row", 5)]

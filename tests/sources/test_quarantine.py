@@ -174,4 +174,8 @@ def test_a_bill_of_bad_rows_only_changes_no_month(tmp_path: Path) -> None:
     report = load(Ledger(ledger), [write_csv(tmp_path / "b.csv", [row(BilledCost="x")])], Settings())
 
     assert (report.files[0].rows_loaded, report.files[0].rows_rejected, report.rows_replaced) == (0, 1, 0)
+    assert (report.changed, report.version, len(Ledger(ledger).history())) == (False, 1, 2), "no new version"
     assert totals(ledger) == (1, Decimal("1.25"))
+    code, out, _ = run_outlay("load", tmp_path / "b.csv", "--ledger", ledger)
+    assert code == 3
+    assert "Nothing in these files is of use to the ledger; nothing changed (version 1)." in out

@@ -107,6 +107,25 @@ def test_live_and_from_a_file_is_the_same_row(tmp_path: Path) -> None:
     assert asked(tmp_path / "ledger", "SELECT x_Format FROM requests") == [("otlp",)]
 
 
+@pytest.mark.parametrize("live", [False, True])
+def test_a_call_told_again_with_a_start_in_another_month_is_one(tmp_path: Path, live: bool) -> None:
+    """From a file however far it moved; live by a day, which is what a clock that is set right can come to."""
+    ledger, day = tmp_path / "ledger", 86_400 * 10**9
+    october = 1_790_812_800 * 10**9  # 2026-10-01T00:00:00Z
+    for number, start in enumerate((october - day // 2, october + (day // 4 if live else 90 * day))):
+        request = traces(chat(1) | {"startTimeUnixNano": str(start), "endTimeUnixNano": str(start + 10**9)})
+        if live:
+            spool(ledger, [(Kind.TRACES_JSON, request)])
+            (done,) = take_up(ledger)
+            replaced = done.load.rows_replaced if done.load else None
+        else:
+            file = tmp_path / f"{number}.json"
+            file.write_text(json.dumps(request))
+            replaced = load(Ledger(ledger), [file], Settings()).rows_replaced
+        assert replaced == number
+    assert asked(ledger, "SELECT x_Month FROM requests") == [("2026-10" if live else "2026-12",)]
+
+
 def test_what_is_no_call_commits_nothing(tmp_path: Path) -> None:
     spool(tmp_path, [(Kind.TRACES_JSON, traces(span(1), span(2)))])
     (done,) = take_up(tmp_path)
@@ -124,10 +143,14 @@ def test_bad_spans_go_to_quarantine_and_the_others_load(tmp_path: Path) -> None:
     assert sorted(one["code"] for one in kept) == ["missing-time", "unknown-layout", "unknown-layout"]
 
 
-def test_only_bad_spans_are_a_commit_too(tmp_path: Path) -> None:
+def test_only_bad_spans_go_to_quarantine_and_make_no_version(tmp_path: Path) -> None:
     spool(tmp_path, [(Kind.TRACES_JSON, traces({**chat(), "spanId": ""}))])
     (done,) = take_up(tmp_path)
     assert (done.rows, done.rejected) == (0, 1)
+    assert done.load is not None
+    assert not done.load.changed
+    assert [record.facts for record in Ledger(tmp_path).facts(REQUESTS).history()] == [{}]
+    assert len(list((tmp_path / "quarantine").iterdir())) == 1
     assert sealed(tmp_path / "spool") == []
 
 

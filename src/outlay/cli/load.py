@@ -180,7 +180,10 @@ def _show(report: LoadReport) -> None:
     for note in report.notes:
         console.print(f"note: {note}", markup=False, soft_wrap=True)
     for table in report.tables:
-        if not table.changed:
+        if table.tells_nothing:
+            where = "the ledger" if table.table == "costs" else f"the table {table.table}"
+            console.print(f"Nothing in these files is of use to {where}; nothing changed (version {table.version}).")
+        elif not table.changed:
             where = "" if table.table == "costs" else f" into {table.table}"
             console.print(f"This content was loaded{where} before; nothing changed (version {table.version}).")
         elif table.table == "costs":

@@ -86,7 +86,8 @@ def _show(changes: list[Repriced], version: int | None, prices: str) -> None:
         click.echo(f"{count(len(moved) - _MOST, 'more model')} (--json has them all).")
     for currency, before, after in _totals(changes):
         said = f"{rounded(before, currency):,} -> {rounded(after, currency):,} {currency}"
-        click.echo(f"In all {count(sum(one.rows for one in changes), 'row')}: {said}. Prices: {prices}.")
+        rows = sum(one.rows for one in changes if one.currency in (currency, None))
+        click.echo(f"In all {count(rows, 'row')}: {said}. Prices: {prices}.")
     if version is not None:
         click.echo(f"Written. Table requests version {version}.")
     elif moved:

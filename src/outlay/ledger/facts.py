@@ -11,6 +11,7 @@ from __future__ import annotations
 import uuid
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -22,9 +23,17 @@ from outlay.ledger.tables.table import FACT_PARTITION, FactTable
 if TYPE_CHECKING:
     import duckdb
 
-__all__ = ["Arrivals", "Merged", "in_window", "merge", "within", "write_arrivals"]
+__all__ = ["Arrivals", "Elsewhere", "Merged", "in_window", "merge", "within", "write_arrivals"]
 
 _OPTIONS = "FORMAT parquet, COMPRESSION zstd, RETURN_STATS"
+
+
+@dataclass(frozen=True, slots=True)
+class Elsewhere:
+    """Other months of the sources in which old rows may be: all of them, or ``scopes`` between two times, inclusive."""
+
+    scopes: frozenset[Scope] | None = None
+    between: tuple[datetime, datetime] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,7 +42,7 @@ class Arrivals:
 
     ``identities`` is a relation of ``x_Source, x_RowId`` of the rows told by identity, ``windows`` one of ``source,
     format, report, since, until`` of the windows told whole, joined where they touch; either may be empty. ``scopes``
-    are the partitions in which old rows may be.
+    are the partitions in which old rows may be; those of a table whose rows move may be ``elsewhere`` too.
     """
 
     table: FactTable
@@ -43,6 +52,7 @@ class Arrivals:
     windows: str
     scopes: frozenset[Scope]
     sources: frozenset[str]
+    elsewhere: Elsewhere | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,13 +98,15 @@ def merge(
         _discard(folder, rewritten)
         if not again and any(record.facts.get("load_id") == arrivals.load_id for record in folder.history()):
             return None
-        candidates = [
-            file
-            for file in live
-            if file.scope in arrivals.scopes or (arrivals.table.moves and file.scope.source in arrivals.sources)
-        ]
+        candidates = [file for file in live if file.scope in arrivals.scopes]
         _refuse_torn(connection, folder, arrivals, candidates)
         told = _told_again(connection, folder, arrivals, candidates)
+        if (other := arrivals.elsewhere) is not None:
+            scopes = other.scopes
+            if scopes is None:
+                scopes = frozenset(file.scope for file in live if file.scope.source in arrivals.sources)
+            further = [file for file in live if file.scope in scopes - arrivals.scopes]
+            told |= _told_again(connection, folder, arrivals, further, between=other.between)
         replaced = sum(told.values())
         for file, count in told.items():
             if count < file.rows:
@@ -135,15 +147,27 @@ def _refuse_torn(
 
 
 def _told_again(
-    connection: duckdb.DuckDBPyConnection, folder: DeltaFolder, arrivals: Arrivals, files: Sequence[LiveFile]
+    connection: duckdb.DuckDBPyConnection,
+    folder: DeltaFolder,
+    arrivals: Arrivals,
+    files: Sequence[LiveFile],
+    *,
+    between: tuple[datetime, datetime] | None = None,
 ) -> dict[LiveFile, int]:
-    """How many rows of each file the arrivals replace; files of which none are left out."""
+    """How many rows of each file the arrivals replace; files of which none are left out.
+
+    Of rows that begin ``between`` two times, where told: the engine passes the rest of a file over.
+    """
     if not files:
         return {}
     by_path = {str(folder.path / file.path): file for file in files}
     relation = folder.scan(list(by_path), extra=", filename=true")
+    near = ""
+    if between is not None:
+        start, (since, until) = _span(arrivals.table)[0], between
+        near = f"{start} BETWEEN TIMESTAMP '{since}' AND TIMESTAMP '{until}' AND "
     rows = connection.execute(
-        f"SELECT filename, count(*) FROM {relation} o WHERE {_replaced(arrivals)} GROUP BY 1 ORDER BY 1"
+        f"SELECT filename, count(*) FROM {relation} o WHERE {near}{_replaced(arrivals)} GROUP BY 1 ORDER BY 1"
     ).fetchall()
     return {by_path[path]: count for path, count in rows}
 

@@ -258,7 +258,8 @@ def _groups(connection: duckdb.DuckDBPyConnection, sql: str, part: Part, known: 
     for row in rows:
         cells = iter(row)
         key = tuple(next(cells) for _ in part.dimensions)
-        groups.append(Group(key, {m.id: tuple(sum_of(cells, one) for one in aggregates_of(m)) for m in metrics}))
+        sums = {m.id: tuple(sum_of(cells, one) for one in aggregates_of(m)) for m in metrics}
+        groups.append(Group(key, sums, next(cells) if RELATIONS[part.relation].doubt else None))
     return groups
 
 
@@ -323,11 +324,12 @@ def _previous(
 
 def _missing(asked: _Asked, known: Catalogue) -> list[LeftOut]:
     found = []
+    doubts = "".join(f"; {doubt}" for doubt in sorted({group.doubt for group in asked.groups if group.doubt}))
     for name in asked.part.metrics:
         for place, aggregate in enumerate(aggregates_of(known.base(name))):
             count = sum(group.sums[name][place].lacking for group in asked.groups)
             if count:
-                found.append(LeftOut("missing-measure", count, f"rows without {aggregate.column}", name))
+                found.append(LeftOut("missing-measure", count, f"rows without {aggregate.column}{doubts}", name))
     return list(dict.fromkeys(found))
 
 

@@ -48,6 +48,7 @@ PRICED_BY = {"version": "x_PriceVersion", "status": "x_PriceStatus", "estimated"
 """What a receipt tells of the prices of rows that a price book priced."""
 
 _DIALECT = "duckdb"
+_DOUBT = "__doubt"
 _SLOT = re.compile(r"'__outlay_slot_(\d+)__'")
 _CACHED_SHAPES = 512
 
@@ -66,7 +67,8 @@ class Compiled:
     """SQL over the relation's view, and the dimensions and metrics of its columns, in order.
 
     Columns: the dimensions; then for each metric ``m``: ``m`` (or ``m_numerator``, ``m_denominator``), each
-    followed by its ``_with`` and ``_without`` counts if it is over a column.
+    followed by its ``_with`` and ``_without`` counts if it is over a column; last, of a relation that tells why rows
+    have no price, one such reason.
     """
 
     sql: str
@@ -174,6 +176,8 @@ def _query_sql(shape: _Shape) -> str:
     measures: dict[str, Any] = {}
     for name in shape.metrics:
         measures |= _measures(rows, known.base(name))
+    if (doubt := RELATIONS[shape.relation].doubt) is not None:
+        measures[_DOUBT] = rows[doubt].max()
     groups = {f"{name}": _value(rows, known.dimension(name), shape.relation) for name in shape.dimensions}
     grouped = rows.group_by(**groups) if groups else rows
     return str(ibis.to_sql(grouped.aggregate(**measures), dialect=_DIALECT))

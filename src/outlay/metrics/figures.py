@@ -49,10 +49,14 @@ class Sum:
 
 @dataclass(frozen=True, slots=True)
 class Group:
-    """A row of a part's answer: its dimension values, and the sums of each metric, the denominator's second."""
+    """A row of a part's answer: its dimension values, and the sums of each metric, the denominator's second.
+
+    ``doubt`` is why some of its rows have no price where the relation tells it.
+    """
 
     key: Key
     sums: Mapping[str, tuple[Sum, ...]]
+    doubt: str | None = None
 
 
 def aggregates_of(metric: Metric) -> tuple[Aggregate, ...]:
@@ -69,14 +73,15 @@ def sum_of(cells: Iterator[Any], aggregate: Aggregate) -> Sum:
     return Sum(exact, next(cells), next(cells))
 
 
-def _known(total: Sum, aggregate: Aggregate) -> tuple[Decimal | None, str | None]:
+def _known(total: Sum, aggregate: Aggregate, doubt: str | None) -> tuple[Decimal | None, str | None]:
     """The figure, or why it is unknown."""
     if aggregate.kind == "quantile" and total.carried == 0:
         return None, f"no {_WORDS.get(aggregate.column or '', aggregate.column)}: no row carries it"
     if total.carried == 0 and total.lacking > 0:
         assert aggregate.column is not None
         word = _WORDS.get(aggregate.column, aggregate.column)
-        return None, f"no {word}: {_rows_said(total.lacking)} should carry {aggregate.column}, and none does"
+        why = f"no {word}: {_rows_said(total.lacking)} should carry {aggregate.column}, and none does"
+        return None, f"{why}; {doubt}" if doubt else why
     return total.value, None
 
 
@@ -84,11 +89,11 @@ def _rows_said(count: int) -> str:
     return f"{count:,} row{'' if count == 1 else 's'}"
 
 
-def figure_of(metric: Metric, sums: Sequence[Sum]) -> Figure:
-    numerator, why = _known(sums[0], metric.numerator)
+def figure_of(metric: Metric, sums: Sequence[Sum], doubt: str | None = None) -> Figure:
+    numerator, why = _known(sums[0], metric.numerator, doubt)
     if metric.denominator is None:
         return Figure(numerator, why)
-    denominator, why_not = _known(sums[1], metric.denominator)
+    denominator, why_not = _known(sums[1], metric.denominator, doubt)
     word = _WORDS.get(metric.denominator.column or "", metric.denominator.column or "rows")
     return _ratio(metric, Figure(numerator, why), Figure(denominator, why_not), word)
 
@@ -109,14 +114,18 @@ NOTHING = Sum(Decimal(0), 0, 0)
 def figures_of(part: Part, known: Catalogue, group: Group | None) -> dict[str, Figure]:
     """The figures of a group; of one that has no rows in the window, where ``group`` is None."""
     metrics = [known.base(name) for name in part.metrics]
+    doubt = group.doubt if group is not None else None
     return {
-        m.id: figure_of(m, group.sums[m.id] if group is not None else [NOTHING] * len(aggregates_of(m)))
+        m.id: figure_of(m, group.sums[m.id] if group is not None else [NOTHING] * len(aggregates_of(m)), doubt)
         for m in metrics
     }
 
 
-def asked_figures(known: Catalogue, query: Query, figures: Figures) -> dict[str, Figure]:
-    """The figures that were asked for, quotients made of the others.
+def asked_figures(
+    known: Catalogue, query: Query, figures: Figures, unfit: Mapping[str, str] | None = None
+) -> dict[str, Figure]:
+    """The figures that were asked for, quotients made of the others; ``unfit`` are those whose sides do not fit, and
+    why.
 
     A sum over no rows is 0. What has no rows on one side can't be divided: nobody knows that it cost nothing.
     """
@@ -131,6 +140,8 @@ def asked_figures(known: Catalogue, query: Query, figures: Figures) -> dict[str,
             relation = RELATIONS[known.base(absent[0]).table]
             sides = [figures[need].value if need in figures else None for need in metric.needs]
             found[name] = Figure(None, f"no {relation.rows} of this group. {relation.bring_in}", *sides)
+        elif unfit and name in unfit:
+            found[name] = Figure(None, unfit[name], figures[metric.over].value, figures[metric.under].value)
         else:
             found[name] = _ratio(metric, figures[metric.over], figures[metric.under], known.base(metric.under).name)
     return found

@@ -1,7 +1,8 @@
 """Bringing the parts of an answer together: by the dimensions that they share, in an order that people read.
 
 A part that is not told apart by a dimension (a count by currency) stands beside every value of it that another part
-has for the same rest.
+has for the same rest. Dividing there would be wrong: the calls beside each of two currencies are the calls of both
+bills, so a quotient of such sides is unknown where there is more than one currency.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ from decimal import Decimal
 from typing import Any
 
 from outlay.metrics.catalogue import Catalogue, Metric, Quotient
-from outlay.metrics.compiler import CURRENCY, Part
+from outlay.metrics.compiler import CURRENCY, Part, parts_of
 from outlay.metrics.figures import Figures, Key, asked_figures
 from outlay.metrics.query import GRAINS, Query
 from outlay.metrics.relations import COSTS, RELATIONS
@@ -98,6 +99,8 @@ def rows_of(
 
     by period, then by currency (``home`` first, those with nothing but zeros last), then by size.
     """
+    unfit = _of_several_currencies(query, dimensions, known, now)
+    unfit_before = _of_several_currencies(query, dimensions, known, before.figures) if before is not None else {}
     keys = list(now) if before is None else [*now, *(key for key in before.figures if key not in now)]
     rows = []
     for key in keys:
@@ -105,8 +108,8 @@ def rows_of(
         if before is not None:
             whys = {name: [before.unknown.get(one) for one in known.metric(name).needs] for name in query.metrics}
             unknown = {name: Figure(None, next(filter(None, why))) for name, why in whys.items() if any(why)}
-            previous = asked_figures(known, query, before.figures.get(key, {})) | unknown
-        figures = asked_figures(known, query, now.get(key, {}))
+            previous = asked_figures(known, query, before.figures.get(key, {}), unfit_before.get(key)) | unknown
+        figures = asked_figures(known, query, now.get(key, {}), unfit.get(key))
         rows.append(Row(dict(zip(dimensions, key, strict=True)), figures, previous))
     first = query.metrics[0]
     spent = {row.dimensions.get(CURRENCY) for row in rows if not row.is_nothing}
@@ -120,6 +123,39 @@ def rows_of(
         return (*periods, *money, value is None, -(value or Decimal(0)), *others)
 
     return sorted(rows, key=order)
+
+
+def _of_several_currencies(
+    query: Query, dimensions: Sequence[str], known: Catalogue, figures: Mapping[Key, Figures]
+) -> Mapping[Key, Mapping[str, str]]:
+    """Why quotients can't be told in groups of several currencies: one side is by currency, the other is not."""
+    if CURRENCY not in dimensions:
+        return {}
+    place = dimensions.index(CURRENCY)
+    by_currency = {name for part in parts_of(query, known) if CURRENCY in part.dimensions for name in part.metrics}
+    found: dict[Key, dict[str, str]] = {}
+    for metric in map(known.metric, query.metrics):
+        if isinstance(metric, Metric):
+            continue
+        sides = [known.base(name) for name in metric.needs]
+        told = [one for one in sides if one.id in by_currency]
+        alike = len({one.table for one in sides}) == 1 or all(one.is_money for one in sides)
+        if not told or (len(told) == len(sides) and alike):
+            continue
+        told = [one for one in told if one.is_money] or told
+        other = next(one for one in sides if one is not told[0])
+        currencies: dict[Key, set[str]] = {}
+        for key, group in figures.items():
+            if (code := key[place]) and any(one.id in group and group[one.id].value != 0 for one in told):
+                currencies.setdefault(key[:place] + key[place + 1 :], set()).add(code)
+        for key in figures:
+            several = sorted(currencies.get(key[:place] + key[place + 1 :], ()))
+            if len(several) > 1:
+                found.setdefault(key, {})[metric.id] = (
+                    f"{told[0].name.lower()} is in {' and '.join(several)}, and {other.name.lower()} does not tell of "
+                    "which: ask by a dimension that tells them apart, as provider or month"
+                )
+    return found
 
 
 def empty_row(dimensions: Sequence[str], known: Catalogue, metrics: Sequence[Metric | Quotient]) -> Row:

@@ -6,8 +6,8 @@ that both cover. The difference is taken apart exactly: *volume* is what the bil
 usage, at the usage's own price a token; *price* is the rest, the same tokens at another price. Each comes with what
 usually is behind it and what the ledger shows of it; a likely reason is a lead, not a finding.
 
-The trap: names. A bill says "Amazon Bedrock" and a trace "aws.bedrock"; a bill's model is an SKU. Both are taken to the
-price list's own provider and model where it knows them; what it does not know is compared by its own name.
+The traps: names (:mod:`outlay.metrics.compared_names`), and currencies: what is billed or priced in another one is
+compared with nothing, and said.
 """
 
 from __future__ import annotations
@@ -20,12 +20,11 @@ from typing import TYPE_CHECKING, Any
 
 from outlay.config import Settings
 from outlay.ledger.store import Ledger
-from outlay.metrics.providers import billed_provider, price_provider
+from outlay.metrics.compared_names import name_both_sides
 from outlay.metrics.relations import RELATIONS
 from outlay.metrics.views import open_view
 from outlay.money import MONEY_SCALE, add_exactly, plain
 from outlay.money import share as share_of
-from outlay.prices import genai
 
 if TYPE_CHECKING:
     import duckdb
@@ -40,7 +39,8 @@ _QUANTUM = Decimal(1).scaleb(-MONEY_SCALE)
 class Compared:
     """Bill and usage of one provider and model (and day). ``volume`` + ``price`` is the difference, exactly.
 
-    ``usage`` is None where no row is priced; volume and price are None then too.
+    ``usage`` is None where no row is priced, ``bill_tokens`` where the bill tells none for what it charges; volume and
+    price are None then too, and where it tells some.
     """
 
     provider: str
@@ -48,7 +48,7 @@ class Compared:
     day: date | None
     bill: Decimal
     usage: Decimal | None
-    bill_tokens: Decimal
+    bill_tokens: Decimal | None
     usage_tokens: Decimal
     unpriced_rows: int
     estimated_rows: int
@@ -72,7 +72,7 @@ class Compared:
             "difference": _number(self.difference),
             "volume": _number(self.volume),
             "price": _number(self.price),
-            "bill_tokens": plain(self.bill_tokens),
+            "bill_tokens": _number(self.bill_tokens),
             "usage_tokens": plain(self.usage_tokens),
             "unpriced_rows": self.unpriced_rows,
             "estimated_rows": self.estimated_rows,
@@ -141,7 +141,7 @@ def reconcile(
     open_view(connection, ledger, RELATIONS["costs"], tags, as_of=as_of)
     open_view(connection, ledger, RELATIONS["requests"], tags, as_of=as_of)
     currency = settings.currency
-    _names(connection)
+    name_both_sides(connection)
     spans = {
         (side, provider): (first, last)
         for side, provider, first, last in connection.execute(_SPANS.format(currency=currency)).fetchall()
@@ -167,7 +167,7 @@ def reconcile(
         return _none(currency, f"{_share_no_day(billed, used)}.")
     windows = {name: span for name, span in windows.items() if name in both}
     first, last = min(one for one, _ in windows.values()), max(one for _, one in windows.values())
-    others = _other_currencies(connection, currency)
+    others = _Others(_billed_elsewhere(connection, currency), _priced_elsewhere(connection, currency))
     models = _by(rows, lambda row: (row[0], row[1], None), windows, others)
     usage = {(one.provider, one.model): one.usage for one in models if one.usage is not None}
     rows = [row for row in rows if (row[0], row[1]) in usage]
@@ -190,19 +190,22 @@ _BILL_ENDS = """greatest("x_ChargeDate", CAST("ChargePeriodEnd" - INTERVAL 1 MIC
 # A call that goes on after midnight is of the day on which it began.
 _USED_ENDS = """CAST(CASE WHEN "x_Kind" = 'bucket' THEN greatest(start_time, end_time - INTERVAL 1 MICROSECOND)
     ELSE start_time END AS DATE)"""
+_USED = """coalesce("x_CostCurrency", '{currency}') = '{currency}'"""
 _BILL_NAMED = """costs c JOIN bill_names n ON n.named = coalesce("ServiceProviderName", '')
     AND n.service = coalesce("ServiceName", '') AND n.model_named = coalesce("x_ModelId", '')"""
 _USED_NAMED = """requests r JOIN usage_names n ON n.named = coalesce(gen_ai_provider_name, '')
     AND n.model_named = coalesce(gen_ai_response_model, gen_ai_request_model, '')"""
 _SPANS = f"""
 SELECT 'bill', n.provider, min("x_ChargeDate"), max({_BILL_ENDS}) FROM {_BILL_NAMED} WHERE {_BILLED} GROUP BY ALL
-UNION ALL SELECT 'usage', n.provider, min(CAST(start_time AS DATE)), max({_USED_ENDS}) FROM {_USED_NAMED} GROUP BY ALL
+UNION ALL SELECT 'usage', n.provider, min(CAST(start_time AS DATE)), max({_USED_ENDS}) FROM {_USED_NAMED}
+WHERE {_USED} GROUP BY ALL
 """
 # A charge for a month can't be cut: it is compared where the usage of all of its days is there.
 _COMPARE = f"""
 WITH bill AS (
   SELECT n.provider, n.model, "x_ChargeDate" AS day, sum(coalesce("EffectiveCost", "BilledCost")) AS cost,
-    sum(coalesce("x_Tokens", 0)) AS tokens, bool_or({_BILL_ENDS} > "x_ChargeDate") AS long
+    sum("x_Tokens") AS tokens, bool_or({_BILL_ENDS} > "x_ChargeDate") AS long,
+    bool_or("x_Tokens" IS NULL AND coalesce("EffectiveCost", "BilledCost") <> 0) AS untold
   FROM {_BILL_NAMED} JOIN spans_compared s ON s.provider = n.provider
   WHERE {_BILLED} AND "x_ChargeDate" >= s.first AND {_BILL_ENDS} <= s.last GROUP BY ALL
 ), used AS (
@@ -212,12 +215,11 @@ WITH bill AS (
     count(*) FILTER (WHERE "x_CostEstimated") AS estimated,
     string_agg(DISTINCT "x_PriceContext", ' and ') FILTER (WHERE "x_CostEstimated") AS contexts
   FROM {_USED_NAMED} JOIN spans_compared s ON s.provider = n.provider
-  WHERE ("x_CostCurrency" = '{{currency}}' OR "x_CostCurrency" IS NULL)
-    AND CAST(start_time AS DATE) >= s.first AND {_USED_ENDS} <= s.last GROUP BY ALL
+  WHERE {_USED} AND CAST(start_time AS DATE) >= s.first AND {_USED_ENDS} <= s.last GROUP BY ALL
 )
 SELECT coalesce(b.provider, u.provider), coalesce(b.model, u.model), coalesce(b.day, u.day), b.cost,
-  CASE WHEN u.tokens IS NOT NULL THEN true END, u.cost, coalesce(b.tokens, 0), coalesce(u.tokens, 0),
-  coalesce(u.unpriced, 0), coalesce(u.estimated, 0), coalesce(b.long, false), u.contexts
+  CASE WHEN u.tokens IS NOT NULL THEN true END, u.cost, b.tokens, coalesce(u.tokens, 0),
+  coalesce(u.unpriced, 0), coalesce(u.estimated, 0), coalesce(b.long, false), u.contexts, coalesce(b.untold, false)
 FROM bill b FULL JOIN used u ON b.provider = u.provider AND b.model = u.model AND b.day = u.day
 """
 _Windows = Mapping[str, tuple[date, date]]
@@ -231,14 +233,29 @@ def _compare(connection: duckdb.DuckDBPyConnection, currency: str, windows: _Win
     return connection.execute(_COMPARE.format(currency=currency)).fetchall()
 
 
-def _other_currencies(connection: duckdb.DuckDBPyConnection, currency: str) -> Mapping[str, str]:
-    """The other currencies that each provider bills tokens in."""
+@dataclass(frozen=True, slots=True)
+class _Others:
+    """The other currencies that a provider bills in, and that usage of a provider or of a model of its is priced in."""
+
+    billed: Mapping[str, str]
+    priced: Mapping[tuple[str, str | None], str]
+
+
+def _billed_elsewhere(connection: duckdb.DuckDBPyConnection, currency: str) -> Mapping[str, str]:
     of = _BILLED.format(currency=currency).replace('"BillingCurrency" =', '"BillingCurrency" <>')
     rows = connection.execute(
         f'SELECT n.provider, string_agg(DISTINCT "BillingCurrency", \', \' ORDER BY "BillingCurrency") '
         f"FROM {_BILL_NAMED} WHERE {of} GROUP BY 1"
     ).fetchall()
     return dict(rows)
+
+
+def _priced_elsewhere(connection: duckdb.DuckDBPyConnection, currency: str) -> Mapping[tuple[str, str | None], str]:
+    rows = connection.execute(
+        f'SELECT n.provider, n.model, string_agg(DISTINCT "x_CostCurrency", \', \' ORDER BY "x_CostCurrency") '
+        f"FROM {_USED_NAMED} WHERE NOT {_USED.format(currency=currency)} GROUP BY GROUPING SETS ((1, 2), (1))"
+    ).fetchall()
+    return {(provider, model): said for provider, model, said in rows}
 
 
 def _share_no_day(billed: _Windows, used: _Windows) -> str:
@@ -250,39 +267,6 @@ def _share_no_day(billed: _Windows, used: _Windows) -> str:
     return "; ".join(said)
 
 
-def _names(connection: duckdb.DuckDBPyConnection) -> None:
-    """Tables ``bill_names`` and ``usage_names``: what each side calls a provider and model, and what both mean."""
-    import pyarrow as pa
-
-    billed = connection.execute(
-        "SELECT DISTINCT coalesce(\"ServiceProviderName\", ''), coalesce(\"ServiceName\", ''), "
-        "coalesce(\"x_ModelId\", '') FROM costs WHERE \"x_AiCategory\" = 'tokens'"
-    ).fetchall()
-    used = connection.execute(
-        "SELECT DISTINCT coalesce(gen_ai_provider_name, ''), coalesce(gen_ai_response_model, gen_ai_request_model, '') "
-        "FROM requests"
-    ).fetchall()
-    sides = {
-        "bill_names": [
-            {"named": n, "service": s, "model_named": m, **_meant(billed_provider(n, s), m)} for n, s, m in billed
-        ],
-        "usage_names": [{"named": n, "service": "", "model_named": m, **_meant(n, m)} for n, m in used],
-    }
-    schema = pa.schema([(name, pa.string()) for name in ("named", "service", "model_named", "provider", "model")])
-    for name, rows in sides.items():
-        connection.register("names_arrow", pa.Table.from_pylist(rows, schema=schema))
-        connection.execute(f"CREATE OR REPLACE TEMP TABLE {name} AS SELECT * FROM names_arrow")
-        connection.unregister("names_arrow")
-
-
-def _meant(provider: str, model: str) -> Mapping[str, str]:
-    listed = price_provider(provider)
-    found = genai.resolve(listed, model) if model else None
-    if found is not None:
-        return {"provider": found.provider, "model": found.model}
-    return {"provider": listed, "model": model.lower()}
-
-
 _Key = tuple[str, str | None, date | None]
 
 
@@ -290,7 +274,7 @@ def _by(
     rows: Sequence[tuple[Any, ...]],
     key: Callable[[tuple[Any, ...]], _Key],
     windows: _Windows,
-    others: Mapping[str, str],
+    others: _Others,
 ) -> list[Compared]:
     groups: dict[_Key, list[tuple[Any, ...]]] = {}
     for row in rows:
@@ -298,12 +282,13 @@ def _by(
     whole = (min(first for first, _ in windows.values()), max(last for _, last in windows.values()))
     found = []
     for group, members in groups.items():
-        one = _compared(group, members, windows[group[0]][1])
-        more = []
+        priced = others.priced.get(group[:2])
+        one = _compared(group, members, windows[group[0]][1], elsewhere=priced is not None)
+        more = [f"usage of it is priced in {priced} too, which is not compared"] if priced else []
         if one.day is not None and any(row[10] for row in members):
             more.append("a charge for more than a day lies on its first day")
-        if one.difference and group[0] in others:
-            more.append(f"the provider bills in {others[group[0]]} too, which is not compared")
+        if one.difference and group[0] in others.billed:
+            more.append(f"the provider bills in {others.billed[group[0]]} too, which is not compared")
         if one.day is None and one.difference != 0 and windows[group[0]] != whole:
             first, last = windows[group[0]]
             more.append(f"compared from {first} to {last}, the days that bill and usage of {group[0]} both tell")
@@ -311,16 +296,18 @@ def _by(
     return found
 
 
-def _compared(group: _Key, rows: Sequence[tuple[Any, ...]], last: date) -> Compared:
+def _compared(group: _Key, rows: Sequence[tuple[Any, ...]], last: date, *, elsewhere: bool) -> Compared:
     bill = add_exactly(row[3] for row in rows if row[3] is not None)
     costs = [row[5] for row in rows if row[5] is not None]
     usage = add_exactly(costs) if costs else None
-    bill_tokens, used_tokens = add_exactly(row[6] for row in rows), add_exactly(Decimal(row[7]) for row in rows)
+    told, untold = [row[6] for row in rows if row[6] is not None], any(row[12] for row in rows)
+    bill_tokens = None if untold and not told else add_exactly(told)
+    used_tokens = add_exactly(Decimal(row[7]) for row in rows)
     unpriced, estimated = sum(row[8] for row in rows), sum(row[9] for row in rows)
-    if usage is None and not any(row[4] for row in rows):
+    if usage is None and not any(row[4] for row in rows) and not elsewhere:
         usage = _NOTHING  # no usage at all: it cost nothing, and the bill says otherwise
     volume = price = None
-    if usage is not None:
+    if usage is not None and bill_tokens is not None and (not untold or not used_tokens):
         volume = _volume(bill, usage, bill_tokens, used_tokens)
         price = bill - usage - volume
     found = Compared(*group, bill, usage, bill_tokens, used_tokens, unpriced, estimated, volume, price)
@@ -336,17 +323,17 @@ def _volume(bill: Decimal, usage: Decimal, bill_tokens: Decimal, used_tokens: De
 
 def _reasons(one: Compared, rows: Sequence[tuple[Any, ...]], last: date) -> list[str]:
     found = []
-    if one.bill and one.usage_tokens and not one.bill_tokens:  # as Anthropic's cost reports
-        found.append(
-            "the bill tells no tokens, so how much of the difference is volume and how much price is not known"
-        )
-    elif one.bill_tokens > one.usage_tokens:
-        missing = one.bill_tokens - one.usage_tokens
+    billed = one.bill_tokens or _NOTHING
+    if one.usage_tokens and any(row[12] for row in rows):  # as Anthropic's cost reports
+        some = "no tokens" if one.bill_tokens is None else "no tokens for some of what it charges"
+        found.append(f"the bill tells {some}, so how much of the difference is volume and how much price is not known")
+    elif billed > one.usage_tokens:
+        missing = billed - one.usage_tokens
         found.append(
             f"{missing:,.0f} tokens on the bill are in no usage that was loaded: a key, project or day is missing"
         )
-    elif one.usage_tokens > one.bill_tokens:
-        more = one.usage_tokens - one.bill_tokens
+    elif one.usage_tokens > billed:
+        more = one.usage_tokens - billed
         late = max((row[2] for row in rows if row[3] is not None), default=None)
         if late is not None and late < last and one.day is None:
             found.append(
@@ -356,8 +343,8 @@ def _reasons(one: Compared, rows: Sequence[tuple[Any, ...]], last: date) -> list
             found.append(
                 f"{more:,.0f} tokens of usage are not billed: late data, a credit, or usage of another account"
             )
-    if one.price and one.usage and one.bill_tokens and one.usage_tokens:
-        paid, listed = share_of(one.bill, one.bill_tokens), share_of(one.usage, one.usage_tokens)
+    if one.price and one.usage and billed and one.usage_tokens:
+        paid, listed = share_of(one.bill, billed), share_of(one.usage, one.usage_tokens)
         ratio = share_of(paid, listed) if listed else None
         if ratio is not None and abs(ratio - 1) >= Decimal("0.001"):
             said = f"the bill's price a token is {ratio * 100:.1f}% of the price book's"

@@ -2,9 +2,10 @@
 
 A run's cost is not in any source: it is the GPU hours it held times what such a GPU-hour cost in that month, by the
 bill, discounts and commitments spread over the hours they covered. So ``run_costs`` is ``runs`` with that rate and its
-basis beside each attempt; where the bill has no such GPU the cost is unknown, not 0. ``alert_clocks`` is ``alerts``
-with the hours from the crossing to the corrective action. Both are views, so the receipt shows how they are made. The
-tables themselves are read with what :mod:`outlay.metrics.views` lays over them: providers by one name, allocations.
+basis beside each attempt; where the bill has no such GPU, or the bills have it in two currencies, the cost is unknown,
+not 0: nobody knows on which of the bills the run is. ``alert_clocks`` is ``alerts`` with the hours from the crossing to
+the corrective action. Both are views, so the receipt shows how they are made. The tables themselves are read with what
+:mod:`outlay.metrics.views` lays over them: providers by one name, allocations.
 """
 
 from __future__ import annotations
@@ -34,9 +35,9 @@ class Relation:
 
     ``tables`` are the ledger's tables that it rests on; ``sql`` makes it of them (None: it is the one table). ``time``
     is the column that windows and periods select by, ``until`` the one that freshness is told by. ``currency`` is the
-    column of the currency of its ``money`` columns, ``priced``: a price book priced its rows. ``own_tags`` has the tags
-    that are a column of its own. ``cost`` is the amount that tells how much a row is. ``rows`` says what a row is,
-    ``bring_in`` how to get some.
+    column of the currency of its ``money`` columns, ``priced``: a price book priced its rows. ``doubt`` is the column
+    that says why a row has no price. ``own_tags`` has the tags that are a column of its own. ``cost`` is the amount
+    that tells how much a row is. ``rows`` says what a row is, ``bring_in`` how to get some.
     """
 
     name: str
@@ -50,6 +51,7 @@ class Relation:
     money: frozenset[str] = frozenset()
     sql: str | None = None
     priced: bool = False
+    doubt: str | None = None
     own_tags: Mapping[str, str] = field(default_factory=dict)
     cost: str | None = None
 
@@ -81,17 +83,24 @@ WITH rates AS (
   FROM rates WHERE "x_GpuType" IS NOT NULL GROUP BY ALL
 ), wanted AS (
   SELECT DISTINCT "x_InstanceType", "x_GpuType", "x_Month" FROM runs
-), chosen AS (
-  SELECT w.*, CAST(k.cost / k.hours AS DECIMAL(18,9)) AS rate, k.currency, k.basis FROM wanted w JOIN known k
+), nearest AS (
+  SELECT w.*, k.cost, k.hours, k.currency, k.basis FROM wanted w JOIN known k
     ON ((k.rank IN (1, 3) AND k.item = w."x_InstanceType") OR (k.rank IN (2, 4) AND k.item = w."x_GpuType"))
     AND (k.month IS NULL OR k.month = w."x_Month")
-  QUALIFY row_number() OVER (
-    PARTITION BY w."x_InstanceType", w."x_GpuType", w."x_Month" ORDER BY k.rank, k.hours DESC, k.currency) = 1
+  QUALIFY rank() OVER (PARTITION BY w."x_InstanceType", w."x_GpuType", w."x_Month" ORDER BY k.rank) = 1
+), chosen AS (
+  SELECT "x_InstanceType", "x_GpuType", "x_Month",
+    CASE WHEN count(*) = 1 THEN CAST(any_value(cost) / any_value(hours) AS DECIMAL(18,9)) END AS rate,
+    CASE WHEN count(*) = 1 THEN any_value(currency) END AS currency,
+    CASE WHEN count(*) = 1 THEN any_value(basis) END AS basis,
+    CASE WHEN count(*) > 1 THEN 'their GPUs are billed in ' || string_agg(currency, ' and ' ORDER BY currency)
+      || ', and no run tells in which' END AS doubt
+  FROM nearest GROUP BY 1, 2, 3
 )
 SELECT r.*, r."x_Source" || '/' || r."x_RunId" AS "x_Run", coalesce(r.start_time, r.submit_time) AS "x_At",
   CAST(try_cast(r."x_GpuHours" AS DECIMAL(20,9)) * c.rate AS DECIMAL(38,18)) AS "x_Cost",
   CAST(try_cast(r."x_LostGpuHours" AS DECIMAL(20,9)) * c.rate AS DECIMAL(38,18)) AS "x_LostCost",
-  c.currency AS "x_CostCurrency", c.rate AS "x_Rate", c.basis AS "x_RateBasis"
+  c.currency AS "x_CostCurrency", c.rate AS "x_Rate", c.basis AS "x_RateBasis", c.doubt AS "x_RateDoubt"
 FROM runs r LEFT JOIN chosen c ON c."x_InstanceType" IS NOT DISTINCT FROM r."x_InstanceType"
   AND c."x_GpuType" IS NOT DISTINCT FROM r."x_GpuType" AND c."x_Month" = r."x_Month"
 """
@@ -154,10 +163,12 @@ RELATIONS: dict[str, Relation] = {
                 Column("x_CostCurrency", "VARCHAR"),
                 Column("x_Rate", _HOURS),
                 Column("x_RateBasis", "VARCHAR"),
+                Column("x_RateDoubt", "VARCHAR"),
             ),
             "x_CostCurrency",
             frozenset({"x_Cost", "x_LostCost"}),
             _RUN_COSTS,
+            doubt="x_RateDoubt",
             cost="x_Cost",
         ),
         Relation(

@@ -9,14 +9,21 @@ from datetime import datetime
 from outlay.prices.genai import Resolved
 from outlay.prices.usage_shapes import ORDINARY
 
-__all__ = ["Call", "context_text", "special"]
+__all__ = ["CONTEXT_WINDOWS", "Call", "circumstances", "context_text", "smallest", "special"]
 
+CONTEXT_WINDOWS = {"0-200k": (0, 200_000), "200k-1m": (200_000, 1_000_000)}
+"""What ``context_window`` says of a bucket (Anthropic's usage reports): each call's input is more than, and up to."""
+_WINDOW = "context_window"
 _BY_CAPACITY = ("traffic_type", "provisioned_throughput")
 
 
 @dataclass(frozen=True, slots=True)
 class Call:
-    """What selects prices: asked names, what they mean, and the circumstances. ``context`` has no ordinary values."""
+    """What selects prices: asked names, what they mean, and the circumstances. ``context`` has no ordinary values.
+
+    Of calls that are added up ``input_tokens`` is a size that each may have, and ``window`` the sizes that are told of
+    them: more than, and up to.
+    """
 
     provider: str
     model: str
@@ -24,6 +31,7 @@ class Call:
     at: datetime
     input_tokens: int
     context: Mapping[str, str]
+    window: tuple[int, int] | None = None
 
     @property
     def by_capacity(self) -> bool:
@@ -35,6 +43,23 @@ def special(context: Mapping[str, str]) -> dict[str, str]:
     """A price context without what means the ordinary price."""
     lowered = {key: value.strip().lower() for key, value in context.items()}
     return {key: value for key, value in lowered.items() if value not in ORDINARY}
+
+
+def circumstances(context: Mapping[str, str]) -> tuple[dict[str, str], tuple[int, int] | None]:
+    """What is special in a context but its context window, and the sizes of calls that this tells.
+
+    A window decides by size, as prices for long input do, and is no circumstance with a price of its own.
+    """
+    asked = special(context)
+    window = CONTEXT_WINDOWS.get(asked.get(_WINDOW, ""))
+    if window is not None:
+        del asked[_WINDOW]
+    return asked, window
+
+
+def smallest(window: tuple[int, int] | None) -> int:
+    """The size that added-up calls are priced by: the least that each may have."""
+    return window[0] + 1 if window is not None else 0
 
 
 def context_text(context: Mapping[str, str]) -> str:

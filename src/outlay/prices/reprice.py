@@ -117,11 +117,21 @@ def reprice(
     return changes, _apply(connection, folder, prices, selection, names)
 
 
+# A row whose price changes its currency is in two lines: what it cost goes in one, what it costs comes in the other.
 _COMPARED = """
-SELECT gen_ai_provider_name, coalesce(gen_ai_response_model, gen_ai_request_model),
-  coalesce("x_CostCurrency", was_currency), count(*), coalesce(sum(was_cost), 0), coalesce(sum("x_Cost"), 0),
-  count(*) FILTER (WHERE was_cost IS NULL), count(*) FILTER (WHERE "x_Cost" IS NULL)
-FROM ({new}) GROUP BY ALL
+WITH priced AS MATERIALIZED (
+  SELECT gen_ai_provider_name AS provider, coalesce(gen_ai_response_model, gen_ai_request_model) AS model,
+    was_currency, was_cost, "x_CostCurrency" AS currency, "x_Cost" AS cost FROM ({new})
+), told AS (
+  SELECT provider, model, coalesce(currency, was_currency) AS currency, was_cost, cost,
+    was_cost IS NULL AS unpriced_before, cost IS NULL AS unpriced_after
+  FROM priced WHERE coalesce(currency = was_currency, true)
+  UNION ALL SELECT provider, model, was_currency, was_cost, 0, false, false FROM priced WHERE currency <> was_currency
+  UNION ALL SELECT provider, model, currency, 0, cost, false, false FROM priced WHERE currency <> was_currency
+)
+SELECT provider, model, currency, count(*), coalesce(sum(was_cost), 0), coalesce(sum(cost), 0),
+  count(*) FILTER (WHERE unpriced_before), count(*) FILTER (WHERE unpriced_after)
+FROM told GROUP BY ALL
 """
 
 

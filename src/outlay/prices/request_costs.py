@@ -2,7 +2,8 @@
 
 A row's provider and the model that answered (or was asked for, where the answer does not say) select the price. A
 bucket adds calls up, so its size says nothing of theirs: it is priced as small calls are, and is an estimate where the
-model has prices that depend on a call's size.
+model has prices that depend on a call's size. A bucket of one call has that call's size, and one whose context window
+is told has calls of that window's sizes.
 """
 
 from __future__ import annotations
@@ -15,15 +16,27 @@ from outlay.ledger.engine.duckdb import identifier, literal
 from outlay.ledger.meters import METERS
 from outlay.ledger.tables.requests import meter_column
 from outlay.money import MONEY_SQL
-from outlay.prices.token_table import price_requests
+from outlay.prices.call import CONTEXT_WINDOWS, smallest
+from outlay.prices.token_table import MIXED_CALLS, price_requests
 from outlay.prices.tokens import FREE_UNLESS_PRICED, UNREAD, TokenPrices
 from outlay.prices.usage import Remark, Usage
 
 if TYPE_CHECKING:
     import duckdb
 
-__all__ = ["priced_sql"]
+__all__ = ["notes_of_pricing", "priced_sql"]
 
+_ADDS_UP = """coalesce("x_Kind" = 'bucket' AND "x_Requests" IS DISTINCT FROM 1, false)"""
+_SMALLEST = " ".join(
+    [
+        "CASE",
+        *(
+            f"WHEN contains(context, 'context_window={window}') THEN {smallest(sizes)}"
+            for window, sizes in CONTEXT_WINDOWS.items()
+        ),
+        "ELSE 0 END",
+    ]
+)
 _ASKED = ("provider", "model", "context", "at", "input_tokens")
 _UNREAD = f"coalesce(contains(r.\"x_Remarks\", '{UNREAD}'), false)"
 _TIMED = tuple(meter for meter, unit in METERS.items() if unit == "second")
@@ -46,16 +59,16 @@ def priced_sql(
     asked = f"""SELECT r.*, coalesce(gen_ai_provider_name, '') AS provider,
         coalesce(gen_ai_response_model, gen_ai_request_model, '') AS model, coalesce("x_PriceContext", '') AS context,
         {"start_time" if at is None else f"TIMESTAMP {literal(at.isoformat(sep=' '))}"} AS at,
-        CASE WHEN "x_Kind" = 'bucket' THEN 0 ELSE coalesce(gen_ai_usage_input_tokens, 0) END AS input_tokens
+        CASE WHEN {_ADDS_UP} THEN {_SMALLEST} ELSE coalesce(gen_ai_usage_input_tokens, 0) END AS input_tokens
         {"".join(f", {identifier(meter_column(m))} AS {m}" for m in meters)} FROM {relation} r"""
     connection.execute(f"CREATE OR REPLACE TEMP VIEW requests_to_price AS {asked}")
     statement = price_requests(connection, "requests_to_price", prices, meters, _UNREAD)
     connection.execute(
         "CREATE OR REPLACE TEMP TABLE sized_prices AS SELECT provider, model, context FROM price_cells "
-        "GROUP BY ALL HAVING max(above) >= 0"
+        "WHERE sized GROUP BY ALL"
     )
     dropped = ", ".join(map(identifier, (*_ASKED, *meters, "cost", "currency", "price_version", "status", "estimated")))
-    sized = """"x_Kind" = 'bucket' AND p.status = 'priced' AND (provider, model, context) IN
+    sized = f"""{_ADDS_UP} AND p.status = 'priced' AND (provider, model, context) IN
         (SELECT (provider, model, context) FROM sized_prices)"""
     untold = " AND ".join(
         ["gen_ai_usage_input_tokens IS NULL", "gen_ai_usage_output_tokens IS NULL"]
@@ -80,6 +93,16 @@ def priced_sql(
     return f"SELECT p.* EXCLUDE ({dropped}), {fields} FROM ({statement}) p {joined}"
 
 
+def notes_of_pricing(connection: duckdb.DuckDBPyConnection) -> list[str]:
+    """Why rows that :func:`priced_sql` saw last have no price, where a price list of the user's is the reason."""
+    return [
+        f"{calls:,} {'row of' if calls == 1 else 'rows of'} {model} {'is' if calls == 1 else 'are'} unpriced: what is "
+        f"counted has prices in {currencies}, which can't be added. Give all prices of the model in one currency with "
+        "--prices or [prices]."
+        for model, currencies, calls in connection.execute(f"FROM {MIXED_CALLS} ORDER BY ALL").fetchall()
+    ]
+
+
 def _is_timed() -> str:
     return " OR ".join(f"{identifier(meter_column(meter))} IS NOT NULL" for meter in _TIMED)
 
@@ -91,7 +114,7 @@ def _price_timed(connection: duckdb.DuckDBPyConnection, key: str, prices: TokenP
     every = ", ".join(identifier(meter_column(meter)) for meter in METERS)
     names = ", ".join(map(identifier, (key, *_ASKED)))
     rows = connection.execute(
-        f"SELECT {names}, coalesce(gen_ai_usage_output_tokens, 0), coalesce(\"x_Kind\" = 'bucket', false), {_UNREAD}, "
+        f"SELECT {names}, coalesce(gen_ai_usage_output_tokens, 0), {_ADDS_UP}, {_UNREAD}, "
         f"{every} FROM requests_to_price r WHERE {_is_timed()}"
     ).fetchall()
     found = []

@@ -29,7 +29,7 @@ from outlay.ledger.meters import METERS, MODALITIES
 from outlay.money import add_exactly, plain
 from outlay.prices import genai
 from outlay.prices.agreed import AgreedPrices, Found
-from outlay.prices.call import Call, context_text, special
+from outlay.prices.call import Call, circumstances, context_text, smallest
 from outlay.prices.contract import Contract
 from outlay.prices.genai import Resolved
 from outlay.prices.price_row import EVERY, PriceRow, above, active, versions
@@ -44,7 +44,6 @@ __all__ = [
     "TokenPrices",
     "context_text",
     "doubted_out_of_context",
-    "special",
 ]
 
 _EXACT = Context(prec=200)
@@ -149,12 +148,12 @@ class TokenPrices:
         """
         if at.tzinfo is not None:
             raise UsageError("the time has a zone.", where="at", hint="Convert it to UTC and drop the zone.")
-        asked = special({**usage.context, **(context or {})})
+        asked, window = circumstances({**usage.context, **(context or {})})
         unknown: list[str] = []
         doubts: list[str] = []
         rows: list[PriceRow] = []
-        size = 0 if usage.bucket else usage.input_tokens
-        call = Call(provider, model, genai.resolve(provider, model), at, size, asked)
+        size = smallest(window) if usage.bucket else usage.input_tokens
+        call = Call(provider, model, genai.resolve(provider, model), at, size, asked, window)
         lines = self._lines(usage, call, unknown, doubts, rows)
         for inner in usage.inner:
             name = inner.model or model
@@ -227,8 +226,10 @@ class TokenPrices:
         return [*(row for _, row in self._agreed.candidates(call, meter)), *self._listed(call, meter)]
 
     def sized(self, call: Call) -> bool:
-        """Whether a call of these names may have prices that depend on its size."""
-        return any(row.input_tokens_above is not None for meter in METERS for row in self.candidates(call, meter))
+        """Whether calls of these names may have prices that differ by size, within the sizes that are told of them."""
+        tiers = (row.input_tokens_above for meter in METERS for row in self.candidates(call, meter))
+        window = call.window
+        return any(tier is not None and (window is None or window[0] < tier < window[1]) for tier in tiers)
 
     def _listed(self, call: Call, meter: str) -> list[PriceRow]:
         if call.found is None:

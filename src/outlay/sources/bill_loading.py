@@ -47,7 +47,7 @@ if TYPE_CHECKING:
 
 __all__ = ["load_bills"]
 
-_READING = 1
+_READING = 2
 """Part of a load's identity: raise it when a release reads the same file differently, so that a file loaded before is
 not taken for unchanged."""
 Progress = Callable[[str], None]
@@ -80,7 +80,8 @@ def load_bills(
     """Load bills into ``ledger`` in one commit.
 
     Content that was loaded before changes nothing, not even where a later load has replaced it since: a job that loads
-    a month's first and corrected bills every night must not bring the first back. ``again`` does bring it back.
+    a month's first and corrected bills every night must not bring the first back. ``again`` does bring it back. Nor
+    does a load of which no row can be used.
     Raises an :class:`outlay.errors.OutlayError` with nothing changed.
     """
     once, notes = by_content(found, lambda one: one.raw.path)
@@ -127,6 +128,8 @@ def load_bills(
             "files": [report_to_json(report) for report in reports],
         }
 
+    if not scopes:  # every row was rejected: a version in which nothing changed would only be noise
+        return TableLoad("costs", load_id, False, ledger.table().version(), reports, 0, tuple(notes))
     progress("committing")
     committed = ledger.replace([f for part in parts for f in part.written], scopes, facts)
     if committed is None:  # another process loaded the same content while this one read it

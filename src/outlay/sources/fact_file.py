@@ -34,6 +34,8 @@ Json = Any
 
 _MOST_DOCUMENT_BYTES = 1 << 30
 _LONGEST_LINE = 64 << 20
+_LONGEST_CELL = 1 << 20
+"""The longest CSV cell that is read, in characters: as of a bill. A record with a longer one is kept out."""
 
 
 class Unusable(Exception):
@@ -68,7 +70,7 @@ class FactFile:
         """Column names of a CSV file, as it spells them; empty for other kinds."""
         if self.kind != "csv":
             return ()
-        return tuple(name.strip() for name in next(csv.reader(io.StringIO(self.head), delimiter=self.delimiter), []))
+        return tuple(name.strip() for name in _next(csv.reader(io.StringIO(self.head), delimiter=self.delimiter)) or ())
 
     @cached_property
     def sample(self) -> Json:
@@ -145,11 +147,15 @@ class FactFile:
             text = io.TextIOWrapper(raw, encoding="utf-8-sig", newline="")
             rows = csv.reader(text, delimiter=self.delimiter)
             header = self.header
-            self._guarded(lambda: next(rows, None))
+            self._guarded(lambda: _next(rows))
             number = 1
-            while (row := self._guarded(lambda: next(rows, None))) is not None:
+            while (row := self._guarded(lambda: _next(rows))) is not None:
                 number += 1
                 if not row:
+                    continue
+                if (longest := max(map(len, row))) > _LONGEST_CELL:
+                    message = f"a cell has {longest:,} characters, more than the {_LONGEST_CELL:,} that are read"
+                    yield self.problem(number, "unfit-value", message)
                     continue
                 if len(row) != len(header):
                     yield self.problem(number, "ragged-row", f"the row has {len(row)} fields, the header {len(header)}")
@@ -189,6 +195,19 @@ class FactFile:
             raise not_utf8(self.path, f"byte {error.start} of a block") from None
         except csv.Error as error:
             raise UnreadableError(f"is no CSV ({error}).", where=str(self.path), hint="Export it again.") from None
+
+
+def _next(rows: Iterator[list[str]]) -> list[str] | None:
+    """The next CSV record, whole however long its cells are: Python's parser gives up at 128 Ki characters.
+
+    The limit is the process', so it is raised for this record only. A cell that is too long even so (a quote that is
+    never closed) ends the file: where the next record begins is not known.
+    """
+    before = csv.field_size_limit(_LONGEST_LINE)
+    try:
+        return next(rows, None)
+    finally:
+        csv.field_size_limit(before)
 
 
 def open_facts(path: Path) -> FactFile:

@@ -21,7 +21,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 from decimal import Decimal
 from itertools import islice
 from pathlib import Path
@@ -30,13 +30,13 @@ from typing import TYPE_CHECKING
 from outlay.config import Settings
 from outlay.ledger.delta import DeltaFolder, NewFile, Scope
 from outlay.ledger.engine.duckdb import identifier, literal, session
-from outlay.ledger.facts import Arrivals, in_window, merge, write_arrivals
+from outlay.ledger.facts import Arrivals, Elsewhere, in_window, merge, write_arrivals
 from outlay.ledger.store import Ledger
 from outlay.ledger.tables.requests import REQUESTS
 from outlay.ledger.tables.table import FactTable
 from outlay.money import add_exactly
 from outlay.prices.kept import keep_prices
-from outlay.prices.request_costs import priced_sql
+from outlay.prices.request_costs import notes_of_pricing, priced_sql
 from outlay.prices.tokens import TokenPrices
 from outlay.problems import Problem, summarise
 from outlay.sources.digest import by_content, load_digest
@@ -53,7 +53,7 @@ if TYPE_CHECKING:
 
 __all__ = ["load_facts", "load_tellings"]
 
-_READING = 1
+_READING = 2
 """Part of a load's identity: raise it when a release reads the same file differently."""
 _BATCH = 20_000
 """What is told at once of rows, windows and problems: as much of a load as is in memory."""
@@ -144,13 +144,15 @@ def load_tellings(
     source: str | None = None,
     assumed: Mapping[str, str] | None = None,
     again: bool = False,
+    nearby: timedelta | None = None,
     notes: Sequence[str] = (),
     progress: Progress = lambda _: None,
 ) -> TableLoad:
     """Load what is told of one table in one commit, as the load ``load_id``.
 
     With ``again`` nobody is asked whether that load was committed before: the caller knows that it may be told again.
-    Raises an :class:`outlay.errors.OutlayError` with nothing changed.
+    A row that is told again at another time is found wherever it was, or ``nearby``: in the months that lie so close to
+    the new time. Raises an :class:`outlay.errors.OutlayError` with nothing changed.
     """
     folder = ledger.facts(table)
     tags = settings.tags
@@ -168,13 +170,19 @@ def load_tellings(
             with _collecting_seldom():
                 parts = [_read(one, this, progress) for one in told]
             writer.close()
+            if not writer.rows and not this.windows:  # a version in which nothing changed would only be noise
+                write_quarantine(ledger.path, load_id, [one for part in parts for one in part.rejected])
+                reports = tuple(_report(part, table) for part in parts)
+                return TableLoad(table.name, load_id, False, folder.table().version(), reports, 0, tuple(notes))
             progress("writing")
             this.windows.add_told_by_rows()
             stretches = this.windows.as_tables()
             doubled = _distinct(this)
             relation = "rows_to_load"
+            unpriced: list[str] = []
             if table is REQUESTS:
                 relation = f"({priced_sql(connection, relation, SEQUENCE, prices)})"
+                unpriced = notes_of_pricing(connection)
             names = ", ".join(identifier(column.name) for column in table.columns(tags.required))
             if writer.rows:
                 written += write_arrivals(connection, folder, f"(SELECT {names} FROM {relation})", load_id)
@@ -182,7 +190,7 @@ def load_tellings(
             reconcile(connection, folder, table, writer, rows=rows, written=written)
             if table is REQUESTS and writer.rows:
                 keep_prices(connection, ledger, prices)
-            arrivals = _arrivals(this, stretches)
+            arrivals = _arrivals(this, stretches, nearby)
             reports = tuple(_report(part, table) for part in parts)
             write_quarantine(ledger.path, load_id, [one for part in parts for one in part.rejected])
             progress("committing")
@@ -201,7 +209,7 @@ def load_tellings(
         raise
     finally:
         shutil.rmtree(staging, ignore_errors=True)
-    said_too = (*notes, *_notes(table, merged.rows_replaced, doubled))
+    said_too = (*notes, *unpriced, *_notes(table, merged.rows_replaced, doubled))
     return TableLoad(table.name, load_id, True, merged.version, reports, merged.rows_replaced, said_too)
 
 
@@ -307,7 +315,7 @@ def _distinct(load: _Load) -> int:
     return int(counted - connection.execute("SELECT count(*) FROM rows_to_load").fetchall()[0][0])
 
 
-def _arrivals(load: _Load, stretches: Sequence[tuple[str, datetime, datetime]]) -> Arrivals:
+def _arrivals(load: _Load, stretches: Sequence[tuple[str, datetime, datetime]], nearby: timedelta | None) -> Arrivals:
     load.connection.execute(
         'CREATE OR REPLACE TEMP TABLE identities AS SELECT DISTINCT "x_Source", "x_RowId" FROM rows_to_load'
     )
@@ -315,7 +323,29 @@ def _arrivals(load: _Load, stretches: Sequence[tuple[str, datetime, datetime]]) 
     for source, since, until in stretches:
         scopes |= {Scope(source, month) for month in _months(since, until)}
     sources = frozenset(scope.source for scope in scopes)
-    return Arrivals(load.table, load.load_id, load.written, "identities", "windows_told", frozenset(scopes), sources)
+    elsewhere = _elsewhere(load, nearby) if load.table.moves else None
+    return Arrivals(
+        load.table, load.load_id, load.written, "identities", "windows_told", frozenset(scopes), sources, elsewhere
+    )
+
+
+def _elsewhere(load: _Load, nearby: timedelta | None) -> Elsewhere | None:
+    """Where else the rows may lie from an earlier telling; None where there are no rows."""
+    if nearby is None:
+        return Elsewhere()
+    # Away from the ends of the calendar, beyond which Python has no times.
+    moment = f"least(greatest(coalesce({', '.join(load.table.time)}), TIMESTAMP '0002-01-01'), TIMESTAMP '9998-01-01')"
+    found = load.connection.execute(
+        f"""SELECT "x_Source", strftime(moment + side * $1, '%Y-%m'), min(moment + side * $1), max(moment + side * $1)
+        FROM (SELECT "x_Source", {moment} AS moment FROM rows_to_load),
+          (VALUES (-1), (1)) AS sides(side)
+        GROUP BY 1, 2""",
+        [nearby],
+    ).fetchall()
+    if not found:
+        return None
+    scopes = frozenset(Scope(source, month) for source, month, *_ in found)
+    return Elsewhere(scopes, (min(row[2] for row in found), max(row[3] for row in found)))
 
 
 def _months(since: datetime, until: datetime) -> list[str]:

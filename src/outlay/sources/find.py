@@ -17,6 +17,7 @@ from outlay.errors import UnreadableError, UsageError, nearest
 from outlay.ledger.engine.duckdb import identifier
 from outlay.ledger.tables.costs import focus_columns
 from outlay.plugins import plugin_manager
+from outlay.problems import Problem
 from outlay.sources.bills.aws_manifest import superseded_in
 from outlay.sources.bills.unfolded import unfold
 from outlay.sources.fact_file import FactFile, open_facts
@@ -106,6 +107,7 @@ def _put(one: Found | FoundFacts, findings: Findings) -> None:
 def _open(path: Path, format_id: str | None) -> Found | FoundFacts:
     if not is_parquet(path):
         file = open_facts(path)
+        _refuse_empty_pages(file)
         for reader in fact_readers():
             if reader.format.id == format_id or (format_id is None and reader.recognises(file)):
                 return FoundFacts(file, reader)
@@ -124,6 +126,27 @@ def _open(path: Path, format_id: str | None) -> Found | FoundFacts:
     if raw.kind == "parquet":
         _refuse_foreign(found)
     return found
+
+
+class _NothingTold(UnreadableError):
+    """A report of a provider that tells of no time."""
+
+
+def _refuse_empty_pages(file: FactFile) -> None:
+    """Refuse pages of a provider's report without a row or bucket: they tell of no time."""
+    if file.kind not in ("json", "jsonl") or '"has_more"' not in file.head:
+        return
+    pages = 0
+    for one in file.objects():
+        if isinstance(one, Problem) or "has_more" not in one[1] or one[1].get("data") != []:
+            return
+        pages += 1
+    if pages:
+        raise _NothingTold(
+            "is a report without a single bucket of time: there is nothing to load, and nothing is replaced.",
+            where=str(file.path),
+            hint="Ask for a window that holds a whole bucket, and see that start and end are what you meant.",
+        )
 
 
 def _open_report(file: FactFile, format_id: str | None) -> Found | None:
@@ -180,6 +203,8 @@ def _in_folder(folder: Path, format_id: str | None, findings: Findings) -> None:
             continue
         try:
             _put(_open(path, format_id), findings)
+        except _NothingTold as error:
+            findings.skipped.append(str(error))
         except UnreadableError as error:
             if path.suffix.lower() not in (".json", ".txt", ".log"):
                 raise

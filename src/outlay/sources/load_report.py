@@ -38,7 +38,8 @@ class FileReport:
 class TableLoad:
     """What a load did to one table.
 
-    ``changed`` is False when the same content was there already; ``version`` is the table's then.
+    ``changed`` is False when the same content was there already, or nothing of it could be used; ``version`` is the
+    table's then.
     """
 
     table: str
@@ -48,6 +49,11 @@ class TableLoad:
     files: tuple[FileReport, ...]
     rows_replaced: int
     notes: tuple[str, ...] = ()
+
+    @property
+    def tells_nothing(self) -> bool:
+        """Whether it changed nothing because no row of its files could be used, or there was none."""
+        return not self.changed and not any(file.rows_loaded for file in self.files)
 
 
 @dataclass(frozen=True, slots=True)

@@ -190,16 +190,24 @@ def _slow_csv_stream(raw: RawFile, wanted: Sequence[str]) -> pa.RecordBatchReade
             columns = [[None if row[i] in NULL_TEXTS else row[i] for row in rows] for i in places]
             return pa.RecordBatch.from_arrays([pa.array(c, pa.string()) for c in columns], schema=schema)
 
-        csv.field_size_limit(_LONGEST_CELL)
         opener = gzip.open if raw.compressed else open
         with opener(raw.rows_path, "rt", encoding="utf-8-sig", newline="") as handle:
             reader = csv.reader(handle, delimiter=raw.delimiter)
             next(reader)
             good = (row for row in reader if len(row) == len(raw.columns))
-            while rows := list(itertools.islice(good, _SLOW_BATCH_ROWS)):
+            while rows := _next_rows(good):
                 yield batch(rows)
 
     return pa.RecordBatchReader.from_batches(schema, batches())
+
+
+def _next_rows(rows: Iterator[list[str]]) -> list[list[str]]:
+    """The next rows, however long their cells are: the limit is the process', so it is raised for these only."""
+    before = csv.field_size_limit(_LONGEST_CELL)
+    try:
+        return list(itertools.islice(rows, _SLOW_BATCH_ROWS))
+    finally:
+        csv.field_size_limit(before)
 
 
 def _numbered(reader: pa.RecordBatchReader, raw: RawFile, schema: pa.Schema) -> Iterator[pa.RecordBatch]:

@@ -22,7 +22,7 @@ from outlay.sources.commitments import Committed
 from outlay.sources.degenerate import degenerate_providers
 from outlay.sources.parsers import register, register_independently
 from outlay.sources.recognise import SKU_COLUMNS
-from outlay.sources.typed import Bill, bad_tags_text, typed_sql
+from outlay.sources.typed import Bill, bad_tags_text, rounded_sql, typed_sql
 
 if TYPE_CHECKING:
     import duckdb
@@ -213,20 +213,16 @@ def _control(bill: Bill, measure: str, *, plain: bool) -> str:
 
 def _remarks(bill: Bill) -> tuple[dict[str, str], dict[str, str]]:
     """What is worth counting over the whole file: columns to carry along, and conditions over them."""
-    texts = {f"__text {m}": bill.mapping.columns[m] for m in COST_MEASURES if bill.types.get(m) == "VARCHAR"}
     period = bill.mapping.columns.get("BillingPeriodStart")
     is_usage = "\"ChargeCategory\" = 'Usage'" if "ChargeCategory" in bill.mapping.columns else "true"
-    long = " OR ".join(
-        f"(strlen({t}) > 20 AND strlen({t}) - strpos({t}, '.') > 18 AND contains({t}, '.'))"
-        for t in map(identifier, texts)
-    )
     conditions = {
         "__list_missing": f'"__control_ListCost" IS NULL AND {is_usage}',
         "__effective_missing": f'"__control_EffectiveCost" IS NULL AND {is_usage}',
-        "__rounded": long or "false",
+        "__rounded": "__finer",
         "__period_derived": "NOT __given_period",
     }
-    return texts | {"__given_period": "false" if period is None else f"({period}) IS NOT NULL"}, conditions
+    given = "false" if period is None else f"({period}) IS NOT NULL"
+    return {"__given_period": given, "__finer": rounded_sql(bill)}, conditions
 
 
 def _committed(connection: duckdb.DuckDBPyConnection) -> tuple[Committed, ...]:

@@ -16,6 +16,7 @@ import logging
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from datetime import timedelta
 from itertools import chain
 from pathlib import Path
 
@@ -42,6 +43,10 @@ SPOOL = "spool"
 _READING = 1
 _STATE = "state"
 _BATCH_BYTES = 96 << 20
+_NEARBY = timedelta(days=1)
+"""How far a live span's start may move when it is told again. To search every month for the identities of each batch
+costs more than a CPU second for ten million requests kept; a sender that corrects its clock is off by less than a day.
+"""
 _logger = logging.getLogger(__name__)
 
 
@@ -103,6 +108,7 @@ class TakeUp:
                 settings=self._settings,
                 prices=self._prices,
                 again=True,
+                nearby=_NEARBY,
             )
         self._remember()
         for one in damaged:

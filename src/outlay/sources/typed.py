@@ -21,7 +21,7 @@ from outlay.sources.reader import RowMapping
 if TYPE_CHECKING:
     import duckdb
 
-__all__ = ["Bill", "bad_tags_text", "problem_text", "quarantine_sql", "typed_sql"]
+__all__ = ["Bill", "bad_tags_text", "problem_text", "quarantine_sql", "rounded_sql", "typed_sql"]
 
 _EARLIEST_YEAR = 1990
 _SLASHED_DATES = "['%m/%d/%y', '%m/%d/%y %H:%M', '%m/%d/%Y', '%m/%d/%Y %H:%M', '%m/%d/%Y %H:%M:%S']"
@@ -30,6 +30,7 @@ _DECORATED = r"-?\$?[0-9]{1,3}(,[0-9]{3})*\.[0-9]+|-?\$[0-9]+(\.[0-9]+)?"
 
 ``1,234`` could be one or a thousand, so it is refused.
 """
+_UNDERSCORED = identifier("__underscored")
 _DECIMAL_TYPE = re.compile(r"DECIMAL\((\d+),(\d+)\)")
 _ASKED = (
     "BilledCost",
@@ -98,6 +99,7 @@ def typed_sql(
     problem = "CAST(NULL AS VARCHAR)"
     if checked:
         inner += [f"({bill.mapping.columns[name]}) IS NOT NULL AS {_given(name)}" for name in _castable(bill)]
+        inner.append(f"{_underscored(bill)} AS {_UNDERSCORED}")
         problem = _problem(bill)
     start, end = _billing_period()
     fields = ["__row", f"{problem} AS __problem"]
@@ -155,6 +157,68 @@ def _decimal(source: str, found: str, *, plain: bool) -> str:
     return f"coalesce({cast}, CASE WHEN {decorated} THEN try_cast({bare} AS {MONEY_SQL}) END)"
 
 
+def _texts(bill: Bill) -> dict[str, str]:
+    """The amounts that the file has as text: the text of each."""
+    money = {c.name for c in focus_columns() if c.sql_type == MONEY_SQL}
+    kinds = {"VARCHAR": "{}", "JSON": "CAST({} AS VARCHAR)"}
+    return {
+        name: kinds[bill.types[name]].format(bill.mapping.columns[name])
+        for name in _castable(bill)
+        if name in money and bill.types[name] in kinds
+    }
+
+
+def _any_has(texts: Iterable[str], character: str) -> str:
+    """Whether one of several texts has a character: one search a row costs a tenth of one a cell."""
+    return f"contains(concat({', '.join(texts)}), {literal(character)})"
+
+
+def _underscored(bill: Bill) -> str:
+    """The first amount that is written with an underscore, or NULL.
+
+    DuckDB reads 1_000 as a thousand, as SQL has it. No bill is known to write so, and what it means is a guess.
+    """
+    texts = _texts(bill)
+    if not texts:
+        return "CAST(NULL AS VARCHAR)"
+    named = " ".join(f"WHEN contains({text}, '_') THEN {literal(name)}" for name, text in texts.items())
+    return f"CASE WHEN {_any_has(texts.values(), '_')} THEN CASE {named} END END"
+
+
+def rounded_sql(bill: Bill) -> str:
+    """Whether an amount of a raw row has more decimals than the ledger keeps: it is rounded, to nothing even."""
+    checks, texts = [], _texts(bill)
+    if texts:
+        # A text without an exponent has that many decimals only if it is long.
+        maybe = [f"strlen({text}) > {MONEY_SCALE + 1}" for text in texts.values()]
+        maybe.append(_any_has(texts.values(), "-"))
+        finer = " OR ".join(_is_finer(text) for text in texts.values())
+        checks.append(f"CASE WHEN {' OR '.join(maybe)} THEN {finer} END")
+    for name in _castable(bill):
+        source, found = bill.mapping.columns[name], bill.types[name]
+        if found in ("DOUBLE", "FLOAT"):  # digits beyond the 17th are noise: what matters is that it vanishes
+            checks.append(f"({source} <> 0 AND abs({source}) < 5e-{MONEY_SCALE + 1})")
+        elif (match := _DECIMAL_TYPE.fullmatch(found)) and int(match[2]) > MONEY_SCALE:
+            checks.append(_is_finer(f"rtrim(CAST({source} AS VARCHAR), '0')"))
+    return " OR ".join(f"coalesce({check}, false)" for check in checks) or "false"
+
+
+def _is_finer(text: str) -> str:
+    """Whether the text of a number has more decimals than the ledger keeps."""
+    places = f"strlen({text}) - strpos({text}, '.')"
+    fraction = f"rtrim(regexp_extract({text}, '\\.(\\d*)[eE]', 1), '0')"
+    whole = f"ltrim(regexp_extract({text}, '(\\d*)\\.?\\d*[eE]', 1), '0')"
+    exponent = f"try_cast(regexp_extract({text}, '[eE]([+-]?\\d+)\\s*$', 1) AS INTEGER)"
+    decimals = (
+        f"CASE WHEN {fraction} <> '' THEN length({fraction}) ELSE length(rtrim({whole}, '0')) - length({whole}) END"
+    )
+    return (
+        f"CASE WHEN contains({text}, 'E') OR contains({text}, 'e') "
+        f"THEN coalesce(({fraction} <> '' OR {whole} <> '') AND ({decimals}) - {exponent} > {MONEY_SCALE}, false) "
+        f"ELSE contains({text}, '.') AND {places} > {MONEY_SCALE} END"
+    )
+
+
 def _always_fits(found: str) -> bool:
     """Whether every value of a type casts to the ledger's amounts, so that no row need be asked."""
     match = _DECIMAL_TYPE.fullmatch(found)
@@ -203,6 +267,7 @@ def _given(name: str) -> str:
 def _problem(bill: Bill) -> str:
     """``code|column`` of the first thing that keeps a row out, or NULL, over typed columns and :func:`_given`."""
     checks = []
+    underscored = f"WHEN {_UNDERSCORED} IS NOT NULL THEN 'unparsable-amount|' || {_UNDERSCORED} "
     for name in _castable(bill):
         column = identifier(name)
         if {c.name: c.sql_type for c in focus_columns()}[name] == MONEY_SQL:
@@ -231,7 +296,7 @@ def _problem(bill: Bill) -> str:
         ),
     ]
     cases = " ".join(f"WHEN {condition} THEN {literal(f'{code}|{name}')}" for condition, code, name in checks)
-    return f"CASE {cases} END"
+    return f"CASE {underscored}{cases} END"
 
 
 def _billing_period() -> tuple[str, str]:

@@ -18,6 +18,8 @@ from outlay.config import Settings
 from outlay.errors import OutlayError, UnreadableError
 from outlay.ledger.engine.duckdb import session
 from outlay.ledger.store import Ledger
+from outlay.metrics.answer import answer
+from outlay.metrics.query import Query
 from outlay.metrics.reconciliation import reconcile
 from outlay.sources.find import find
 from outlay.sources.loading import load
@@ -241,10 +243,24 @@ def test_usage_and_costs_of_the_same_day_differ_by_what_was_planted(tmp_path: Pa
         found = reconcile(connection, ledger, Settings())
     assert (found.bill, found.usage, found.difference) == (Decimal("4.75"), Decimal("4.5"), Decimal("0.25"))
     (one,) = found.models
-    assert [one.provider, one.model, one.bill_tokens] == ["anthropic", "claude-sonnet-4-5", 0]
+    assert [one.provider, one.model, one.bill_tokens] == ["anthropic", "claude-sonnet-4-5", None]
+    assert [one.volume, one.price] == [None, None]
     assert one.reasons == (
         "the bill tells no tokens, so how much of the difference is volume and how much price is not known",
     )
+
+
+def test_a_row_without_tokens_has_money_and_no_quantity_of_anything(tmp_path: Path) -> None:
+    """Nor does a figure over tokens count it beside rows of another bill that tell theirs."""
+    ledger = tmp_path / "ledger"
+    load_file(ledger, LEGACY)
+    columns = ("x_Tokens", "PricingQuantity", "ConsumedQuantity", "ListUnitPrice", "ContractedUnitPrice", "ListCost")
+    told = ", ".join(f'count("{name}")' for name in columns)
+    sums = f'SELECT {told}, sum("BilledCost"), count("x_TokenDirection") FROM costs'
+    assert stored(ledger, sums) == [(0, 0, 0, 0, 0, 0, Decimal("20.0529412"), 7)]
+    (unit,) = answer(Ledger(ledger), Query(("cost_per_1k_tokens",)), Settings()).rows
+    figure = unit.figures["cost_per_1k_tokens"]
+    assert (figure.value, figure.why) == (None, "no tokens: 6 rows should carry x_Tokens, and none does")
 
 
 @trials(max_examples=8, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])

@@ -48,6 +48,31 @@ def test_a_run_with_the_gpus_of_its_machine() -> None:
     }
 
 
+@pytest.mark.parametrize(
+    ("told", "kind"),
+    [
+        ("train", "training"),
+        ("Fine-Tune", "training"),
+        ("sweep", "training"),
+        ("eval", "other"),
+        ("batch_inference", "batch_inference"),
+        ("predict", "inference"),
+        ("data_prep", "data"),
+        ("train-and-eval", "train-and-eval"),
+        ("", None),
+        (None, None),
+    ],
+)
+@pytest.mark.parametrize("key", ["jobType", "job_type"])
+def test_a_job_type_is_the_workload_it_means_or_stays_as_told(
+    tmp_path: Path, told: str | None, kind: str | None, key: str
+) -> None:
+    path = tmp_path / "runs.jsonl"
+    path.write_text(json.dumps({**{k: v for k, v in DOCUMENT[0].items() if k != "jobType"}, key: told}) + "\n")
+    (fact,) = runs(path).values()
+    assert fact.values.get("x_WorkloadKind") == kind
+
+
 def test_outcomes() -> None:
     assert {run: fact.values["x_Outcome"] for run, fact in runs().items()} == {
         "a1b2c3d4": "succeeded",

@@ -81,19 +81,22 @@ def test_the_messages_report_by_every_group() -> None:
         "x_Meter_input": 1_000,
         "x_Meter_cache_write_1h": 100_000,
         "x_Meter_output": 500,
+        "x_PriceContext": "context_window=0-200k",
     }
     assert dict(written_1h.tags) == {"report": "messages", "context_window": "0-200k"}
-    assert batch.values["x_PriceContext"] == "processing=batch"
+    assert batch.values["x_PriceContext"] == "context_window=0-200k;processing=batch"
+    assert long.values["x_PriceContext"] == "context_window=200k-1m"
     assert (long.tags["context_window"], long.values["x_User"], long.values["x_ApiKey"]) == (
         "200k-1M",
         "svac_01etl",
         None,
     )
     assert long.values["gen_ai_usage_input_tokens"] == 370_000  # 300000 + 50000 + 20000
-    assert fast.values["x_PriceContext"] == "inference_geo=us;speed=fast"
+    assert fast.values["x_PriceContext"] == "context_window=0-200k;inference_geo=us;speed=fast"
     assert (fast.values["x_Project"], fast.values["x_Region"], fast.values["x_User"]) == (None, "us", "user_01ada")
     assert (fast.values["x_Meter_web_searches"], fast.values["x_Meter_cache_write_5m"]) == (10, 300)
-    assert (priority.values["x_PriceContext"], priority.values["x_Region"]) == ("service_tier=priority", None)
+    assert priority.values["x_PriceContext"] == "context_window=0-200k;service_tier=priority"
+    assert priority.values["x_Region"] is None
 
 
 def test_the_report_does_not_count_requests() -> None:

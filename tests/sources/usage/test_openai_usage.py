@@ -222,8 +222,28 @@ def test_pages_are_missing(tmp_path: Path) -> None:
 def test_an_empty_bucket_is_a_window_of_its_pages_report(tmp_path: Path) -> None:
     told = read(READER, written(tmp_path, page(bucket(1), bucket(2, result()))))
     assert [window.start for window in told.windows] == [october(1), october(2)]
-    nothing = read(READER, written(tmp_path, page(bucket(1), bucket(2))))
-    assert nothing.all == [], "a page without results does not say of which report it is"
+
+
+def test_a_page_without_results_is_of_the_report_that_is_noted_in_it(tmp_path: Path) -> None:
+    noted = page(bucket(1), bucket(2)) | {"report": "web_search_calls"}
+    told = read(READER, written(tmp_path, noted))
+    assert [(window.start, window.kind) for window in told.windows] == [
+        (october(1), "web_searches"),
+        (october(2), "web_searches"),
+    ]
+    assert told.problems == []
+    going_on = read(READER, written(tmp_path, page(bucket(1, result()), more=True), page(bucket(2))))
+    assert [(window.start, window.kind) for window in going_on.windows] == [
+        (october(1), "completions"),
+        (october(2), "completions"),
+    ]
+    apart = read(READER, written(tmp_path, page(bucket(1, result())), page(bucket(2))))
+    assert (len(apart.windows), apart.codes) == (1, ["report-not-told"])
+    untold = read(READER, written(tmp_path, page(bucket(1), bucket(2))))
+    assert untold.windows == []
+    assert untold.codes == ["report-not-told"]
+    assert untold.problems[0].message == "buckets without results of a report that is not told: 2"
+    assert not READER.recognises(open_facts(written(tmp_path, page(bucket(1)) | {"report": "costs"})))
 
 
 def test_buckets_as_lines_and_an_array_of_pages(tmp_path: Path) -> None:

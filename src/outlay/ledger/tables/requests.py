@@ -43,6 +43,7 @@ REQUESTS = FactTable(
         "gen_ai_usage_output_tokens",
         "x_ReportedCost",
     ),
+    moves=True,
     filled=("x_PriceStatus", "x_Cost", "x_CostCurrency", "x_CostEstimated", "x_PriceVersion"),
     own=(
         Column("start_time", "TIMESTAMP", False, meaning="when the call or the bucket began, UTC"),

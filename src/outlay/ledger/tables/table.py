@@ -52,9 +52,11 @@ class FactTable:
 
     ``own`` are the columns that readers fill; ``time`` names the ones that say in which month a row lies, the first
     that is set. All carry ``Tags`` and a flat column for each configured allocation tag. ``measures`` are the columns
-    that every load is reconciled by, ``filled`` those that the loader fills (prices). ``moves``: a thing told again may
-    lie in another month (a run that was pending). ``whole`` is a column (the card) whose every value is told whole for
-    the time of its rows: they replace what an earlier load of the format said of it in that time.
+    that every load is reconciled by, ``filled`` those that the loader fills (prices). ``moves``: a thing told again
+    may lie in another month (a run that was pending, a call whose log had the time wrong), so all months of its
+    source are searched for it; without it a row's identity must hold the time that says its month. ``whole`` is a
+    column (the card) whose every value is told whole for the time of its rows: they replace what an earlier load of
+    the format said of it in that time.
     """
 
     name: str

@@ -9,6 +9,9 @@ A run is one attempt; a resumed run keeps its id and its runtime adds up. GPUs: 
 (:mod:`.hardware`), else the metadata's ``gpu_count``, which counts the GPUs that the one process that logged could see:
 those of its machine, not of other nodes.
 
+A job type is free text of the user's; W&B's own examples are ``train`` and ``eval``. The usual words that mean one
+workload are taken to it (an evaluation is none of training, inference and data), others stay as they are told.
+
 The traps: ``crashed`` means that the heartbeat stopped, which a lost network does too, so it is ``unknown`` here and
 kept apart from ``failed``; the creation time is when the run was first made, also for a resumed run.
 
@@ -33,6 +36,14 @@ from outlay.sources.runs.hardware import Hardware, noted
 from outlay.sources.runs.states import UNFINISHED, WANDB
 
 __all__ = ["WandbReader"]
+
+_WORKLOADS = {
+    "training": ("train", "training", "trainer", "pretrain", "pretraining", "finetune", "finetuning", "sweep"),
+    "inference": ("inference", "infer", "predict", "prediction", "serve", "serving"),
+    "data": ("data", "dataset", "preprocess", "preprocessing", "dataprep", "etl", "labeling", "labelling"),
+    "other": ("eval", "evaluate", "evaluation", "test", "validate", "validation"),
+}
+_KIND_OF = {word: kind for kind, words in _WORKLOADS.items() for word in words}
 
 
 class WandbReader:
@@ -80,7 +91,7 @@ def _attempt(run: Mapping[str, Any]) -> Attempt:
         state=state,
         name=text(run.get("name")) or text(run.get("displayName")),
         experiment=text(run.get("group")) or text(run.get("sweep")) or project,
-        workload=text(run.get("jobType")) or text(run.get("job_type")),
+        workload=_workload(text(run.get("jobType")) or text(run.get("job_type"))),
         submitted=created,
         started=started,
         ended=None if outcome in UNFINISHED else _end(started, runtime, seen),
@@ -96,6 +107,11 @@ def _attempt(run: Mapping[str, Any]) -> Attempt:
         | {f"wandb:{tag}": "true" for one in listed(run.get("tags")) if (tag := text(one)) is not None},
         source=entity,
     )
+
+
+def _workload(told: str | None) -> str | None:
+    """The workload kind that a job type means, whatever its case and separators; the job type where it means none."""
+    return told and _KIND_OF.get("".join(character for character in told.lower() if character.isalnum()), told)
 
 
 def _runtime(summary: Any) -> Decimal | None:  # noqa: ANN401 - whatever a file holds

@@ -9,6 +9,9 @@ Three endpoints tell the same kind of thing: tokens of each minute, hour or day,
 The first is the report ``messages``, the other two are ``analytics``. They know no money; the first counts no requests
 either. Uncached input, cache reads and cache writes stand beside each other and add up to the input.
 
+A bucket's sum says nothing of the length of single prompts, on which prices of some models depend; ``context_window``
+does where it was grouped by, so it goes into the price context.
+
 The traps: ``messages`` and ``analytics/usage`` tell the same usage of an organisation, so load one of them. A bucket
 of ``analytics/usage_report`` names its 100 largest groups and drops the rest without a word. Grouped by RBAC group, a
 user in several groups counts in each, so such buckets are refused. What was used after ``data_refreshed_at`` is not
@@ -266,7 +269,8 @@ def _values(result: Mapping[str, Json], *, complete: bool) -> dict[str, Value]:
         usage = normalise("anthropic", raw, flavor="anthropic.usage_report")
     except UsageError as error:
         raise Unusable("unparsable-amount", str(error)) from None
-    told = usage_values(usage)
+    window = text(result.get("context_window"))
+    told = usage_values(usage, context={"context_window": window} if window else None)
     for column, name in _TOTALS.items():
         if name not in raw:
             del told[column]

@@ -9,8 +9,10 @@ of models in the web search report are those of the completions report, so they 
 Input tokens include cached and cache-write tokens. Since 2026 text, audio and image input exclude cached tokens.
 
 The traps: without ``group_by=model`` there is no model, and nothing can be priced. A report that was filtered (one
-project's) looks like one that was not, and replaces it. A bucket without results does not say of which report it is, so
-a page of such buckets says nothing at all.
+project's) looks like one that was not, and replaces it. A bucket without results does not say of which report it is,
+nor whether of usage or of costs. It is of its page's, of that which the page before goes on with, or of the ``report``
+that the export command of docs/sources/openai-usage.md notes in each page; else it replaces nothing, and a notice says
+so.
 
 Source: OpenAI's API description (MIT), https://platform.openai.com/docs/api-reference/usage, and its Python SDK.
 """
@@ -18,7 +20,7 @@ Source: OpenAI's API description (MIT), https://platform.openai.com/docs/api-ref
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
 from typing import Literal
 
@@ -98,6 +100,8 @@ _OTHERS_CALLS = ("web_searches",)
 
 _COLUMNS = {"project_id": "x_Project", "user_id": "x_User", "api_key_id": "x_ApiKey"}
 _READ = frozenset({"object", "model", "batch", "service_tier", *_COLUMNS, *_TOKENS})
+_ENDPOINTS = {"web_search_calls": "web_searches", "file_search_calls": "file_searches"}
+"""Endpoints whose results have another name."""
 _OPERATIONS = {"embeddings": "embeddings"}
 
 
@@ -124,6 +128,8 @@ class OpenAIUsageReader:
         first = next((one for one in sample if isinstance(one, dict)), None) if isinstance(sample, list) else sample
         if not isinstance(first, dict):
             return False
+        if first.get("report") == "costs":
+            return False
         buckets = first.get("data") if first.get("object") == "page" else [first]
         return isinstance(buckets, list) and any(
             isinstance(one, dict) and one.get("object") == "bucket" and "start_time" in one and "end_time" in one
@@ -133,11 +139,18 @@ class OpenAIUsageReader:
     def facts(self, file: FactFile) -> Iterator[Fact | Window | Problem]:
         """A window for each bucket, a fact for each result in it; of buckets told twice the last."""
         survey = Survey(_places(file))
+        nameless = 0
         for bucket in _buckets(file):
             if isinstance(bucket, Problem):
                 yield bucket
             elif isinstance(bucket, Bucket) and survey.speaks(bucket.place):
                 yield from _facts(file, bucket)
+            elif isinstance(bucket, Bucket):
+                nameless += not bucket.place.scope[0]
+        if nameless:
+            yield file.problem(
+                None, "report-not-told", f"buckets without results of a report that is not told: {nameless}"
+            )
         yield from survey.notices(file)
 
 
@@ -151,6 +164,7 @@ def _places(file: FactFile) -> Iterator[Place | GoesOn]:
 
 def _buckets(file: FactFile) -> Iterator[Bucket | GoesOn | Problem]:
     telling = 0
+    goes_on: GoesOn | None = None
     for one in file.objects():
         if isinstance(one, Problem):
             yield one
@@ -160,7 +174,10 @@ def _buckets(file: FactFile) -> Iterator[Bucket | GoesOn | Problem]:
         if not isinstance(raw_buckets, list):
             yield file.problem(line, "not-usage", "neither a page nor a bucket of a usage report")
             continue
-        page_kind = next((kind for raw in raw_buckets for kind in _kinds(raw)), None)
+        page_kind = next((kind for raw in raw_buckets for kind in _kinds(raw)), None) or _noted(page)
+        if page_kind is None and goes_on is not None and _begins(raw_buckets) == goes_on.end:
+            page_kind = goes_on.scope[0]
+        goes_on = None
         ends: list[tuple[str, datetime]] = []
         for raw in raw_buckets:
             telling += 1
@@ -178,7 +195,20 @@ def _buckets(file: FactFile) -> Iterator[Bucket | GoesOn | Problem]:
             ends.append((kind, end))
             yield Bucket(Place((kind, ""), start, end, telling), line, results, page)
         if page.get("has_more") is True and ends:
-            yield GoesOn((ends[-1][0], ""), ends[-1][1])
+            goes_on = GoesOn((ends[-1][0], ""), ends[-1][1])
+            yield goes_on
+
+
+def _begins(raw_buckets: Sequence[Json]) -> datetime | None:
+    """When a page's first bucket begins."""
+    first = raw_buckets[0] if raw_buckets else None
+    return epoch(first.get("start_time")) if isinstance(first, dict) else None
+
+
+def _noted(page: Mapping[str, Json]) -> str | None:
+    """The report that the export command noted in the page, by its results' name."""
+    said = text(page.get("report"))
+    return said and _ENDPOINTS.get(said, said)
 
 
 def _results(raw: Mapping[str, Json]) -> Json:
