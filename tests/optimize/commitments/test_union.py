@@ -142,7 +142,7 @@ def test_a_premium_is_a_share_in_a_plan_of_money() -> None:
 
 
 def test_the_mix_is_that_of_the_hours_that_all_pools_know() -> None:
-    late = demand([None] * 10 * 168 + [10.0] * 10 * 168, pool="b")
+    late = demand([None if hour < 10 * 168 else 10.0 for hour in range(20 * 168)], pool="b")
     union = plan((CONSTANT[0], late), _plan_of("2.00", "3.80"), SETTINGS, paths=50).pools[-1]
     assert union.options[0].offer.discount == Decimal("0.275")  # of 80 an hour, 58 are charged
     assert union.union is not None
