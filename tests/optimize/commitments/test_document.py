@@ -145,6 +145,28 @@ def test_a_flexible_offers_premium_is_paid_by_the_hour_and_to_its_vendor() -> No
     assert "contract with its vendor" in first["request_why"]
 
 
+def test_the_cost_of_capital_is_in_no_amount_that_is_paid() -> None:
+    demands = [steady(20)]
+    dear = CommitmentSettings(cost_of_capital=Decimal("0.10"))
+    found = plan(demands, [offer(payment="all_upfront")], dear, today=today_of(demands), paths=100)
+    best = found.pools[0].verdict.best
+    assert best is not None
+    bought = plan_document(found, created=CREATED, currency="USD")["purchases"]
+    assert (
+        sum(Decimal(one["total"]) for one in bought) == best.exposure == sum(Decimal(one["upfront"]) for one in bought)
+    )
+
+
+def test_the_premium_is_not_paid_upfront() -> None:
+    demands = [steady(20)]
+    flexible = offer(payment="all_upfront", kind="flex", flex=Flex(premium=Decimal("0.05")))
+    found = plan(demands, [flexible], CommitmentSettings(), today=today_of(demands), paths=100)
+    best = found.pools[0].verdict.best
+    assert best is not None
+    bought = plan_document(found, created=CREATED, currency="USD")["purchases"]
+    assert best.upfront == sum(Decimal(one["upfront"]) for one in bought)
+
+
 def test_tokens_are_uuids_one_a_step() -> None:
     tokens = [one["token"] for one in DOCUMENT["purchases"]]
     assert len(tokens) == 6

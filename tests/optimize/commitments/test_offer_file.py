@@ -81,6 +81,14 @@ def test_a_bad_entry_refuses_the_file(tmp_path: Path, row: str, message: str) ->
         read_offers(path)
 
 
+def test_an_offers_last_day_is_a_day(tmp_path: Path) -> None:
+    named = "pool,offer,term_months,currency,valid_until\n"
+    (one,) = read_offers(written(tmp_path, named + "A10,1y,12,USD,2026-12-31\n"))
+    assert one.valid_until == "2026-12-31"
+    with pytest.raises(UnreadableError, match="'end of year' is no valid_until"):
+        read_offers(written(tmp_path, named + "A10,1y,12,USD,end of year\n"))
+
+
 def test_an_unknown_column_offers_the_nearest(tmp_path: Path) -> None:
     with pytest.raises(UnreadableError, match=r"unknown column 'term'.*'term_months'"):
         read_offers(written(tmp_path, "pool,offer,term\n"))

@@ -54,6 +54,12 @@ def test_payback_and_break_even_by_hand() -> None:
     # Half upfront: 7.20 + 0.60 m <= 2.00 m from m = 5.14 on.
     assert half.payback_month(10.0) == 6
     assert whole.break_even_month(10.0) == monthly.break_even_month(10.0) == 8
+    # Half price: six months to the hour, which lie inside of a week. Of three years, eighteen.
+    exact = Prospect(flat, offer("1.00", payment="all_upfront"), Market())
+    assert exact.payback_month(10.0) == exact.break_even_month(10.0) == 6
+    far = draw(demand([10.0] * (10 * 168)), 157, 50, ())
+    assert far is not None
+    assert Prospect(far, offer("1.00", term_months=36), Market()).break_even_month(10.0) == 18
     never = Prospect(flat, offer("1.20"), Market(successor_month=0, successor_price=0.1))
     assert never.payback_month(10.0) is None
 

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from decimal import Decimal
+from typing import Any
 
 import pytest
 
 from outlay.config import CommitmentSettings
 from outlay.errors import UsageError
+from outlay.optimize.commitments.offers.offer import Flex, Offer
 from outlay.optimize.commitments.plan import plan
 from outlay.optimize.commitments.plan_json import plan_json
 from tests.optimize.commitments.series import demand, offer, steady
@@ -111,3 +113,87 @@ def test_an_unknown_rate_leaves_the_plan_without_a_verdict() -> None:
 def test_an_offer_for_a_pool_without_demand() -> None:
     with pytest.raises(UsageError, match=r"for the pool 'c', of which there is no demand"):
         plan([steady(20)], [offer(pools=("c",))], SETTINGS)
+
+
+CONSTANT = (demand([10.0] * 20 * 168, pool="a"), demand([10.0] * 20 * 168, pool="b"))
+
+
+def _plan_of(a: str, b: str, on_demand: str = "4.00", **more: Any) -> list[Offer]:
+    terms = {"name": "plan", "form": "savings_plan", **more}
+    return [offer(a, on_demand, pools=("a",), **terms), offer(b, on_demand, pools=("b",), **terms)]
+
+
+def test_the_cost_of_capital_is_a_share_in_a_plan_of_money_and_counted_once() -> None:
+    settings = CommitmentSettings(cost_of_capital=Decimal("0.10"))
+    rates = [
+        offer("2.00", "4.00", pools=("a",), name="plan", form="savings_plan", payment="all_upfront"),
+        offer("1.00", "2.00", pools=("b",), name="plan", form="savings_plan", payment="all_upfront"),
+    ]
+    (option,) = plan(CONSTANT, rates, settings, paths=50).pools[-1].options
+    # Half price; a year paid upfront at 10 % costs 5 % of it: 0.5 + 0.025.
+    assert (option.offer.unit_price, option.offer.carrying) == (Decimal("0.5"), Decimal("0.025"))
+    assert option.offer.discount == Decimal("0.475")
+
+
+def test_a_premium_is_a_share_in_a_plan_of_money() -> None:
+    rates = _plan_of("2.00", "2.00", kind="flex", flex=Flex(premium=Decimal("0.40")))
+    (option,) = plan(CONSTANT, rates, SETTINGS, paths=50).pools[-1].options
+    assert option.offer.discount == Decimal("0.4")
+
+
+def test_the_mix_is_that_of_the_hours_that_all_pools_know() -> None:
+    late = demand([None if hour < 10 * 168 else 10.0 for hour in range(20 * 168)], pool="b")
+    union = plan((CONSTANT[0], late), _plan_of("2.00", "3.80"), SETTINGS, paths=50).pools[-1]
+    assert union.options[0].offer.discount == Decimal("0.275")  # of 80 an hour, 58 are charged
+    assert union.union is not None
+    assert union.union.mix is not None
+    assert union.union.mix.saving_rate == pytest.approx(0.275)
+
+
+def test_one_name_on_two_terms_is_two_plans() -> None:
+    rates = [*_plan_of("3.00", "3.00"), *_plan_of("2.00", "2.00", term_months=36)]
+    union = plan(CONSTANT, rates, SETTINGS, paths=50).pools[-1]
+    said = [(one.offer.term_months, one.offer.unit_price) for one in union.options]
+    assert said == [(12, Decimal("0.75")), (36, Decimal("0.5"))]
+    assert union.union is not None
+    assert union.union.mix is not None
+    assert union.union.mix.quantities == {
+        "plan, 12 months no_upfront": pytest.approx(0),
+        "plan, 36 months no_upfront": pytest.approx(40),
+    }
+
+
+def test_two_rates_of_one_plan_in_a_pool_are_refused() -> None:
+    rates = [*_plan_of("3.00", "3.00"), *_plan_of("2.00", "2.00")]
+    with pytest.raises(UsageError, match="has two rates on the same terms in a"):
+        plan(CONSTANT, rates, SETTINGS, paths=50)
+
+
+def test_plans_in_two_currencies_are_planned_apart() -> None:
+    rates = [*_plan_of("3.00", "3.00"), *_plan_of("300", "300", on_demand="400", currency="JPY")]
+    dollars, yen = plan(CONSTANT, rates, SETTINGS, paths=50).pools[-2:]
+    assert [one.offer.currency for one in (*dollars.options, *yen.options)] == ["USD", "JPY"]
+    for one, spent in ((dollars, 60), (yen, 6000)):
+        assert one.union is not None
+        assert one.union.mix is not None
+        assert one.union.mix.quantities == {"plan": pytest.approx(spent)}
+
+
+def test_reservations_of_one_name_and_of_every_pool_stand_in_the_optimum() -> None:
+    offers = [
+        *_plan_of("3.00", "3.00"),
+        offer("2.50", "4.00", pools=("a",), name="r"),
+        offer("2.60", "4.00", pools=("a",), name="r"),
+        offer("2.00", "4.00", pools=("*",), name="all"),
+        offer("1.00", "4.00", pools=("a",), name="euro", currency="EUR"),
+    ]
+    union = plan(CONSTANT, offers, SETTINGS, paths=50).pools[-1].union
+    assert union is not None
+    assert union.mix is not None
+    assert union.mix.quantities == {
+        "plan": pytest.approx(0),
+        "r (a), 12 months no_upfront #1": pytest.approx(0),
+        "r (a), 12 months no_upfront #2": pytest.approx(0),
+        "all (a)": pytest.approx(10),
+        "all (b)": pytest.approx(10),
+    }

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import date
 from decimal import Decimal
 
 import pytest
@@ -9,8 +10,9 @@ import pytest
 from outlay.config import CommitmentSettings, PoolSettings
 from outlay.optimize.commitments.demand import NANOS, Demand
 from outlay.optimize.commitments.ladder import Owned
-from outlay.optimize.commitments.offers.offer import Offer
+from outlay.optimize.commitments.offers.offer import Flex, Offer
 from outlay.optimize.commitments.plan import PoolPlan, plan
+from outlay.optimize.commitments.plan_json import plan_json
 from tests.optimize.commitments.series import demand, offer, steady
 
 SETTINGS = CommitmentSettings()
@@ -163,3 +165,64 @@ def test_the_limit_on_losses_binds() -> None:
     assert other.nanos < one.nanos
     assert other.bound_by.startswith("a probability of a loss of at most")
     assert other.risk is None or other.risk.loss_probability <= 0.05
+
+
+def test_amounts_of_two_currencies_are_not_compared() -> None:
+    half = offer("1.00", "2.00", name="dollars")
+    one = planned(steady(20), half, offer("250", "300", name="yen", currency="JPY"))
+    assert one.verdict.best is not None
+    assert one.verdict.best.offer.name == "dollars"  # half price beats a sixth off, though a yen's figure is larger
+
+
+def test_what_is_for_sale_limits_the_purchase_and_not_the_level() -> None:
+    few = offer(max_gpus=Decimal(5))
+    one = planned(steady(20), few, owned=(Owned(10 * NANOS, None),))
+    assert one.verdict.best is not None
+    assert (one.verdict.word, one.verdict.best.buy) == ("commit", 5 * NANOS)
+    assert one.verdict.best.bound_by == "what is for sale"
+
+
+def test_a_purchase_too_small_to_be_sold_is_not_called_owned() -> None:
+    one = planned(steady(20, mean=10), offer(min_gpus=Decimal(16)))
+    assert one.verdict.word == "wait"
+    assert not one.verdict.covered
+    said = "1y: no quantity is advised; it is bound by the smallest purchase, 16 GPUs, is more than is wanted."
+    assert one.verdict.because == said
+
+
+def test_a_long_term_on_a_short_history_says_so_where_a_short_one_does_not_pay() -> None:
+    ten = demand([10.0 if hour % 24 >= 2 else 0.0 for hour in range(11 * 168)])
+    one = planned(ten, offer("1.99", name="one"), offer("1.00", name="three", term_months=36))
+    assert one.verdict.word == "wait"
+    assert "three: a term of more than a year rests on at least 90 days." in one.verdict.reasons
+
+
+def test_a_fall_is_told_since_its_week() -> None:
+    one = planned(demand([10 - 0.3 * (hour // 168) for hour in range(10 * 168)]), offer())
+    assert "Demand is falling: the last full week is 27% below the one from 2026-06-01 on." in one.verdict.reasons
+
+
+def test_an_offer_that_ended_has_no_verdict() -> None:
+    old = offer(valid_until="2026-10-18", where="offers.csv:2")
+    over = plan([steady(20)], [old], SETTINGS, today=date(2026, 10, 19), paths=50)
+    assert over.pools[0].verdict.word == "wait"
+    assert over.pools[0].verdict.because.startswith("No offer has a known price that still holds")
+    assert over.pools[0].options[0].why == "the offer ended on 2026-10-18: ask for one that holds"
+    assert over.notes == ("offers.csv:2: the offer '1y' ended on 2026-10-18.",)
+    assert plan([steady(20)], [old], SETTINGS, today=date(2026, 10, 18), paths=50).pools[0].verdict.word == "commit"
+
+
+def test_the_optimum_and_the_caps_count_what_is_paid_back() -> None:
+    days = demand([20.0 if 8 <= hour % 24 < 20 else 10.0 for hour in range(20 * 168)])
+    insured = offer("1.20", name="insured", kind="flex", flex=Flex(premium=Decimal("0.10")))
+    found = plan([days], [insured, offer("1.40", name="standard")], SETTINGS, paths=50)
+    (one,) = found.pools
+    assert one.optimum is not None
+    assert one.optimum.offer.name == "insured"
+    assert one.optimum.optimum is not None
+    # 20 GPUs an hour cost 26.00, of which the 5 unused bring 6.00 back, beside 30.00 on demand.
+    assert (one.optimum.optimum.quantity, one.optimum.optimum.saving) == (20, 10 * 20 * 168)
+    assert one.optimum.optimum.returned == 6 * 20 * 168
+    assert all(cap.price > 0 for cap in one.caps)
+    assert one.curve[-1].saving == one.optimum.optimum.saving
+    assert plan_json(found)["pools"][0]["optimum"]["paid_back"] == str(6 * 20 * 168)

@@ -15,7 +15,7 @@ What is owned already is taken off. The figures over the history are exact; thos
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from decimal import Decimal
 
 import numpy as np
@@ -44,6 +44,13 @@ class History:
     levels: Levels
     recent: Levels
 
+    def outcome(self, offer: Offer, nanos: int) -> Outcome:
+        """What ``nanos`` of a priced offer would have done, with what a flexible one pays back."""
+        assert offer.price is not None
+        assert offer.on_demand_price is not None
+        found = self.levels.outcome(nanos, offer.price, offer.on_demand_price)
+        return replace(found, returned=paid_back(self.demand, offer, nanos))
+
 
 class Outlook:
     """A pool's futures on a market, where they can be drawn at all; samples of them are kept."""
@@ -70,9 +77,9 @@ class Option:
     """An offer's figures. ``why`` says why there are none; ``bound_by`` what kept the quantity down.
 
     ``optimum`` and ``outcome`` are over the history, the second at ``nanos``, the level in all with what is owned;
-    ``buy`` is what of it is to be bought. ``returned`` is what a flexible offer would have paid back over the history,
-    less its fee; ``saving`` has it. ``exposure`` is the money that a purchase binds, used or not. The rest is over the
-    term; ``lock_in`` is what ``nanos`` would cost above the market, None where nothing is known of prices to come.
+    ``buy`` is what of it is to be bought. ``exposure`` is the money that a purchase binds, used or not. The rest is
+    over the term; ``lock_in`` is what ``nanos`` would cost above the market, None where nothing is known of prices to
+    come. ``covered``: a level is wanted, and what is owned reaches it, by whole units of the offer.
     """
 
     offer: Offer
@@ -82,30 +89,35 @@ class Option:
     nanos: int = 0
     buy: int = 0
     bound_by: str = ""
-    returned: Decimal = Decimal(0)
     exposure: Decimal | None = None
     risk: Risk | None = None
     break_even_month: int | None = None
     payback_month: int | None = None
     waiting: Waiting | None = None
     lock_in: float | None = None
+    covered: bool = False
 
     @property
     def upfront(self) -> Decimal | None:
-        """What of the exposure is paid at the start."""
-        return None if self.exposure is None else self.exposure * self.offer.upfront
+        """What of the exposure is paid at the start: of the price, not of a premium, which is paid by the hour."""
+        if self.exposure is None or self.offer.unit_price is None:
+            return None
+        return Decimal(self.buy).scaleb(-9) * self.offer.unit_price * self.offer.term_hours * self.offer.upfront
+
+    @property
+    def returned(self) -> Decimal:
+        """What a flexible offer would have paid back over the history, less its fee; :attr:`saving` has it."""
+        return Decimal(0) if self.outcome is None else self.outcome.returned
 
     @property
     def saving(self) -> Decimal | None:
         """Over the history, against on-demand alone."""
-        return None if self.outcome is None else self.outcome.saving + self.returned
+        return None if self.outcome is None else self.outcome.saving
 
     @property
     def saving_rate(self) -> Decimal | None:
         """The same as a share of the on-demand cost."""
-        if self.outcome is None or self.saving is None or not self.outcome.on_demand_cost:
-            return None
-        return self.saving / self.outcome.on_demand_cost
+        return None if self.outcome is None else self.outcome.saving_rate
 
 
 def option(
@@ -120,11 +132,11 @@ def option(
     if offer.missing is not None or price is None or on_demand is None:
         return Option(offer, why=offer.missing)
     best = _optimum(offer, history)
-    optimum = history.levels.outcome(best, price, on_demand)
+    optimum = history.outcome(offer, best)
     if price >= on_demand:
         return Option(offer, why=f"it is no cheaper than on-demand ({price} against {on_demand})", optimum=optimum)
     prospect = outlook.prospect(offer)
-    limits = _limits(offer, history, best, settings)
+    limits = _limits(offer, history, best, settings, owned)
     if prospect is not None and offer.flex is None:
         limits["the optimum of the simulated futures"] = int(prospect.best(outlook.sample(prospect.weeks)) * NANOS)
     bound_by = min(limits, key=lambda name: limits[name])
@@ -135,26 +147,27 @@ def option(
         if held < nanos:
             nanos, bound_by = held, _risk_words(settings)
     buy = _whole(max(0, nanos - owned), offer)
+    covered = nanos > 0 and owned > 0 and buy == 0
     if 0 < buy < int(offer.min_gpus * NANOS):
         buy, bound_by = 0, f"the smallest purchase, {offer.min_gpus} GPUs, is more than is wanted"
     return Option(
         offer=offer,
         optimum=optimum,
-        outcome=history.levels.outcome(nanos, price, on_demand),
+        outcome=history.outcome(offer, nanos),
         nanos=nanos,
         buy=buy,
         bound_by=bound_by,
-        returned=paid_back(history.demand, offer, nanos),
         exposure=Decimal(buy).scaleb(-9) * (offer.bound_price or Decimal(0)) * offer.term_hours,
         risk=None if saving is None else risk_of(saving),
         break_even_month=None if prospect is None or not nanos else prospect.break_even_month(nanos / NANOS),
         payback_month=None if prospect is None or not nanos else prospect.payback_month(nanos / NANOS),
         waiting=None if prospect is None or saving is None or not nanos else prospect.waiting(nanos / NANOS, saving),
         lock_in=lock_in(offer, outlook.market, nanos / NANOS) if outlook.market_known else None,
+        covered=covered,
     )
 
 
-def _limits(offer: Offer, history: History, best: int, settings: CommitmentSettings) -> dict[str, int]:
+def _limits(offer: Offer, history: History, best: int, settings: CommitmentSettings, owned: int) -> dict[str, int]:
     price, on_demand = offer.price, offer.on_demand_price
     assert price is not None
     assert on_demand is not None
@@ -165,7 +178,7 @@ def _limits(offer: Offer, history: History, best: int, settings: CommitmentSetti
     limits[f"the cap of {percent(cap)} of the demand"] = history.levels.capped(cap)
     limits[f"the cap of {percent(cap)} of the demand of the last 90 days"] = history.recent.capped(cap)
     if offer.max_gpus is not None:
-        limits["what is for sale"] = int(offer.max_gpus * NANOS)
+        limits["what is for sale"] = owned + int(offer.max_gpus * NANOS)
     return limits
 
 
@@ -183,13 +196,7 @@ def _optimum(offer: Offer, history: History) -> int:
         return exact
     peak = history.levels.peak
     tried = {exact, *(_whole(peak * step // _GRID, offer) for step in range(1, _GRID + 1))}
-    price, on_demand = offer.price, offer.on_demand_price
-    return max(
-        sorted(tried),
-        key=lambda nanos: (
-            history.levels.outcome(nanos, price, on_demand).saving + paid_back(history.demand, offer, nanos)
-        ),
-    )
+    return max(sorted(tried), key=lambda nanos: history.outcome(offer, nanos).saving)
 
 
 def _held(

@@ -129,7 +129,7 @@ def plan(
         market = pool_market(_said_of(one.pool, settings), (histories or {}).get(one.pool), alone, today)
         tasks.append(_Task(one, alone, tuple((owned or {}).get(one.pool, ())), market))
     markets = {task.demand.pool: task.market for task in tasks}
-    for union in unions(demands, offers):
+    for union in unions(demands, [one for one in offers if not one.ended(today)]):
         held = tuple(held for name in union.members for held in (owned or {}).get(name, ()))
         said = _said_of(union.demand.pool, settings)
         if said.pool == union.demand.pool and said.price_decline is not None:
@@ -149,7 +149,8 @@ def plan(
         for task in tasks:
             progress(f"planning {task.demand.pool}")
             found.append(work(task))
-    told = list(notes)
+    past = [one for one in offers if one.ended(today)]
+    told = [*notes, *(f"{one.where or one.pool}: the offer '{one.name}' ended on {one.valid_until}." for one in past)]
     if many and paths is None:
         told.append(
             f"{len(tasks)} pools: {count} simulated futures each instead of {PATHS}. --paths sets another number."
@@ -193,7 +194,12 @@ def _pool_plan(
     futures = draw(demand, weeks, paths, scenarios) if weeks else None
     outlook = Outlook(futures, task.market.market, _seed(demand.pool), market_known=task.market.known)
     held = sum(one.nanos for one in task.owned)
-    options = tuple(option(offer, history, outlook, settings, held) for offer in task.offers)
+    options = tuple(
+        Option(offer, why=f"the offer ended on {offer.valid_until}: ask for one that holds")
+        if offer.ended(today)
+        else option(offer, history, outlook, settings, held)
+        for offer in task.offers
+    )
     verdict = judge(seen, options, settings)
     best = max((one for one in options if one.optimum is not None), key=_saved, default=None)
     chosen = verdict.best
@@ -229,26 +235,18 @@ def _saved(one: Option) -> Decimal:
 def _caps(history: History, best: Option, settings: CommitmentSettings) -> tuple[Cap, ...]:
     offer, optimum = best.offer, best.optimum
     assert optimum is not None
-    assert offer.price is not None
-    assert offer.on_demand_price is not None
     found = []
     for coverage in sorted({*_CAPS, settings.coverage_cap}):
         nanos = min(history.levels.capped(coverage, unit=offer.unit), int(optimum.quantity * 10**9))
-        outcome = history.levels.outcome(nanos, offer.price, offer.on_demand_price)
+        outcome = history.outcome(offer, nanos)
         found.append(Cap(coverage, outcome, (optimum.saving_rate or Decimal(0)) - (outcome.saving_rate or Decimal(0))))
     return tuple(found)
 
 
 def _curve(history: History, best: Option) -> tuple[Outcome, ...]:
     """Outcomes at a hundred steps from nothing to the peak of the demand."""
-    offer = best.offer
-    assert offer.price is not None
-    assert offer.on_demand_price is not None
     peak = history.levels.peak
-    return tuple(
-        history.levels.outcome(peak * step // _CURVE_POINTS, offer.price, offer.on_demand_price)
-        for step in range(_CURVE_POINTS + 1)
-    )
+    return tuple(history.outcome(best.offer, peak * step // _CURVE_POINTS) for step in range(_CURVE_POINTS + 1))
 
 
 def _struck(outlook: Outlook, chosen: Option | None, scenarios: Sequence[Scenario]) -> dict[str, Risk]:

@@ -137,6 +137,7 @@ def outcome_json(outcome: Outcome) -> dict[str, Any]:
         "used_hours": plain(outcome.used),
         "committed_hours": plain(outcome.committed),
         "demand_hours": plain(outcome.demand),
+        **({"paid_back": plain(outcome.returned)} if outcome.returned else {}),
     }
 
 

@@ -38,7 +38,8 @@ class Outcome:
     """What a committed quantity would have done over a history. Quantity in GPUs, used and committed in GPU-hours.
 
     ``coverage`` is None without demand, ``utilization`` without a commitment, ``saving_rate`` where on-demand would
-    have cost nothing. A negative ``saving`` is a loss.
+    have cost nothing. A negative ``saving`` is a loss. ``returned`` is what a flexible commitment would have paid
+    back of ``cost``, less its fee.
     """
 
     quantity: Decimal
@@ -47,6 +48,7 @@ class Outcome:
     demand: Decimal
     cost: Decimal
     on_demand_cost: Decimal
+    returned: Decimal = Decimal(0)
 
     @property
     def coverage(self) -> Decimal | None:
@@ -61,7 +63,7 @@ class Outcome:
     @property
     def saving(self) -> Decimal:
         """Money, against on-demand alone."""
-        return self.on_demand_cost - self.cost
+        return self.on_demand_cost - self.cost + self.returned
 
     @property
     def saving_rate(self) -> Decimal | None:

@@ -22,6 +22,7 @@ import numpy as np
 from outlay.errors import UsageError
 from outlay.optimize.commitments.demand import Demand, gpus, together
 from outlay.optimize.commitments.offers.offer import Offer
+from outlay.optimize.commitments.offers.offer_file import EVERY_POOL
 from outlay.optimize.commitments.programme import Mix, Shared, solve
 
 __all__ = ["Union", "unions"]
@@ -50,24 +51,38 @@ def unions(demands: Sequence[Demand], offers: Sequence[Offer]) -> list[Union]:
     """The unions that ``offers`` make of ``demands``, each set of pools once."""
     by_pool = {one.pool: one for one in demands}
     units: dict[tuple[str, ...], list[Offer]] = {}
-    plans: dict[tuple[str, str], list[Offer]] = {}
+    plans: dict[tuple[object, ...], list[Offer]] = {}
     for offer in offers:
         if len(offer.pools) > 1 and not offer.by_money:
             units.setdefault(offer.pools, []).append(offer)
         elif offer.by_money and "*" not in offer.pools:
-            plans.setdefault((offer.name, offer.currency), []).append(offer)
+            plans.setdefault(_terms(offer), []).append(offer)
     found = [
         Union(members, together("|".join(members), [by_pool[one] for one in members]), tuple(listed), False, False)
         for members, listed in units.items()
     ]
-    shared: dict[tuple[str, ...], list[list[Offer]]] = {}
+    shared: dict[tuple[tuple[str, ...], str], list[list[Offer]]] = {}
     for entries in plans.values():
         spread = [replace(entry, pools=(pool,)) for entry in entries for pool in entry.pools]
         members = tuple(dict.fromkeys(pool for entry in spread for pool in entry.pools))
+        if 1 < len(members) < len(spread):
+            twice = next(
+                one for number, one in enumerate(spread) if one.pool in {other.pool for other in spread[:number]}
+            )
+            raise UsageError(
+                f"'{twice.name}' has two rates on the same terms in {twice.pool}.",
+                where=twice.where,
+                hint="Keep one rate a pool, or give the plans different names.",
+            )
         if len(members) > 1:
-            shared.setdefault(members, []).append(spread)
-    found.extend(_of_money(members, plans_of, by_pool, offers) for members, plans_of in shared.items())
+            shared.setdefault((members, spread[0].currency), []).append(spread)
+    found.extend(_of_money(members, plans_of, by_pool, offers) for (members, _), plans_of in shared.items())
     return found
+
+
+def _terms(offer: Offer) -> tuple[object, ...]:
+    """What entries must have in common to be one plan: a name alone may stand for one year and for three."""
+    return offer.name, offer.currency, offer.form, offer.kind, offer.term_months, offer.payment, offer.upfront
 
 
 def _of_money(
@@ -114,18 +129,40 @@ def _times(
 def _blended(
     plan: Sequence[Offer], demands: Mapping[str, Demand], members: Sequence[str], on_demand: Mapping[str, Decimal]
 ) -> tuple[Offer, bool]:
-    """The plan as one offer of money: its price is the share of on-demand that it charges, over the pools' mix."""
-    rates = {entry.pool: entry.price for entry in plan}
-    first = replace(plan[0], pools=tuple(members), on_demand_price=Decimal(1), flex=plan[0].flex)
-    if any(rate is None for rate in rates.values()):
-        return replace(first, unit_price=None), False
+    """The plan as one offer of money: its price is the share of on-demand that it charges, over the pools' mix.
+
+    The mix is that of the hours that every pool knows, as the union's demand is. What is paid upfront and a premium
+    are per GPU-hour too, and become shares in the same way.
+    """
+    first = replace(plan[0], pools=tuple(members), on_demand_price=Decimal(1))
+    if any(entry.unit_price is None for entry in plan):
+        return replace(first, unit_price=None, carrying=Decimal(0)), False
+    hours = {one.pool: gpus(one.total) for one in _together([demands[pool] for pool in members])}
     with localcontext(_WIDE):
-        spent = {pool: gpus(demands[pool].total) * on_demand[pool] for pool in members}
-        charged = sum((gpus(demands[pool].total) * (rates[pool] or 0) for pool in members), Decimal(0))
-        total = sum(spent.values(), Decimal(0))
-        share = charged / total if total else Decimal(1)
-        discounts = {(rates[pool] or Decimal(0)) / on_demand[pool] for pool in members if on_demand[pool]}
-    return replace(first, unit_price=round(share, 12)), len(discounts) > 1
+        total = sum((hours[pool] * on_demand[pool] for pool in members), Decimal(0))
+
+        def share(parts: Mapping[str, Decimal], otherwise: int) -> Decimal:
+            charged = sum((hours[pool] * parts[pool] for pool in members), Decimal(0))
+            return round(charged / total, 12) if total else Decimal(otherwise)
+
+        prices = {entry.pool: entry.price or Decimal(0) for entry in plan}
+        discounts = {prices[pool] / on_demand[pool] for pool in members if on_demand[pool]}
+        found = replace(
+            first,
+            unit_price=share({entry.pool: entry.unit_price or Decimal(0) for entry in plan}, 1),
+            carrying=share({entry.pool: entry.carrying for entry in plan}, 0),
+        )
+        if found.flex is not None:
+            premium = share({entry.pool: entry.flex.premium if entry.flex else Decimal(0) for entry in plan}, 0)
+            found = replace(found, flex=replace(found.flex, premium=premium))
+    return found, len(discounts) > 1
+
+
+def _together(demands: Sequence[Demand]) -> list[Demand]:
+    """The demands over the hours that all of them know; the others are gaps in each."""
+    whole = together("", demands)
+    parts = [one.part(one.position(whole.first), one.position(whole.end)) for one in demands]
+    return [replace(one, nanos=np.where(whole.known, one.nanos, 0), known=whole.known) for one in parts]
 
 
 def _mix(
@@ -139,18 +176,28 @@ def _mix(
     for plan in plans:
         rates = {entry.pool: entry.price for entry in plan if entry.price is not None}
         if len(rates) == len(plan):
-            found.append(Shared(plan[0].name, rates, True))
+            found.append((plan[0], Shared(plan[0].name, rates, True)))
     for offer in offers:
-        if len(offer.pools) == 1 and offer.pool in members and not offer.by_money and offer.price is not None:
-            most = offer.max_gpus
-            found.append(Shared(f"{offer.name} ({offer.pool})", {offer.pool: offer.price}, False, most))
+        if len(offer.pools) > 1 or offer.by_money or offer.price is None or offer.currency != plans[0][0].currency:
+            continue
+        for pool in members if offer.pool == EVERY_POOL else {offer.pool} & set(members):
+            found.append((offer, Shared(f"{offer.name} ({pool})", {pool: offer.price}, False, offer.max_gpus)))
     if not found:
         return None, "no offer on these pools has a known price"
     try:
-        whole = together("|".join(members), [demands[one] for one in members])
-        parts = [
-            demands[one].part(demands[one].position(whole.first), demands[one].position(whole.end)) for one in members
-        ]
-        return solve(parts, on_demand, found), None
+        return solve(_together([demands[one] for one in members]), on_demand, _told_apart(found)), None
     except UsageError as error:
         return None, str(error)
+
+
+def _told_apart(offers: Sequence[tuple[Offer, Shared]]) -> list[Shared]:
+    """Each under a name of its own: offers of one name get their terms, and a number where these are the same too."""
+    names: list[str] = []
+    for offer, one in offers:
+        alike = [other for other, shared in offers if shared.name == one.name]
+        name = one.name if len(alike) == 1 else f"{one.name}, {offer.term_months} months {offer.payment}"
+        names.append(name)
+    return [
+        replace(one, name=name if names.count(name) == 1 else f"{name} #{names[: number + 1].count(name)}")
+        for number, ((_, one), name) in enumerate(zip(offers, names, strict=True))
+    ]

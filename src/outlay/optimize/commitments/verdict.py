@@ -18,6 +18,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from decimal import Decimal
 from typing import Literal
 
@@ -124,24 +125,29 @@ def judge(seen: Evidence, options: Sequence[Option], settings: CommitmentSetting
         change = "Demand in more of the hours, a lower price, or what is owned coming to its end."
         return Verdict(
             "wait",
-            (*reasons, *_nothing_to_buy(priced)),
+            (*reasons, *_nothing_to_buy(priced, settings)),
             (change,),
             _best(priced),
             decisive=len(reasons),
-            covered=any(one.nanos > 0 and one.buy == 0 for one in priced),
+            covered=any(one.covered for one in priced),
         )
     changes = tuple(_withdrawn(seen, best, settings))
     return Verdict("commit", (*reasons, _why(best)), changes, best, decisive=len(reasons))
 
 
 def _best(options: Sequence[Option]) -> Option | None:
-    """The option with the largest expected saving a month of its term; without futures, over the history."""
-    return max(options, key=_worth, default=None)
+    """The option with the largest expected saving a month of its term; without futures, over the history.
+
+    Amounts of several currencies are not compared: each counts in hours on demand at its own on-demand price.
+    """
+    several = len({one.offer.currency for one in options}) > 1
+    return max(options, key=lambda one: _worth(one, in_hours=several), default=None)
 
 
-def _worth(option: Option) -> tuple[bool, float]:
+def _worth(option: Option, *, in_hours: bool) -> tuple[bool, float]:
     if option.risk is not None:
-        return True, option.risk.mean / option.offer.term_months
+        worth = option.risk.mean / option.offer.term_months
+        return True, worth / float(option.offer.on_demand_price or 1) if in_hours else worth
     return False, float(option.saving_rate or 0)
 
 
@@ -176,9 +182,10 @@ def _without_price(seen: Evidence, options: Sequence[Option]) -> Verdict:
             ("A price below on-demand.",),
         )
     missing = [f"{one.offer.name}: {one.why}." for one in options if one.optimum is None]
+    holds = " that still holds" if any(one.optimum is None and one.offer.missing is None for one in options) else ""
     return Verdict(
         "wait",
-        ("No offer has a known price, so nothing can be said of what it would save.", *missing),
+        (f"No offer has a known price{holds}, so nothing can be said of what it would save.", *missing),
         ("An offer for this pool with its price: --offers FILE.",) if not options else tuple(missing),
     )
 
@@ -221,21 +228,23 @@ def _falling(seen: Evidence) -> list[str]:
     if not first or not first[0][1] or last[0][1] > first[0][1] * _FALLEN:
         return []
     fall = 1 - last[0][1] / first[0][1]
-    return [f"Demand is falling: the last full week is {percent(fall)} below the one three months ago."]
+    return [f"Demand is falling: the last full week is {percent(fall)} below the one from {_day(first[0][0])} on."]
 
 
 def _long_enough(option: Option, seen: Evidence, settings: CommitmentSettings) -> bool:
     return option.offer.term_months <= 12 or seen.days >= settings.long_history_days
 
 
-def _nothing_to_buy(priced: Sequence[Option]) -> list[str]:
-    owned = [one for one in priced if one.nanos > 0 and one.buy == 0]
+def _nothing_to_buy(priced: Sequence[Option], settings: CommitmentSettings) -> list[str]:
+    owned = [one for one in priced if one.covered]
     if owned:
         return [f"{one.offer.name}: nothing to add to what is owned ({one.bound_by})." for one in owned]
-    return [_no_quantity(one) for one in priced]
+    return [_no_quantity(one, settings) for one in priced]
 
 
-def _no_quantity(one: Option) -> str:
+def _no_quantity(one: Option, settings: CommitmentSettings) -> str:
+    if one.buy:
+        return f"{one.offer.name}: a term of more than a year rests on at least {settings.long_history_days} days."
     if one.optimum is not None and not one.optimum.quantity:
         often = percent(one.offer.break_even_utilization)
         return f"{one.offer.name}: pays where more than {often} of the hours need a GPU; none was needed that often."
@@ -293,6 +302,10 @@ def _withdrawn(seen: Evidence, best: Option, settings: CommitmentSettings) -> li
         )
     found.append(f"A week that moves by {percent(settings.max_change)} or more.")
     return found
+
+
+def _day(at: datetime | int) -> str:
+    return f"{at:%Y-%m-%d}" if isinstance(at, datetime) else f"hour {at}"
 
 
 def _moved(found: Stability) -> str:

@@ -23,6 +23,7 @@ A price that is not known is None and stays unknown: no usual discount, no neigh
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from datetime import date
 from decimal import Context, Decimal, localcontext
 from typing import Literal
 
@@ -166,6 +167,10 @@ class Offer:
     def term_hours(self) -> int:
         """Hours of the term, 730 a month."""
         return self.term_months * HOURS_A_MONTH
+
+    def ended(self, today: date | None) -> bool:
+        """Whether its last day is past; never where today is not known."""
+        return self.valid_until is not None and today is not None and self.valid_until < today.isoformat()
 
     @property
     def missing(self) -> str | None:

@@ -14,6 +14,7 @@ from __future__ import annotations
 import csv
 import tomllib
 from collections.abc import Mapping, Sequence
+from datetime import date
 from decimal import Decimal, InvalidOperation
 from pathlib import Path
 from typing import Any, cast
@@ -178,7 +179,7 @@ def _offer(row: Mapping[str | None, Any] | Mapping[str, Any], where: str) -> Off
         provider=cells.get("provider") or None,
         region=cells.get("region") or None,
         sku=cells.get("sku") or None,
-        valid_until=cells.get("valid_until") or None,
+        valid_until=_last_day(cells, where),
         source=cells.get("source") or None,
         flex=(flex or Flex()) if kind == "flex" else None,
         where=where.rsplit("/", 1)[-1],
@@ -247,6 +248,14 @@ def _share(cells: Mapping[str, str], name: str, where: str) -> Decimal | None:
     if value is not None and value > 1:
         raise UnreadableError(f"'{name}' is {value}.", where=where, hint="It is a share: between 0 and 1.")
     return value
+
+
+def _last_day(cells: Mapping[str, str], where: str) -> str | None:
+    text = cells.get("valid_until", "")
+    try:
+        return date.fromisoformat(text).isoformat() if text else None
+    except ValueError:
+        raise UnreadableError(f"'{text}' is no valid_until.", where=where, hint="Write a day: 2026-12-31.") from None
 
 
 def _count(cells: Mapping[str, str], name: str, where: str, *, least: int = 1) -> int | None:

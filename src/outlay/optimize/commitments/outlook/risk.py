@@ -154,10 +154,7 @@ class Prospect:
         """
         earned = np.cumsum(self._used(gpus).mean(axis=0) * self._value * self._part)
         owed = self._price * gpus * self.offer.term_hours
-        week = int(np.searchsorted(earned, owed * (1 - 1e-12)))
-        if week >= self.weeks:
-            return None
-        return min(self.offer.term_months, math.ceil((week + 1) * HOURS_A_WEEK / HOURS_A_MONTH))
+        return self._month(earned, np.full(self.weeks, owed), owed)
 
     def payback_month(self, gpus: float) -> int | None:
         """The first month by whose end what was avoided on demand exceeds what was paid, upfront and since; or None."""
@@ -166,8 +163,22 @@ class Prospect:
         upfront = float(self.offer.upfront)
         avoided = np.cumsum(self._used(gpus).mean(axis=0) * self._value * self._part)
         paid = total * (upfront + (1 - upfront) * np.cumsum(self._part) / self._part.sum())
-        back = np.flatnonzero(avoided >= paid * (1 - 1e-12))
-        return math.ceil((int(back[0]) + 1) * HOURS_A_WEEK / HOURS_A_MONTH) if len(back) else None
+        return self._month(avoided, paid, total * upfront)
+
+    def _month(self, earned: _Floats, paid: _Floats, at_start: float) -> int | None:
+        """The month in which ``earned`` reaches ``paid``, both told at the end of each week; None if never.
+
+        Within that week both are taken to move evenly: a week that reaches into the next month does not decide it.
+        """
+        back = np.flatnonzero(earned >= paid * (1 - 1e-12))
+        if not len(back):
+            return None
+        week = int(back[0])
+        short = at_start if not week else float(paid[week - 1] - earned[week - 1])
+        gained = short + float(earned[week] - paid[week])
+        hours = (week + (short / gained if gained > 0 else 0.0) * float(self._part[week])) * HOURS_A_WEEK
+        month = math.ceil(hours / HOURS_A_MONTH - 1e-9)
+        return min(self.offer.term_months, max(1, month))
 
     def waiting(self, gpus: float, saving: _Floats) -> Waiting:
         """Buying now against looking again in a month, and not buying if demand fell by a fifth meanwhile."""

@@ -66,9 +66,12 @@ class Purchase:
 
     @property
     def hourly(self) -> Decimal:
-        """What an hour of it costs, used or not, with the premium of a flexible offer."""
-        assert self.offer.price is not None
-        return _times(self.quantity, self.offer.price)
+        """What an hour of it costs, used or not, with the premium of a flexible offer.
+
+        Without the cost of capital: that weighs in the choice, and nobody bills it.
+        """
+        assert self.offer.bound_price is not None
+        return _times(self.quantity, self.offer.bound_price)
 
     @property
     def committed(self) -> Decimal:
