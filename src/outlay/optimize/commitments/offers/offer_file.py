@@ -40,7 +40,7 @@ _PAYMENTS: dict[str, Payment] = {
 }
 FIELDS: dict[str, str] = {
     "pool": "the pool it serves; several parted by '|' that share it; '*' is each pool",
-    "offer": "its name; savings plans of one name on several pools are one plan",
+    "offer": "its name; savings plans of one name and the same terms on several pools are one plan",
     "term_months": "length of the term: 12, 36; a month has 730 hours",
     "payment": "'no_upfront', 'partial_upfront' or 'all_upfront' (also 'no', 'partial', 'all')",
     "unit_price": "price of a committed GPU-hour over the whole term, upfront spread over it; empty is unknown",
@@ -51,11 +51,11 @@ FIELDS: dict[str, str] = {
     "upfront_share": "share of the term's cost paid at its start; by the payment unless given (0, 0.5, 1)",
     "unit_gpus": "GPUs of the smallest unit that can be bought; 1 unless given",
     "min_gpus": "fewest GPUs that can be bought",
-    "max_gpus": "most GPUs that can be bought",
+    "max_gpus": "most GPUs that can be bought, beside what is owned",
     "provider": "who sells it",
     "region": "where it holds",
     "sku": "what the provider calls it when it is bought: offering id, instance type, commitment type",
-    "valid_until": "the day on which the offer ends",
+    "valid_until": "the day on which the offer ends, 2026-12-31; after it the offer has no verdict",
     "source": "where the price is from: a quote, a list and its date",
     "premium": "flex: paid per committed GPU-hour on top",
     "fee_share": "flex: share of the saving that the vendor takes",
