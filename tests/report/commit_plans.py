@@ -50,9 +50,9 @@ def whole_plan() -> Plan:
         demand([5.0] * (25 * 168) + [0.0] * 168, pool="idle"),
     ]
     offers = [
-        offer("1.26", name="1y", pools=("*",)),
+        offer("1.32", name="1y", pools=("*",)),
         offer("1.00", name="3y", term_months=36, payment="all_upfront", pools=("*",)),
-        offer("1.10", name="1y flex", kind="flex", flex=_FLEX, pools=(SERVED,)),
+        offer("1.40", name="1y flex", kind="flex", flex=_FLEX, pools=(SERVED,)),
         offer(None, name="a quote to come", pools=(SERVED,)),
         offer("1.30", name="plan", form="savings_plan", pools=("A100",)),
         offer("1.20", name="plan", form="savings_plan", pools=("A10",)),

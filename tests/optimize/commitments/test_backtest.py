@@ -70,5 +70,5 @@ def test_the_golden_ratios_of_the_rule_on_the_real_trace() -> None:
 
 
 def test_without_a_price_there_is_nothing_to_test() -> None:
-    with pytest.raises(UsageError, match="no offer for H100 has a known price below on-demand"):
+    with pytest.raises(UsageError, match="no standard offer for H100 has a known price below on-demand"):
         backtest(steady(20), [offer(None), offer("2.50")], SETTINGS)

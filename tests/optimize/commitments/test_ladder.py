@@ -59,3 +59,10 @@ def test_without_dates_months_are_counted() -> None:
         (0, None, 2, 3),
         (1, None, 1, 4),
     ]
+
+
+def test_what_ends_and_is_not_bought_again_is_gone() -> None:
+    steps = ladder(10, (Owned(10, date(2027, 3, 1), "ten"),), months=1, unit=8, today=TODAY)
+    assert [(step.nanos, step.owned_then) for step in steps] == [(8, 8)]
+    none = ladder(10, (Owned(4, date(2027, 3, 1)),), months=1, unit=1, today=TODAY, least=5)
+    assert [(step.nanos, step.owned_then) for step in none] == [(6, 10)]

@@ -9,6 +9,8 @@ import pytest
 
 from outlay.config import CommitmentSettings
 from outlay.errors import UsageError
+from outlay.optimize.commitments.demand import NANOS
+from outlay.optimize.commitments.ladder import Owned
 from outlay.optimize.commitments.offers.offer import Flex, Offer
 from outlay.optimize.commitments.plan import plan
 from outlay.optimize.commitments.plan_json import plan_json
@@ -197,3 +199,13 @@ def test_reservations_of_one_name_and_of_every_pool_stand_in_the_optimum() -> No
         "all (a)": pytest.approx(10),
         "all (b)": pytest.approx(10),
     }
+
+
+def test_what_is_owned_counts_in_a_plan_of_money() -> None:
+    rates = [offer("2.00", "4.00", pools=(name,), name="plan", form="savings_plan") for name in ("a", "b")]
+    pools = [demand([10.0] * (20 * 168), pool=name) for name in ("a", "b")]
+    owned = {name: (Owned(10 * NANOS, None),) for name in ("a", "b")}
+    union = plan(pools, rates, SETTINGS, owned=owned, paths=200).pools[-1]
+    assert [one.nanos for one in union.owned] == [40 * NANOS, 40 * NANOS]
+    assert union.verdict.word == "wait"
+    assert plan(pools, rates, SETTINGS, paths=200).pools[-1].verdict.word == "commit"

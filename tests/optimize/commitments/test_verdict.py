@@ -7,7 +7,7 @@ from decimal import Decimal
 
 import pytest
 
-from outlay.config import CommitmentSettings, PoolSettings
+from outlay.config import CommitmentSettings, GuardrailSettings, PoolSettings
 from outlay.optimize.commitments.demand import NANOS, Demand
 from outlay.optimize.commitments.ladder import Owned
 from outlay.optimize.commitments.offers.offer import Flex, Offer
@@ -118,7 +118,7 @@ def test_a_pool_that_nobody_uses_any_more() -> None:
 def test_a_pool_of_which_nothing_is_known_lately() -> None:
     one = planned(demand([50.0] * (20 * 168) + [None] * 168 + [50.0] * 0), offer())
     assert one.verdict.word == "wait"
-    assert "Nothing is known" in one.verdict.reasons[0]
+    assert "Too little is known" in one.verdict.reasons[0]
 
 
 def test_an_unknown_price_has_no_figures_and_says_what_to_give() -> None:
@@ -227,3 +227,29 @@ def test_the_optimum_and_the_caps_count_what_is_paid_back() -> None:
     assert all(cap.price > 0 for cap in one.caps)
     assert one.curve[-1].saving == one.optimum.optimum.saving
     assert plan_json(found)["pools"][0]["optimum"]["paid_back"] == str(6 * 20 * 168)
+
+
+def test_the_risk_is_of_the_purchase_not_of_what_is_owned() -> None:
+    calm = SETTINGS.model_copy(update={"scenarios": ()})
+    days = demand([14.0 if hour % 24 < 12 else 9.0 for hour in range(20 * 168)])
+    wide = calm.model_copy(update={"coverage_cap": Decimal(1), "guardrails": GuardrailSettings(coverage_ceiling=1)})
+    (whole,) = planned(days, offer("0.80"), settings=wide).options
+    (part,) = planned(days, offer("0.80"), settings=wide, owned=(Owned(9 * NANOS, None),)).options
+    assert (whole.nanos, part.nanos, part.buy) == (14 * NANOS, 14 * NANOS, 5 * NANOS)
+    assert whole.risk is not None
+    assert part.risk is not None
+    # Nine GPUs are used in every hour, the five above them in half: 5 x (0.5 x 2.00 - 0.80) an hour.
+    assert part.risk.p50 == pytest.approx(5 * (0.5 * 2.00 - 0.80) * 8760, rel=0.01)
+    assert whole.risk.p50 == pytest.approx(part.risk.p50 + 9 * (2.00 - 0.80) * 8760, rel=0.01)
+    assert part.break_even_month == 10  # 0.80 / (0.5 x 2.00) of twelve months
+    (enough,) = planned(days, offer("0.80"), settings=wide, owned=(Owned(14 * NANOS, None),)).options
+    assert (enough.buy, enough.risk, enough.break_even_month) == (0, None, None)
+
+
+def test_a_few_known_hours_are_no_week() -> None:
+    hours: list[float | None] = [20.0 if 8 <= hour % 24 < 20 else 10.0 for hour in range(20 * 168)]
+    hours[-168:] = [one if hour % 24 < 8 else None for hour, one in enumerate(hours[-168:])]
+    one = planned(demand(hours), offer())
+    assert one.evidence.drop is None
+    assert one.verdict.word == "wait"
+    assert "Too little is known of the last seven days" in one.verdict.reasons[0]

@@ -61,21 +61,22 @@ def ladder(
             sizes[-1] += rest
         for number, amount in enumerate(sizes):
             why = "all at once" if len(sizes) == 1 else f"step {number + 1} of {len(sizes)}"
-            steps.append((number, _in_months(today, number), amount * size, why))
+            steps.append((number, _in_months(today, number), amount * size, why, 0))
     for one in sorted(owned, key=lambda one: one.until or date.max):
         if today is None or one.until is None or not today < one.until <= _in(today, _AHEAD_MONTHS):
             continue
         month = round((one.until - today).days / _DAYS_A_MONTH)
         refill = min(one.nanos, wanted) // size * size
-        if refill >= smallest * size:
-            steps.append((month, one.until, refill, f"in place of {one.what or 'what is owned'}, which ends then"))
+        again = refill if refill >= smallest * size else 0
+        steps.append(
+            (month, one.until, again, f"in place of {one.what or 'what is owned'}, which ends then", one.nanos)
+        )
     steps.sort(key=lambda step: (step[0], step[1] or date.min))
     found, level = [], standing
-    for month, on, nanos, why in steps:
-        if why.startswith("in place"):
-            level -= nanos
-        level += nanos
-        found.append(Step(month, on, nanos, level, why))
+    for month, on, nanos, why, ended in steps:
+        level += nanos - ended
+        if nanos:
+            found.append(Step(month, on, nanos, level, why))
     return tuple(found)
 
 

@@ -79,7 +79,8 @@ class Option:
     ``optimum`` and ``outcome`` are over the history, the second at ``nanos``, the level in all with what is owned;
     ``buy`` is what of it is to be bought. ``exposure`` is the money that a purchase binds, used or not. The rest is
     over the term; ``lock_in`` is what ``nanos`` would cost above the market, None where nothing is known of prices to
-    come. ``covered``: a level is wanted, and what is owned reaches it, by whole units of the offer.
+    come. All of the term is of ``buy`` above what is owned: what stands already saves what it saves, whatever is
+    bought. ``covered``: a level is wanted, and what is owned reaches it, by whole units of the offer.
     """
 
     offer: Offer
@@ -141,15 +142,19 @@ def option(
         limits["the optimum of the simulated futures"] = int(prospect.best(outlook.sample(prospect.weeks)) * NANOS)
     bound_by = min(limits, key=lambda name: limits[name])
     nanos = _whole(limits[bound_by], offer)
-    saving = None
-    if prospect is not None:
-        held, saving = _held(prospect, nanos, offer, settings)
-        if held < nanos:
-            nanos, bound_by = held, _risk_words(settings)
     buy = _whole(max(0, nanos - owned), offer)
     covered = nanos > 0 and owned > 0 and buy == 0
+    saving = None
+    if prospect is not None and buy:
+        held, saving = _held(prospect, buy, offer, settings)
+        if held < buy:
+            nanos, buy, bound_by = owned + held, held, _risk_words(settings)
     if 0 < buy < int(offer.min_gpus * NANOS):
         buy, bound_by = 0, f"the smallest purchase, {offer.min_gpus} GPUs, is more than is wanted"
+    if owned and buy:
+        nanos = owned + buy
+    gpus = buy / NANOS
+    told = prospect if buy else None
     return Option(
         offer=offer,
         optimum=optimum,
@@ -159,10 +164,10 @@ def option(
         bound_by=bound_by,
         exposure=Decimal(buy).scaleb(-9) * (offer.bound_price or Decimal(0)) * offer.term_hours,
         risk=None if saving is None else risk_of(saving),
-        break_even_month=None if prospect is None or not nanos else prospect.break_even_month(nanos / NANOS),
-        payback_month=None if prospect is None or not nanos else prospect.payback_month(nanos / NANOS),
-        waiting=None if prospect is None or saving is None or not nanos else prospect.waiting(nanos / NANOS, saving),
-        lock_in=lock_in(offer, outlook.market, nanos / NANOS) if outlook.market_known else None,
+        break_even_month=None if told is None else told.break_even_month(gpus),
+        payback_month=None if told is None else told.payback_month(gpus),
+        waiting=None if told is None or saving is None else told.waiting(gpus, saving),
+        lock_in=lock_in(offer, outlook.market, gpus) if outlook.market_known else None,
         covered=covered,
     )
 

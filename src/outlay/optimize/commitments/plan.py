@@ -130,13 +130,13 @@ def plan(
         tasks.append(_Task(one, alone, tuple((owned or {}).get(one.pool, ())), market))
     markets = {task.demand.pool: task.market for task in tasks}
     for union in unions(demands, [one for one in offers if not one.ended(today)]):
-        held = tuple(held for name in union.members for held in (owned or {}).get(name, ()))
+        held = tuple(_worth_of(held, union, name) for name in union.members for held in (owned or {}).get(name, ()))
         said = _said_of(union.demand.pool, settings)
         if said.pool == union.demand.pool and said.price_decline is not None:
             market = pool_market(said, None, (), today)
         else:
             market = falling_most([(name, markets[name]) for name in union.members])
-        tasks.append(_Task(union.demand, union.offers, () if union.by_money else held, market, union))
+        tasks.append(_Task(union.demand, union.offers, held, market, union))
     many = len(tasks) > _MANY_POOLS
     count = paths or (_FEWER_PATHS if many else PATHS)
     work = partial(_pool_plan, settings=settings, today=today, paths=count, compare=not many)
@@ -156,6 +156,13 @@ def plan(
             f"{len(tasks)} pools: {count} simulated futures each instead of {PATHS}. --paths sets another number."
         )
     return Plan(tuple(found), settings, today, count, scenarios_of(settings), tuple(told))
+
+
+def _worth_of(held: Owned, union: Union, pool: str) -> Owned:
+    """What is owned of a member as the union counts: in GPUs, or in what they would cost on demand."""
+    if not union.by_money:
+        return held
+    return replace(held, nanos=int(held.nanos * union.on_demand.get(pool, Decimal(0))))
 
 
 def scenarios_of(settings: CommitmentSettings) -> tuple[Scenario, ...]:
@@ -192,8 +199,9 @@ def _pool_plan(
     weeks = max((term_weeks(offer) for offer in task.offers if offer.missing is None), default=0)
     scenarios = scenarios_of(settings)
     futures = draw(demand, weeks, paths, scenarios) if weeks else None
-    outlook = Outlook(futures, task.market.market, _seed(demand.pool), market_known=task.market.known)
     held = sum(one.nanos for one in task.owned)
+    above = None if futures is None else futures.above(held / 10**9)
+    outlook = Outlook(above, task.market.market, _seed(demand.pool), market_known=task.market.known)
     options = tuple(
         Option(offer, why=f"the offer ended on {offer.valid_until}: ask for one that holds")
         if offer.ended(today)
@@ -250,12 +258,12 @@ def _curve(history: History, best: Option) -> tuple[Outcome, ...]:
 
 
 def _struck(outlook: Outlook, chosen: Option | None, scenarios: Sequence[Scenario]) -> dict[str, Risk]:
-    if chosen is None or not chosen.nanos:
+    if chosen is None or not chosen.buy:
         return {}
     prospect = outlook.prospect(chosen.offer)
     if prospect is None:
         return {}
-    return {one.name: prospect.struck(chosen.nanos / 10**9, one, n) for n, one in enumerate(scenarios)}
+    return {one.name: prospect.struck(chosen.buy / 10**9, one, n) for n, one in enumerate(scenarios)}
 
 
 def _said_of(pool: str, settings: CommitmentSettings) -> PoolSettings:

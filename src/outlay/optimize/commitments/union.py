@@ -14,7 +14,7 @@ What all offers on those pools together would best be, specific and shared ones,
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from decimal import Context, Decimal, localcontext
 
 import numpy as np
@@ -36,6 +36,7 @@ class Union:
 
     ``blended``: the plan's discount differs between the pools, and the one shown is that of their mix. ``mix`` is the
     optimum of all offers on these pools together; None where a price is missing or the programme too large (``why``).
+    ``on_demand`` is what a GPU-hour of each member costs on demand, where money is promised.
     """
 
     members: tuple[str, ...]
@@ -45,6 +46,7 @@ class Union:
     blended: bool
     mix: Mix | None = None
     why: str | None = None
+    on_demand: Mapping[str, Decimal] = field(default_factory=dict)
 
 
 def unions(demands: Sequence[Demand], offers: Sequence[Offer]) -> list[Union]:
@@ -110,7 +112,14 @@ def _of_money(
     blended = [_blended(plan, demands, members, on_demand) for plan in plans]
     mix, why = _mix(members, plans, demands, offers, on_demand)
     return Union(
-        members, spend, tuple(offer for offer, _ in blended), True, any(differs for _, differs in blended), mix, why
+        members=members,
+        demand=spend,
+        offers=tuple(offer for offer, _ in blended),
+        by_money=True,
+        blended=any(differs for _, differs in blended),
+        mix=mix,
+        why=why,
+        on_demand=on_demand,
     )
 
 

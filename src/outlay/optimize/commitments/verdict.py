@@ -33,6 +33,7 @@ __all__ = ["Evidence", "Verdict", "evidence", "judge"]
 Word = Literal["commit", "wait", "never"]
 _CONTINUOUS = Decimal("0.95")
 _CONTINUOUS_DAYS = 60
+_MOSTLY = Decimal("0.9")
 _TRAINING = "training"
 _FALLEN = Decimal("0.9")
 
@@ -95,7 +96,7 @@ def evidence(demand: Demand, workload: str | None, settings: CommitmentSettings)
         recent=stability(demand, settings.max_change, last_days=recent),
         window=stability(demand, settings.max_change, last_days=settings.long_history_days),
         busy_share=Decimal(busy) / tail.hours if tail.hours else None,
-        last_week=_mean(demand.last(HOURS_A_WEEK)),
+        last_week=_mean(demand.last(HOURS_A_WEEK), least=_MOSTLY),
         four_weeks_before=_mean(demand.part(len(demand) - 5 * HOURS_A_WEEK, len(demand) - HOURS_A_WEEK)),
         last_14_days=_mean(demand.last(2 * HOURS_A_WEEK)),
         last_90_days=_mean(demand.last(90 * HOURS_A_DAY)),
@@ -105,7 +106,11 @@ def evidence(demand: Demand, workload: str | None, settings: CommitmentSettings)
 def judge(seen: Evidence, options: Sequence[Option], settings: CommitmentSettings) -> Verdict:
     """The verdict on a pool by its evidence and the options for it."""
     if seen.last_week is None:
-        return Verdict("wait", ("Nothing is known of the last seven days.",), ("Demand of the last days.",))
+        return Verdict(
+            "wait",
+            ("Too little is known of the last seven days: under 90% of their hours.",),
+            ("Demand of the last days.",),
+        )
     if not seen.last_week:
         return Verdict("never", ("Nobody used this pool in the last seven days.",), ("Demand that returns.",))
     training = _training(seen, settings)
@@ -314,8 +319,9 @@ def _moved(found: Stability) -> str:
     return f"moved by at most {percent(found.max_wow, to_tenths=True)}"
 
 
-def _mean(part: Demand) -> Decimal | None:
-    return part.mean if part.hours else None
+def _mean(part: Demand, *, least: Decimal = Decimal(0)) -> Decimal | None:
+    """GPUs on average; None where fewer than that share of the hours are known: nights alone are no week."""
+    return part.mean if part.hours and part.hours >= least * len(part) else None
 
 
 def _against(one: Decimal | None, other: Decimal | None) -> Decimal | None:

@@ -172,11 +172,14 @@ def backtest(
 
 def _best(demand: Demand, offers: Sequence[Offer]) -> Offer:
     """The offer of this pool with the lowest price, which would have saved most."""
-    own = [one for one in offers if one.pools in ((demand.pool,), ("*",)) and one.discount is not None]
+    # What a flexible offer pays back depends on terms that none of the rules here has.
+    own = [
+        one for one in offers if one.pools in ((demand.pool,), ("*",)) and one.discount is not None and one.flex is None
+    ]
     cheaper = [one for one in own if one.discount is not None and one.discount > 0]
     if not cheaper:
         raise UsageError(
-            f"no offer for {demand.pool} has a known price below on-demand, so there is nothing to test.",
+            f"no standard offer for {demand.pool} has a known price below on-demand, so there is nothing to test.",
             where="--offers",
             hint="Give unit_price and on_demand_price of at least one.",
         )

@@ -22,7 +22,7 @@ from __future__ import annotations
 import hashlib
 import itertools
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -86,13 +86,17 @@ class Market:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Futures:
-    """Paths of weekly levels in GPUs (``level``, paths x weeks) and the week of the history that shapes each."""
+    """Paths of weekly levels in GPUs (``level``, paths x weeks) and the week of the history that shapes each.
+
+    ``owned`` GPUs serve first: :meth:`used` counts what a purchase would add to them.
+    """
 
     level: _Floats
     shape: _Ints
     profile: _Floats
     _keys: _Floats
     _below: _Floats
+    owned: float = 0.0
 
     @property
     def paths(self) -> int:
@@ -107,8 +111,17 @@ class Futures:
     def used(self, quantity: _Floats | float, start: int, stop: int) -> _Floats:
         """GPU-hours that committed GPUs would serve in the weeks ``[start, stop)``: paths x weeks.
 
-        ``quantity`` is one number for all, or a column of one a path.
+        ``quantity`` is one number for all, or a column of one a path. What is owned serves first: these are the hours
+        that a purchase adds.
         """
+        served = self._served(self.owned + quantity, start, stop)
+        return served - self._served(self.owned, start, stop) if self.owned else served
+
+    def above(self, owned: float) -> Futures:
+        """The same futures, of which ``owned`` GPUs serve the first part, through the whole term."""
+        return replace(self, owned=owned)
+
+    def _served(self, quantity: _Floats | float, start: int, stop: int) -> _Floats:
         level, shape = self.level[:, start:stop], self.shape[:, start:stop]
         share = np.minimum(quantity / level, _WIDTH - 1)
         inside = np.searchsorted(self._keys, shape * _WIDTH + share, side="right") - shape * HOURS_A_WEEK
@@ -119,7 +132,7 @@ class Futures:
         """The same paths, each struck by ``scenario`` at a random week of the next ``within_weeks``."""
         weeks = np.random.default_rng(seed).integers(0, max(1, within_weeks), size=(self.paths, 1))
         factor = np.where(np.arange(self.weeks) >= weeks, scenario.factor, 1.0)
-        return Futures(self.level * factor, self.shape, self.profile, self._keys, self._below)
+        return replace(self, level=self.level * factor)
 
     def hours(self, weeks: int, seed: int) -> _Floats:
         """One random hour of each path and week, in GPUs: a sample of what demand will be (paths x weeks)."""
