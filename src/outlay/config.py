@@ -335,7 +335,7 @@ def _explain(error: ValidationError, content: dict[str, Any]) -> str:
         elif fault["type"] == "extra_forbidden":
             sentences.append(f"unknown key '{key}'. {nearest(last, _known_keys(parents))}")
         else:
-            said = fault["msg"]
+            said = fault["msg"].removeprefix("Value error, ")
             sentences.append(f"'{key}': {said}" + ("" if said.endswith(("?", ".")) else "."))
     return " ".join(sentences)
 

@@ -145,6 +145,43 @@ def test_the_backtest(tmp_path: Path) -> None:
     assert "The plan, followed" in out
 
 
+def test_the_backtest_leaves_out_pools_without_an_offer(tmp_path: Path) -> None:
+    write_demand(tmp_path / "demand.csv", demand([2.0] * 1400, pool="A"), demand([2.0] * 1400, pool="B"))
+    (tmp_path / "offers.csv").write_text(HEADER + "A,1y,12,no,1.20,2.00,USD,standard\n", encoding="utf-8")
+    given = ("--demand", str(tmp_path / "demand.csv"), "--offers", str(tmp_path / "offers.csv"))
+    status, out, _ = run_outlay("commit", "backtest", *given, "--json")
+    assert status == 0
+    assert [one["pool"] for one in json.loads(out)["pools"]] == ["A"]
+    assert [one["pool"] for one in json.loads(out)["not_tested"]] == ["B"]
+    status, out, _ = run_outlay("commit", "backtest", *given)
+    assert "Not tested, since no offer for them has a known price below on-demand: B." in out
+    status, _, err = run_outlay("commit", "backtest", *given, "--pool", "B")
+    assert (status, "no standard offer for B has a known price" in err) == (2, True)
+
+
+def test_the_terminal_says_which_purchases_are_alternatives_and_cuts_no_column(tmp_path: Path) -> None:
+    write_demand(tmp_path / "demand.csv", steady(20, pool="A"), steady(20, pool="B"))
+    plans = "A,sp,12,no,1.20,2.00,USD,savings_plan\nB,sp,12,no,1.20,2.00,USD,savings_plan\n"
+    (tmp_path / "offers.csv").write_text(HEADER.replace("kind", "form") + plans, encoding="utf-8")
+    given = ("--demand", str(tmp_path / "demand.csv"), "--offers", str(tmp_path / "offers.csv"))
+    status, out, _ = run_outlay("commit", "plan", *given)
+    assert status == 0
+    assert "Not counted here: A|B. What is advised there would be bought in place of" in " ".join(out.split())
+    assert "an hour of on-demand usage of sp" in " ".join(out.split())
+    assert "At the plan's own rates that is a commitment of $" in out
+    assert [line.split()[-1] for line in out.splitlines() if line.lstrip().startswith("Offer ")] == ["month"] * 3
+
+
+def test_one_pool_of_a_file_whose_offers_are_for_others_too(tmp_path: Path) -> None:
+    (tmp_path / "demand.csv").write_text("hour,A,B\n0,1,1\n1,1,1\n", encoding="utf-8")
+    offers = "A,1y,12,no,1.20,2.00,USD,standard\nB,1y,12,no,1.20,2.00,USD,standard\n"
+    (tmp_path / "offers.csv").write_text(HEADER + offers, encoding="utf-8")
+    given = ("--demand", str(tmp_path / "demand.csv"), "--offers", str(tmp_path / "offers.csv"))
+    status, said = planned(*given, "--pool", "A")
+    assert (status, [one["pool"] for one in said["pools"]]) == (0, ["A"])
+    assert [one["offer"] for one in said["pools"][0]["options"]] == ["1y"]
+
+
 def test_without_a_ledger_or_demand(tmp_path: Path) -> None:
     status, _, err = run_outlay("commit", "plan", "--ledger", str(tmp_path / "none"))
     assert status == 2

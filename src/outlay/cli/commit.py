@@ -149,13 +149,15 @@ def backtest_command(
     Beside it stands the online break-even rule, which costs at most twice what perfect foresight does. Where the
     history is shorter than two terms, terms are scaled to 28 days, and the result says so.
     """
-    from outlay.optimize.commitments.foresight.backtest import backtest
+    from outlay.optimize.commitments.foresight.backtest import backtest, nothing_to_test
     from outlay.problems import summarise
 
     settings = common.settings()
     with progress(common) as report_progress:
         report_progress("reading")
         given = _inputs(common, settings, **options)
+        skipped = {one.pool: why for one in given.demands if (why := nothing_to_test(one, given.offers))}
+        tested = [one for one in given.demands if one.pool not in skipped] or given.demands[:1]
         found = [
             backtest(
                 one,
@@ -165,15 +167,17 @@ def backtest_command(
                 every_hours=every_hours,
                 progress=report_progress,
             )
-            for one in given.demands
+            for one in tested
         ]
     problems = summarise(given.problems)
     if common.as_json:
-        show_json({"pools": [one.to_json() for one in found], "problems": [_problem(one) for one in problems]})
+        untested = [{"pool": pool, "why": why} for pool, why in skipped.items()]
+        told = [_problem(one) for one in problems]
+        show_json({"pools": [one.to_json() for one in found], "not_tested": untested, "problems": told})
     else:
         from outlay.report.commit_backtest import show_backtests
 
-        show_backtests(found)
+        show_backtests(found, list(skipped))
     return PARTIAL if problems else 0
 
 

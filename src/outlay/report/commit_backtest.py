@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from datetime import datetime
+from decimal import Decimal
 
 from rich import box
 from rich.console import Console
@@ -19,14 +21,24 @@ from outlay.report.wording import about, clean, count
 __all__ = ["show_backtests"]
 
 _MOST_DECISIONS = 30
+_LEGEND = (
+    "Cost: every term that was begun, paid to its end; after it: what of that is for hours past the history. The plan "
+    "buys nothing before the history it asks for. Perfect foresight can't cost less by terms of this length; best "
+    "static is one level in hindsight over the whole history, which need not be a whole number of terms."
+)
 _NONE = "\N{EN DASH}"
 
 
-def show_backtests(found: Sequence[Backtest]) -> None:
-    """Prints each pool on stdout."""
+def show_backtests(found: Sequence[Backtest], not_tested: Sequence[str] = ()) -> None:
+    """Prints each pool on stdout, and which had no offer to follow."""
     console = Console(highlight=False, markup=False, emoji=False)
     for one in found:
         _show(console, one)
+    console.print()
+    if not_tested:
+        names = ", ".join(clean(name) for name in not_tested)
+        console.print(f"Not tested, since no offer for them has a known price below on-demand: {names}.")
+    console.print(Text(_LEGEND, style="dim"))
 
 
 def _show(console: Console, one: Backtest) -> None:
@@ -37,7 +49,7 @@ def _show(console: Console, one: Backtest) -> None:
         f"  Terms of {one.term_hours:,} hours{scaled}. Decisions every {one.every_hours:,} hours.", soft_wrap=True
     )
     table = Table(box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False, padding=(0, 1))
-    for name in ("", "Cost", "On-demand", "Foresight", "Past the end"):
+    for name in ("", "Cost", "Of on-demand", "Of foresight", "After it"):
         table.add_column(name, justify="left" if not name else "right", no_wrap=True)
     currency = one.offer.currency
     table.add_row("On demand alone", about(one.followed.on_demand_cost, currency), "100%", _NONE, _NONE)
@@ -52,10 +64,19 @@ def _show(console: Console, one: Backtest) -> None:
     table.add_row(held, about(static.cost, currency), percent(share, to_tenths=True), _NONE, _NONE)
     console.print(Padding(table, (0, 0, 0, 2)))
     for decision in one.decisions[:_MOST_DECISIONS]:
-        bought = f"bought {gpus(decision.nanos):,.6g} GPUs" if decision.nanos else decision.reason
-        console.print(Text(f"  {one.demand.at(decision.position)}: {decision.word}; {clean(bought)}", style="dim"))
+        told = f"bought {_gpus(gpus(decision.nanos))}." if decision.nanos else decision.reason
+        console.print(Text(f"  {_when(one, decision.position)}: {decision.word}; {clean(told)}", style="dim"))
     if len(one.decisions) > _MOST_DECISIONS:
         console.print(f"  {count(len(one.decisions) - _MOST_DECISIONS, 'more decision')} (--json has them all).")
+
+
+def _gpus(value: Decimal) -> str:
+    return count(int(value), "GPU") if value == int(value) else f"{value:,.2f} GPUs"
+
+
+def _when(one: Backtest, position: int) -> str:
+    at = one.demand.at(position)
+    return f"{at:%Y-%m-%d %H:%M}" if isinstance(at, datetime) else f"hour {at:,}"
 
 
 def _row(name: str, one: Backtest, bought: Bought, optimum: Bought) -> list[str]:

@@ -28,7 +28,7 @@ from outlay.report import commit_figures as figures
 from outlay.report.commit_charts import Level, Mark, draw_curve, draw_demand, grain_of, within
 from outlay.report.commit_ladder import after, draw_ladder, ladder_of
 from outlay.report.commit_options import Group, compared
-from outlay.report.commit_wording import advised, alternatives, bound, market_lines, recommended, unit
+from outlay.report.commit_wording import advised, bound, market_lines, not_counted, recommended, unit
 from outlay.report.page import environment, styles, write_page
 from outlay.report.wording import clean, count, day
 
@@ -112,7 +112,7 @@ def _page(plan: Plan, problems: Sequence[ProblemSummary]) -> str:
         committed=[one for one, _ in chosen],
         saved=_by_currency([(best, best.saving) for _, best in chosen]),
         expected=_expected([best for _, best in chosen]),
-        alternatives=alternatives(plan),
+        not_counted=not_counted(plan),
         sections=[_section(plan, one, number) for number, one in drawn.items()],
         numbers={one.pool: number for number, one in drawn.items()},
         signs=_SIGNS,

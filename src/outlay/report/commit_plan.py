@@ -22,13 +22,14 @@ from outlay.optimize.commitments.option import Option
 from outlay.optimize.commitments.outlook.volatility import Volatility
 from outlay.optimize.commitments.plan import Plan, PoolPlan
 from outlay.problems import ProblemSummary
-from outlay.report.commit_wording import bound, market_lines, unit
+from outlay.report.commit_wording import bound, market_lines, not_counted, unit
 from outlay.report.wording import about, amount, clean, count, currency_symbol
 
 __all__ = ["STYLES", "compact", "quantity", "show_plan"]
 
 STYLES = {"commit": "bold green", "wait": "bold yellow", "never": "bold red"}
 _MOST_POOLS = 30
+_ROOMY = 100
 _MOST_PROBLEMS = 5
 _NONE = "\N{EN DASH}"
 
@@ -40,6 +41,8 @@ def show_plan(
     console = Console(highlight=False, markup=False, emoji=False)
     console.print()
     console.print(Text(_headline(plan), style="bold"))
+    if alternatives := not_counted(plan):
+        console.print(Text(clean(alternatives)))
     for one in plan.pools[:_MOST_POOLS]:
         _show_pool(console, one, (since or {}).get(one.pool))
     if len(plan.pools) > _MOST_POOLS:
@@ -74,7 +77,7 @@ def _show_pool(console: Console, one: PoolPlan, since: datetime | None) -> None:
     )
     for reason in verdict.reasons:
         console.print(Padding(Text(clean(reason)), (0, 0, 0, 2)))
-    if table := _table(one):
+    if table := _table(one, roomy=console.width >= _ROOMY):
         console.print(Padding(table, (0, 0, 0, 2)))
     for line in _lines(one):
         console.print(Padding(Text(clean(line), style="dim"), (0, 0, 0, 2)))
@@ -85,17 +88,24 @@ def _advice(one: PoolPlan) -> str:
     if one.verdict.word != "commit" or best is None:
         return ""
     steps = sum(not step.why.startswith("in place") for step in one.ladder)
-    return f"buy {quantity(gpus(best.buy))} {unit(one)} of {best.offer.name}" + (
+    return f"buy {_counted(gpus(best.buy), one, best)} of {best.offer.name}" + (
         f" in {steps} steps" if steps > 1 else ""
     )
 
 
-def _table(one: PoolPlan) -> Table | None:
+def _counted(value: Decimal, one: PoolPlan, option: Option) -> str:
+    """``1 GPU``; of money ``$207.03 an hour of on-demand usage``."""
+    if unit(one) != "GPUs":
+        return f"{amount(value, option.offer.currency)} an hour of on-demand usage"
+    return f"{quantity(value)} GPU{'' if value == 1 else 's'}"
+
+
+def _table(one: PoolPlan, *, roomy: bool) -> Table | None:
     priced = [option for option in one.options if option.outcome is not None]
     if not priced:
         return None
-    table = Table(box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False, padding=(0, 1, 0, 0))
-    for name in ("Offer", "Level", "Covers", "Used", "Saves", "P10", "P50", "P90", "Loses", "By month"):
+    table = Table(box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False, padding=(0, int(roomy), 0, 0))
+    for name in ("Offer", "Level", "Covers", "Used", "Saves", "P10", "P50", "P90", "Loses", "By\nmonth"):
         first = name == "Offer"
         table.add_column(name, justify="left" if first else "right", no_wrap=not first, min_width=12 if first else None)
     for option in priced:
@@ -109,15 +119,19 @@ def _row(option: Option) -> list[str]:
     said = [
         clean(offer.name) + (" (flex)" if offer.flex else ""),
         quantity(outcome.quantity),
-        percent(outcome.coverage),
-        percent(outcome.utilization),
+        _narrow(outcome.coverage),
+        _narrow(outcome.utilization),
         percent(option.saving_rate, to_tenths=True),
     ]
     if risk is None or not option.nanos:
         return [*said, *[_NONE] * 5]
     money = [compact(value, offer.currency) for value in (risk.p10, risk.p50, risk.p90)]
     month = "never" if option.break_even_month is None else str(option.break_even_month)
-    return [*said, *money, percent(Decimal(str(round(risk.loss_probability, 4)))), month]
+    return [*said, *money, _narrow(Decimal(str(round(risk.loss_probability, 4)))), month]
+
+
+def _narrow(share: Decimal | None) -> str:
+    return percent(share).replace("over ", ">").replace("under ", "<")
 
 
 def quantity(gpus: Decimal) -> str:
@@ -137,14 +151,21 @@ def compact(value: float, currency: str) -> str:
 
 
 def _lines(one: PoolPlan) -> list[str]:
-    found = [f"{option.offer.name}: {option.why}." for option in one.options if option.why is not None]
+    found = [
+        said
+        for option in one.options
+        if option.why is not None and (said := f"{option.offer.name}: {option.why}.") not in one.verdict.reasons
+    ]
     best, optimum = one.verdict.best, one.optimum
     if optimum is not None and optimum.optimum is not None:
         exact = optimum.optimum
+        counted = _counted(exact.quantity, one, optimum)
         found.append(
-            f"Optimum over the history: {quantity(exact.quantity)} {unit(one)} of {optimum.offer.name}, saving "
+            f"Optimum over the history: {counted} of {optimum.offer.name}, saving "
             f"{percent(exact.saving_rate, to_tenths=True)} at {percent(exact.coverage)} coverage, used to "
             f"{percent(exact.utilization)}."
+            if exact.quantity
+            else "Optimum over the history: to commit nothing."
         )
         caps = ", ".join(
             f"at {percent(cap.coverage)} {cap.price * 100:.2f} points" for cap in one.caps if cap.price > 0
@@ -153,8 +174,17 @@ def _lines(one: PoolPlan) -> list[str]:
             found.append(f"A cap on coverage costs of that saving: {caps}.")
     if best is not None and best.bound_by and one.verdict.word == "commit":
         found.append(f"The level is bound by {best.bound_by}.")
+    if one.owned:
+        held = quantity(gpus(sum(owned.nanos for owned in one.owned)))
+        found.append(f"Owned now: {held} GPUs. Each level has them in it, at the price of its offer.")
+    if best is not None and one.verdict.word == "commit" and unit(one) != "GPUs" and best.offer.bound_price:
+        promise = amount(gpus(best.buy) * best.offer.bound_price, best.offer.currency)
+        found.append(f"At the plan's own rates that is a commitment of {promise} an hour.")
     if one.ladder:
-        steps = (f"{quantity(gpus(step.nanos))} {step.on or f'in month {step.month}'}" for step in one.ladder)
+        steps = (
+            f"{quantity(gpus(step.nanos))} {f'on {step.on}' if step.on else f'in month {step.month}'}"
+            for step in one.ladder
+        )
         found.append(f"Ladder: {', '.join(steps)}.")
     if best is not None and best.exposure and one.verdict.word == "commit":
         found.append(

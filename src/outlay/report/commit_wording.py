@@ -13,7 +13,7 @@ from outlay.optimize.commitments.option import Option
 from outlay.optimize.commitments.plan import Plan, PoolPlan
 from outlay.report.wording import about, amount
 
-__all__ = ["advised", "alternatives", "bound", "market_lines", "recommended", "unit"]
+__all__ = ["advised", "alternatives", "bound", "market_lines", "not_counted", "recommended", "unit"]
 
 
 def recommended(one: PoolPlan) -> Option | None:
@@ -40,6 +40,17 @@ def alternatives(plan: Plan) -> list[str]:
     return [one.pool for one in plan.pools if recommended(one) is not None and one.pool not in counted]
 
 
+def not_counted(plan: Plan) -> str:
+    """Which purchases are alternatives, and so in no total; empty where none is."""
+    others = alternatives(plan)
+    if not others:
+        return ""
+    return (
+        f"Not counted here: {', '.join(others)}. What is advised there would be bought in place of what is advised for "
+        "the same pools elsewhere, not beside it."
+    )
+
+
 def bound(plan: Plan) -> dict[str, Decimal]:
     """The money that the plan binds over its terms, by currency."""
     found: dict[str, list[Decimal]] = {}
@@ -59,6 +70,9 @@ def market_lines(one: PoolPlan) -> list[str]:
     market, decline, best = one.market, one.market.decline, recommended(one)
     if decline.monthly is None:
         found = [f"Market: no decline of prices is assumed ({decline.why})."]
+    elif not decline.monthly:
+        rose = "; they rose, which is not counted" if decline.rose else ""
+        found = [f"Market: on-demand prices do not fall ({decline.basis}{rose})."]
     else:
         rose = "; they rose, which is not counted" if decline.rose else ""
         overall = decline.first_to_last

@@ -64,6 +64,10 @@ def test_a_bad_cell_is_a_problem_and_a_gap(tmp_path: Path) -> None:
     [
         ("", "does not start with the column 'hour'"),
         ("time,A\n0,1\n", "does not start with the column 'hour'"),
+        ("time,A\n0,1\n", "but with 'time'"),
+        ("hour;A\n0;1,5\n", "has its cells parted by semicolons. Save it parted by commas"),
+        ("hour\tA\n0\t1\n", "has its cells parted by tabs"),
+        ("hour,A\n2026-10-01,1\n2026-10-01,2\n", "demand.csv:3: tells the hour .* Write the time of day too"),
         ("hour\n0\n", "a pool without a name"),
         ("hour,A,A\n0,1,1\n", "has the pool 'A' twice"),
         ("hour,A\n", "has no rows"),
@@ -78,6 +82,21 @@ def test_a_bad_cell_is_a_problem_and_a_gap(tmp_path: Path) -> None:
 def test_a_doubtful_file_is_refused(tmp_path: Path, text: str, message: str) -> None:
     with pytest.raises(UnreadableError, match=message):
         read_demand(written(tmp_path, text))
+
+
+def test_a_spreadsheet_that_was_not_exported(tmp_path: Path) -> None:
+    path = tmp_path / "demand.csv"
+    path.write_bytes("hour,A\n0,1\n".encode("utf-16"))
+    with pytest.raises(UnreadableError, match=r"is not text in UTF-8\. .*save it as CSV UTF-8"):
+        read_demand(path)
+    with pytest.raises(UnreadableError, match=r"none\.csv: can't be read: No such file or directory\. Check --demand"):
+        read_demand(tmp_path / "none.csv")
+
+
+def test_a_decimal_comma_is_told_and_not_guessed(tmp_path: Path) -> None:
+    found = read_demand(written(tmp_path, 'hour,A\n0,"12,56"\n1,1\n'))
+    assert found.pools[0].known.tolist() == [False, True]
+    assert "(write 12.56)" in found.problems[0].message
 
 
 def test_one_pool_of_many(tmp_path: Path) -> None:

@@ -71,6 +71,8 @@ claim = "pays back all that is unused"
         ("A10,1y,12,no,-1,2.00,USD,\n", "-1 can't be a unit_price"),
         ("A10,1y,12,no,cheap,2.00,USD,\n", "'cheap' is no unit_price"),
         ("A10,1y,12,no,1,2.00,USD,bendy\n", "'bendy' is no kind"),
+        ('A10,1y,12,no,"1,26",2.00,USD,\n', "'1,26' is no unit_price. Write 1.26"),
+        ("A10,1y,12,no,0,2.00,USD,\n", "'unit_price' is 0. Leave it empty"),
         ("A10|A10,1y,12,no,1,2.00,USD,\n", "names no pools"),
         ("A10,1y,12,no,1,2.00,USD,flex,more\n", "has more cells than the header"),
     ],
@@ -87,6 +89,19 @@ def test_an_offers_last_day_is_a_day(tmp_path: Path) -> None:
     assert one.valid_until == "2026-12-31"
     with pytest.raises(UnreadableError, match="'end of year' is no valid_until"):
         read_offers(written(tmp_path, named + "A10,1y,12,USD,end of year\n"))
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("", "has no offers"),
+        (HEADER, "has no offers"),
+        (HEADER.replace(",", ";") + "A10;1y\n", "has its cells parted by semicolons"),
+    ],
+)
+def test_a_file_without_offers_is_refused(tmp_path: Path, text: str, message: str) -> None:
+    with pytest.raises(UnreadableError, match=message):
+        read_offers(written(tmp_path, text))
 
 
 def test_an_unknown_column_offers_the_nearest(tmp_path: Path) -> None:

@@ -21,6 +21,7 @@ import numpy as np
 
 from outlay.errors import UnreadableError, nearest
 from outlay.optimize.commitments.demand import NANOS, Demand
+from outlay.optimize.commitments.table_file import decimal_comma, foreign_separator, unreadable
 from outlay.problems import Problem
 
 __all__ = ["MOST_GPUS", "MOST_HOURS", "DemandFile", "read_demand"]
@@ -35,10 +36,14 @@ _HOUR = "hour"
 
 @dataclass(frozen=True, slots=True)
 class DemandFile:
-    """What a file held: a demand a pool in the order of its columns, and the cells that could not be used."""
+    """What a file held: a demand a pool in the order of its columns, and the cells that could not be used.
+
+    ``names`` are all its pools, also those that were not asked for.
+    """
 
     pools: tuple[Demand, ...]
     problems: tuple[Problem, ...]
+    names: tuple[str, ...]
 
 
 def read_demand(path: Path, only: Sequence[str] = ()) -> DemandFile:
@@ -49,7 +54,8 @@ def read_demand(path: Path, only: Sequence[str] = ()) -> DemandFile:
     except csv.Error as error:
         raise UnreadableError(f"is not a CSV file that can be read: {error}.", where=str(path)) from None
     except (OSError, UnicodeDecodeError) as error:
-        raise UnreadableError(f"can't be read: {error}.", where=str(path), hint="Check --demand.") from None
+        said, hint = unreadable(error)
+        raise UnreadableError(said, where=str(path), hint=hint or "Check --demand.") from None
 
 
 def _read(reader: Iterable[list[str]], path: Path, only: Sequence[str]) -> DemandFile:
@@ -88,13 +94,22 @@ def _read(reader: Iterable[list[str]], path: Path, only: Sequence[str]) -> Deman
             for n, column in enumerate(columns)
         ),
         tuple(problems),
+        tuple(header[1:]),
     )
 
 
 def _columns(header: Sequence[str], path: Path, only: Sequence[str]) -> list[int]:
-    if not header or header[0].casefold() != _HOUR:
+    separator = foreign_separator(header[:1])
+    if separator:
         raise UnreadableError(
-            "does not start with the column 'hour'.",
+            f"has its cells parted by {separator}.",
+            where=str(path),
+            hint="Save it parted by commas, with a point in its numbers: hour,POOL,POOL,...",
+        )
+    if not header or header[0].casefold() != _HOUR:
+        found = f", but with '{header[0][:40]}'" if header else ""
+        raise UnreadableError(
+            f"does not start with the column 'hour'{found}.",
             where=str(path),
             hint="The header is hour,POOL,POOL,...: a time in UTC or a count of hours, then GPUs in use by pool.",
         )
@@ -156,7 +171,9 @@ def _number(text: str, pool: str, path: Path, line: int, problems: list[Problem]
     except ValueError:
         number = math.nan
     if math.isnan(number) or math.isinf(number) or "_" in cell:
-        _note(problems, path, line, "unparsable-amount", f"'{cell[:40]}' is no number of GPUs of {pool}")
+        pointed = decimal_comma(cell)
+        hint = f" (write {pointed})" if pointed else ""
+        _note(problems, path, line, "unparsable-amount", f"'{cell[:40]}' is no number of GPUs of {pool}{hint}")
         return math.nan
     if number < 0:
         _note(problems, path, line, "negative-quantity", f"{cell[:40]} GPUs of {pool}")
@@ -192,7 +209,10 @@ def _positions(
     again = np.flatnonzero(np.diff(positions[order]) == 0)
     if len(again):
         row = int(order[again[0] + 1])
+        days_alone = all(isinstance(hour, datetime) and not hour.hour for hour in hours)
         raise UnreadableError(
-            f"tells the hour {hours[row]} twice.", where=f"{path}:{lines[row]}", hint="Keep one row an hour."
+            f"tells the hour {hours[row]} twice.",
+            where=f"{path}:{lines[row]}",
+            hint="Write the time of day too: 2026-10-01T13:00:00Z." if days_alone else "Keep one row an hour.",
         )
     return positions

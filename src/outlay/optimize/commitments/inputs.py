@@ -80,6 +80,9 @@ def inputs_from_files(
     file = read_demand(demand, pools)
     cut = tuple(_until(one, as_of) for one in file.pools)
     read = read_offers(offers) if offers is not None else ()
+    if pools:
+        left_out = {name for name in file.names if name not in pools}
+        read = tuple(one for one in read if not left_out.intersection(one.pools))
     return Inputs(cut, read, {}, file.problems, histories=_histories(cut, {}, tables))
 
 

@@ -302,8 +302,8 @@ def _withdrawn(seen: Evidence, best: Option, settings: CommitmentSettings) -> li
     if price is not None and on_demand is not None and best.outcome is not None and best.outcome.utilization:
         worth = on_demand * best.outcome.utilization
         found.append(
-            f"A committed price of {worth:.4f} {best.offer.currency} an hour or more (now {price}), or on-demand at "
-            f"{price / best.outcome.utilization:.4f} or less (now {on_demand}), makes it worthless."
+            f"A committed price of {worth:.4f} {best.offer.currency} an hour or more (now {price:.4f}), or on-demand "
+            f"at {price / best.outcome.utilization:.4f} or less (now {on_demand:.4f}), makes it worthless."
         )
     found.append(f"A week that moves by {percent(settings.max_change)} or more.")
     return found

@@ -36,7 +36,7 @@ from outlay.optimize.commitments.plan import plan
 from outlay.optimize.commitments.plan_json import moment, outcome_json, ratio
 from outlay.optimize.commitments.sizing import Levels, Outcome
 
-__all__ = ["SCALED_TERM_HOURS", "Backtest", "Decision", "backtest"]
+__all__ = ["SCALED_TERM_HOURS", "Backtest", "Decision", "backtest", "nothing_to_test"]
 
 SCALED_TERM_HOURS = 4 * HOURS_A_WEEK
 """What terms are scaled to where the history is shorter than two of them."""
@@ -170,17 +170,23 @@ def backtest(
     )
 
 
+def nothing_to_test(demand: Demand, offers: Sequence[Offer]) -> str | None:
+    """Why ``demand`` can't be tested; None where it can."""
+    if _cheaper(demand, offers):
+        return None
+    return f"no standard offer for {demand.pool} has a known price below on-demand, so there is nothing to test."
+
+
 def _best(demand: Demand, offers: Sequence[Offer]) -> Offer:
     """The offer of this pool with the lowest price, which would have saved most."""
-    # What a flexible offer pays back depends on terms that none of the rules here has.
-    own = [
-        one for one in offers if one.pools in ((demand.pool,), ("*",)) and one.discount is not None and one.flex is None
-    ]
-    cheaper = [one for one in own if one.discount is not None and one.discount > 0]
-    if not cheaper:
-        raise UsageError(
-            f"no standard offer for {demand.pool} has a known price below on-demand, so there is nothing to test.",
-            where="--offers",
-            hint="Give unit_price and on_demand_price of at least one.",
-        )
-    return max(cheaper, key=lambda one: one.discount or Decimal(0))
+    why = nothing_to_test(demand, offers)
+    if why is not None:
+        hint = "Give unit_price and on_demand_price of at least one."
+        raise UsageError(why, where="--offers", hint=hint)
+    return max(_cheaper(demand, offers), key=lambda one: one.discount or Decimal(0))
+
+
+def _cheaper(demand: Demand, offers: Sequence[Offer]) -> list[Offer]:
+    """Standard ones: what a flexible offer pays back depends on terms that none of the rules here has."""
+    own = [one for one in offers if one.pools in ((demand.pool,), ("*",)) and one.flex is None]
+    return [one for one in own if one.discount is not None and one.discount > 0]

@@ -22,6 +22,7 @@ from typing import Any, cast
 from outlay.errors import UnreadableError, UsageError, nearest
 from outlay.money import plain
 from outlay.optimize.commitments.offers.offer import FORMS, KINDS, Flex, Form, Kind, Offer, Payment
+from outlay.optimize.commitments.table_file import decimal_comma, foreign_separator, unreadable
 
 __all__ = ["EVERY_POOL", "FIELDS", "read_offers", "write_offers"]
 
@@ -55,7 +56,7 @@ FIELDS: dict[str, str] = {
     "provider": "who sells it",
     "region": "where it holds",
     "sku": "what the provider calls it when it is bought: offering id, instance type, commitment type",
-    "valid_until": "the day on which the offer ends, 2026-12-31; after it the offer has no verdict",
+    "valid_until": "the day on which the offer ends, '2026-12-31'; after it the offer has no verdict",
     "source": "where the price is from: a quote, a list and its date",
     "premium": "flex: paid per committed GPU-hour on top",
     "fee_share": "flex: share of the saving that the vendor takes",
@@ -81,17 +82,22 @@ def read_offers(path: Path) -> tuple[Offer, ...]:
     """The offers of ``path``, TOML or CSV; :class:`UnreadableError` for the first entry that can't be used."""
     try:
         if path.suffix.casefold() == ".toml":
-            return _of_toml(tomllib.loads(path.read_text(encoding="utf-8-sig")), path)
-        with path.open(newline="", encoding="utf-8-sig") as handle:
-            reader = csv.DictReader(handle, strict=True)
-            _known(reader.fieldnames or (), str(path))
-            return tuple(_offer(row, f"{path}:{reader.line_num}") for row in reader)
+            found = _of_toml(tomllib.loads(path.read_text(encoding="utf-8-sig")), path)
+        else:
+            with path.open(newline="", encoding="utf-8-sig") as handle:
+                reader = csv.DictReader(handle, strict=True)
+                _known(reader.fieldnames or (), str(path))
+                found = tuple(_offer(row, f"{path}:{reader.line_num}") for row in reader)
     except tomllib.TOMLDecodeError as error:
         raise UnreadableError(f"is not valid TOML: {error}.", where=str(path)) from None
     except csv.Error as error:
         raise UnreadableError(f"is not a CSV file that can be read: {error}.", where=str(path)) from None
     except (OSError, UnicodeDecodeError) as error:
-        raise UnreadableError(f"can't be read: {error}.", where=str(path), hint="Check --offers.") from None
+        said, hint = unreadable(error)
+        raise UnreadableError(said, where=str(path), hint=hint or "Check --offers.") from None
+    if not found:
+        raise UnreadableError("has no offers.", where=str(path), hint="Give one row or one [[offers]] table an offer.")
+    return found
 
 
 def write_offers(offers: Sequence[Offer], path: Path) -> None:
@@ -142,6 +148,13 @@ def _of_toml(content: Mapping[str, Any], path: Path) -> tuple[Offer, ...]:
 
 
 def _known(names: Sequence[str | None], where: str) -> None:
+    separator = foreign_separator(names)
+    if separator:
+        raise UnreadableError(
+            f"has its cells parted by {separator}.",
+            where=where,
+            hint="Save it parted by commas, with a point in its numbers.",
+        )
     for name in names:
         if name is None or name.strip() not in FIELDS:
             raise UnreadableError(f"unknown column '{name}'.", where=where, hint=nearest(str(name), FIELDS))
@@ -155,7 +168,7 @@ def _offer(row: Mapping[str | None, Any] | Mapping[str, Any], where: str) -> Off
         if not cells.get(name):
             raise UnreadableError(f"says no '{name}'.", where=where, hint=f"It is {FIELDS[name]}.")
     kind = _choice(cells, "kind", KINDS, where) or "standard"
-    price, on_demand = _money(cells, "unit_price", where), _money(cells, "on_demand_price", where)
+    price, on_demand = _price(cells, "unit_price", where), _price(cells, "on_demand_price", where)
     pools = tuple(part.strip() for part in cells["pool"].split("|"))
     if not all(pools) or len(set(pools)) != len(pools):
         raise UnreadableError(f"'{cells['pool']}' names no pools.", where=where, hint="Write A10, or A10|A100.")
@@ -228,11 +241,19 @@ def _money(cells: Mapping[str, str], name: str, where: str) -> Decimal | None:
     try:
         value = Decimal(text)
     except InvalidOperation:
-        raise UnreadableError(f"'{text}' is no {name}.", where=where, hint="Write 12.34.") from None
+        pointed = decimal_comma(text) or "12.34"
+        raise UnreadableError(f"'{text}' is no {name}.", where=where, hint=f"Write {pointed}.") from None
     if "_" in text or not value.is_finite() or value < 0 or value >= 10**9 or -int(value.as_tuple().exponent) > 18:
         raise UnreadableError(
             f"{text} can't be a {name}.", where=where, hint="It is zero or more, with at most 18 decimals."
         )
+    return value
+
+
+def _price(cells: Mapping[str, str], name: str, where: str) -> Decimal | None:
+    value = _money(cells, name, where)
+    if value == 0:
+        raise UnreadableError(f"'{name}' is 0.", where=where, hint="Leave it empty where the price is not known.")
     return value
 
 

@@ -75,7 +75,9 @@ def load_document(path: Path) -> dict[str, Any]:
         )
     except OSError as error:
         raise UnreadableError(f"can't be read: {error.strerror}.", where=where) from None
-    except (ValueError, RecursionError) as error:
+    except (json.JSONDecodeError, UnicodeDecodeError, RecursionError):
+        raise UnreadableError("is no plan: it is not JSON.", where=where, hint=_MAKE) from None
+    except ValueError as error:
         raise UnreadableError(f"is no plan: {error}.", where=where, hint=_MAKE) from None
     if not isinstance(found, dict) or not str(found.get("schema", "")).startswith("outlay/commitment-plan/"):
         raise UnreadableError("is no plan.", where=where, hint=_MAKE)
