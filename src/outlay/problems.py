@@ -306,6 +306,17 @@ class ProblemSummary:
     first_line: int | None
     rejects: bool
 
+    def to_json(self) -> dict[str, str | int | None]:
+        """As the contract has it."""
+        return {
+            "source": self.source,
+            "code": self.code,
+            "message": self.message,
+            "hint": self.hint,
+            "count": self.count,
+            "first_line": self.first_line,
+        }
+
 
 def summarise(problems: Iterable[Problem]) -> list[ProblemSummary]:
     """Problems grouped by file, code and message, the most frequent first; ``first_line`` is the smallest line."""

@@ -16,7 +16,6 @@ from outlay.cli.common import Common, common_options, progress, say, show_json
 if TYPE_CHECKING:
     from outlay.config import Settings
     from outlay.optimize.commitments.inputs import Inputs, Tables
-    from outlay.problems import ProblemSummary
 
 PARTIAL = 3
 _F = TypeVar("_F", bound=Callable[..., Any])
@@ -113,7 +112,7 @@ def plan_command(
             progress=report_progress,
         )
     problems = summarise(given.problems)
-    told = [_problem(one) for one in problems]
+    told = [one.to_json() for one in problems]
     document = out and write_plan(found, out, currency=settings.currency, bought=days, only=buy, problems=told)
     since = None if options["demand"] or options["as_of"] else since_then(common.ledger(), found)
     if common.as_json:
@@ -172,7 +171,7 @@ def backtest_command(
     problems = summarise(given.problems)
     if common.as_json:
         untested = [{"pool": pool, "why": why} for pool, why in skipped.items()]
-        told = [_problem(one) for one in problems]
+        told = [one.to_json() for one in problems]
         show_json({"pools": [one.to_json() for one in found], "not_tested": untested, "problems": told})
     else:
         from outlay.report.commit_backtest import show_backtests
@@ -227,14 +226,3 @@ def _inputs(
     if demand is not None:
         return inputs_from_files(demand, offered, pools=pools, as_of=as_of, tables=tables)
     return inputs_from_ledger(common.ledger(), settings.tags.required, offered, pools=pools, as_of=as_of, tables=tables)
-
-
-def _problem(one: ProblemSummary) -> dict[str, Any]:
-    return {
-        "source": one.source,
-        "code": one.code,
-        "message": one.message,
-        "hint": one.hint,
-        "count": one.count,
-        "first_line": one.first_line,
-    }

@@ -110,17 +110,7 @@ class Overspend:
             "to_confirm": plain(self.to_confirm),
             "to_confirm_outside_ai": plain(self.to_confirm_outside_ai),
             "findings": [_finding_json(finding) for finding in self.findings],
-            "problems": [
-                {
-                    "source": p.source,
-                    "code": p.code,
-                    "message": p.message,
-                    "hint": p.hint,
-                    "count": p.count,
-                    "first_line": p.first_line,
-                }
-                for p in self.problems
-            ],
+            "problems": [problem.to_json() for problem in self.problems],
             "other_currencies": [
                 {"currency": currency, "rows": rows, "billed_cost": plain(billed)}
                 for currency, rows, billed in totals.others

@@ -22,12 +22,12 @@ from multiprocessing import get_context
 
 from outlay.config import CommitmentSettings, PoolSettings
 from outlay.errors import UsageError, nearest
-from outlay.optimize.commitments.demand import Demand
+from outlay.optimize.commitments.demand import NANOS, Demand
 from outlay.optimize.commitments.ladder import Owned, Step, ladder
 from outlay.optimize.commitments.offers.offer import Offer
 from outlay.optimize.commitments.offers.offer_file import EVERY_POOL
 from outlay.optimize.commitments.option import History, Option, Outlook, option
-from outlay.optimize.commitments.outlook.futures import ASSUMED, Futures, Scenario, draw
+from outlay.optimize.commitments.outlook.futures import ASSUMED, Scenario, draw
 from outlay.optimize.commitments.outlook.market import PoolMarket, falling_most, pool_market
 from outlay.optimize.commitments.outlook.price_history import PriceHistory
 from outlay.optimize.commitments.outlook.risk import Risk, term_weeks
@@ -36,7 +36,7 @@ from outlay.optimize.commitments.sizing import Levels, Outcome
 from outlay.optimize.commitments.union import Union, unions
 from outlay.optimize.commitments.verdict import Evidence, Verdict, evidence, judge
 
-__all__ = ["Cap", "Plan", "PoolPlan", "plan"]
+__all__ = ["PATHS", "Cap", "Plan", "PoolPlan", "plan", "scenarios_of", "today_of"]
 
 PATHS = 1000
 """Simulated futures of a pool."""
@@ -200,7 +200,7 @@ def _pool_plan(
     scenarios = scenarios_of(settings)
     futures = draw(demand, weeks, paths, scenarios) if weeks else None
     held = sum(one.nanos for one in task.owned)
-    above = None if futures is None else futures.above(held / 10**9)
+    above = None if futures is None else futures.above(held / NANOS)
     outlook = Outlook(above, task.market.market, _seed(demand.pool), market_known=task.market.known)
     options = tuple(
         Option(offer, why=f"the offer ended on {offer.valid_until}: ask for one that holds")
@@ -213,7 +213,7 @@ def _pool_plan(
     chosen = verdict.best
     steps: tuple[Step, ...] = ()
     if verdict.word == "commit" and chosen is not None:
-        least = int(chosen.offer.min_gpus * 10**9)
+        least = int(chosen.offer.min_gpus * NANOS)
         steps = ladder(
             chosen.nanos, task.owned, months=settings.ladder_months, unit=chosen.offer.unit, today=today, least=least
         )
@@ -245,7 +245,7 @@ def _caps(history: History, best: Option, settings: CommitmentSettings) -> tuple
     assert optimum is not None
     found = []
     for coverage in sorted({*_CAPS, settings.coverage_cap}):
-        nanos = min(history.levels.capped(coverage, unit=offer.unit), int(optimum.quantity * 10**9))
+        nanos = min(history.levels.capped(coverage, unit=offer.unit), int(optimum.quantity * NANOS))
         outcome = history.outcome(offer, nanos)
         found.append(Cap(coverage, outcome, (optimum.saving_rate or Decimal(0)) - (outcome.saving_rate or Decimal(0))))
     return tuple(found)
@@ -263,7 +263,7 @@ def _struck(outlook: Outlook, chosen: Option | None, scenarios: Sequence[Scenari
     prospect = outlook.prospect(chosen.offer)
     if prospect is None:
         return {}
-    return {one.name: prospect.struck(chosen.buy / 10**9, one, n) for n, one in enumerate(scenarios)}
+    return {one.name: prospect.struck(chosen.buy / NANOS, one, n) for n, one in enumerate(scenarios)}
 
 
 def _said_of(pool: str, settings: CommitmentSettings) -> PoolSettings:
@@ -286,6 +286,3 @@ def today_of(demands: Sequence[Demand]) -> date | None:
     """The day after the last hour of dated demand; None where hours are only counted."""
     ends = [one.end for one in demands]
     return max((end.date() for end in ends if isinstance(end, datetime)), default=None)
-
-
-__all__ += ["PATHS", "Futures", "scenarios_of", "today_of"]

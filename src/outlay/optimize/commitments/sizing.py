@@ -26,7 +26,7 @@ from fractions import Fraction
 import numpy as np
 from numpy.typing import NDArray
 
-from outlay.optimize.commitments.demand import NANOS, Demand, gpus
+from outlay.optimize.commitments.demand import Demand, gpus
 
 __all__ = ["Levels", "Outcome"]
 
@@ -137,6 +137,3 @@ class Levels:
     def _cost(self, nanos: int, price: Decimal, on_demand: Decimal) -> Decimal:
         with localcontext(_WIDE):
             return gpus(nanos * self.hours) * price + gpus(self.total - self.used(nanos)) * on_demand
-
-
-assert NANOS == 10**9

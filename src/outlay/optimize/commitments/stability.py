@@ -19,7 +19,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from decimal import Context, Decimal, localcontext
 
-from outlay.optimize.commitments.demand import HOURS_A_DAY, HOURS_A_WEEK, Demand, Week
+from outlay.optimize.commitments.demand import HOURS_A_DAY, Demand, Week
 
 __all__ = ["Stability", "stability"]
 
@@ -85,6 +85,3 @@ def _cv(sums: Sequence[int]) -> Decimal | None:
     mean = Decimal(sum(sums)) / len(sums)
     variance = sum(((one - mean) ** 2 for one in sums), Decimal(0)) / (len(sums) - 1)
     return variance.sqrt() / mean
-
-
-assert HOURS_A_WEEK == 7 * HOURS_A_DAY
