@@ -16,8 +16,6 @@ from typing import Annotated, Any
 from pydantic import (
     AfterValidator,
     BaseModel,
-    BeforeValidator,
-    ConfigDict,
     Field,
     ValidationError,
     ValidationInfo,
@@ -26,6 +24,7 @@ from pydantic import (
 )
 
 from outlay import __version__
+from outlay.config.base import ExactDecimal, Frozen, Share, Values
 from outlay.errors import ConfigError, nearest
 
 __all__ = [
@@ -49,13 +48,6 @@ NOT_YET = ("budgets", "quotas", "gateway")
 """Sections of the practice that a later version reads. Ignoring a budget in silence would be worse than refusing it."""
 
 
-def _exact(value: object) -> object:
-    """TOML floats are binary; money in the file is written as a string or an integer."""
-    if isinstance(value, float):
-        raise ValueError(f'write the amount as a string, "{value}", so that it stays exact')
-    return value
-
-
 def _apart(tags: tuple[str, ...]) -> tuple[str, ...]:
     """Each tag becomes a column of the ledger, and columns are not told apart by case."""
     seen: dict[str, str] = {}
@@ -69,22 +61,7 @@ def _apart(tags: tuple[str, ...]) -> tuple[str, ...]:
     return tags
 
 
-ExactDecimal = Annotated[Decimal, BeforeValidator(_exact)]
-
-
-def _listed(value: object) -> object:
-    return (value,) if isinstance(value, str) else value
-
-
-Values = Annotated[tuple[Annotated[str, Field(min_length=1)], ...], BeforeValidator(_listed), Field(min_length=1)]
-"""One text or a list of some."""
-
-
-class _Frozen(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-
-class TagSettings(_Frozen):
+class TagSettings(Frozen):
     """``[tags]``: the allocation tags that become columns of the ledger, and what bills call them."""
 
     since: date | None = Field(None, description="first day from which the tags are required; no back-fill")
@@ -94,7 +71,7 @@ class TagSettings(_Frozen):
     aliases: dict[str, tuple[str, ...]] = Field(default_factory=dict, description="other keys that mean a tag")
 
 
-class TeamSettings(_Frozen):
+class TeamSettings(Frozen):
     """``[[teams]]``: who answers for a team's spend."""
 
     id: str
@@ -102,7 +79,7 @@ class TeamSettings(_Frozen):
     finance: str | None = None
 
 
-class AllocationWhen(_Frozen):
+class AllocationWhen(Frozen):
     """``when`` of ``[[allocations]]``: what a row must say. All keys that are given; of a list, any one value."""
 
     api_key: Values = Field((), description="id or name of the API key")
@@ -127,7 +104,7 @@ class AllocationWhen(_Frozen):
         return {name: getattr(self, name) for name in type(self).model_fields if getattr(self, name)}
 
 
-class AllocationSettings(_Frozen):
+class AllocationSettings(Frozen):
     """``[[allocations]]``: whose the rows are that carry no tag themselves. The first entry that fits, for each tag."""
 
     when: AllocationWhen = Field(description="what a row must say")
@@ -149,14 +126,14 @@ class AllocationSettings(_Frozen):
         return tags
 
 
-class PriceSettings(_Frozen):
+class PriceSettings(Frozen):
     """``[prices]``: the user's own prices, laid over list prices."""
 
     tokens: tuple[Path, ...] = Field((), description="token price files, the last one wins; relative to this file")
     gpus: tuple[Path, ...] = Field((), description="tables of GPU prices that plans read; relative to this file")
 
 
-class TargetSettings(_Frozen):
+class TargetSettings(Frozen):
     """``[[targets]]``: what a KPI should be, for everything or for what ``where`` selects."""
 
     kpi: str = Field(description="id of a KPI")
@@ -167,7 +144,7 @@ class TargetSettings(_Frozen):
     max: ExactDecimal | None = Field(None, description="largest value that meets it")
 
 
-class OverspendSettings(_Frozen):
+class OverspendSettings(Frozen):
     """``[overspend]``: what the detectors take as given."""
 
     non_production: tuple[str, ...] = Field(
@@ -183,16 +160,7 @@ class OverspendSettings(_Frozen):
     minimum_saving: ExactDecimal = Field(Decimal(1), description="findings below this amount are left out")
 
 
-def _share(value: Decimal) -> Decimal:
-    if not 0 <= value <= 1:
-        raise ValueError(f"{value} is no share: write a number from 0 to 1, as text")
-    return value
-
-
-Share = Annotated[Decimal, BeforeValidator(_exact), AfterValidator(_share)]
-
-
-class ScenarioSettings(_Frozen):
+class ScenarioSettings(Frozen):
     """``[[commitments.scenarios]]``: a change of regime that no history of weeks shows; an assumption of yours."""
 
     name: str
@@ -200,7 +168,7 @@ class ScenarioSettings(_Frozen):
     per_year: ExactDecimal = Field(ge=0, description="how often a year it strikes a pool, on average")
 
 
-class PoolSettings(_Frozen):
+class PoolSettings(Frozen):
     """``[[commitments.pools]]``: what the demand of a pool does not show."""
 
     pool: str = Field(description="the pool's name; '*' is every pool")
@@ -226,7 +194,7 @@ class PoolSettings(_Frozen):
         return self
 
 
-class GuardrailSettings(_Frozen):
+class GuardrailSettings(Frozen):
     """``[commitments.guardrails]``: what no plan may pass, whatever it would save."""
 
     max_total: ExactDecimal | None = Field(None, description="most money that one plan may bind, over all terms")
@@ -241,7 +209,7 @@ class GuardrailSettings(_Frozen):
     valid_days: int = Field(7, ge=1, description="days after which a plan must be made again before it is bought")
 
 
-class CommitmentSettings(_Frozen):
+class CommitmentSettings(Frozen):
     """``[commitments]``: when to commit, how much, and at what risk."""
 
     max_change: Share = Field(Decimal("0.20"), description="largest week-over-week change that counts as stable")
@@ -262,7 +230,7 @@ class CommitmentSettings(_Frozen):
     guardrails: GuardrailSettings = Field(default_factory=GuardrailSettings)
 
 
-class Settings(_Frozen):
+class Settings(Frozen):
     """The whole file."""
 
     currency: str = Field(

@@ -1,0 +1,1 @@
+"""Operate: what keeps AI spend inside its limits, and who is told."""

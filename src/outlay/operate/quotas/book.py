@@ -1,0 +1,261 @@
+"""The book of all quotas: what is spent, what is held, and whether one more call fits them all.
+
+It is arithmetic alone: it reads no clock, keeps nothing on a disk and waits for nobody, so that it can be run through
+every interleaving. One thread asks it. A call is let through by all quotas that it falls under or by none: nothing is
+held until all have room. What it holds is a true upper bound, so spent + held never passes a limit, whatever the order
+in which calls come, go, fail or are forgotten.
+
+A hold that nobody settles in time counts as spent at its bound (``charge``), because the provider may have billed it,
+or as nothing (``release``). A settlement that comes late replaces that.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from heapq import heappop, heappush
+from typing import Literal
+
+from outlay.operate.quotas.ask import SHARE_OF_ROOM, Amounts, Ask, Denied, Held
+from outlay.operate.quotas.counter import Counter
+from outlay.operate.quotas.limit import Measure, is_money
+from outlay.operate.quotas.quota import Attributes, Quota, Scope, distinct
+
+__all__ = ["Book", "Change", "OnExpiry", "Standing", "Stop"]
+
+OnExpiry = Literal["charge", "release"]
+_REMEMBERED = 86_400_000
+"""For how long, in milliseconds, a hold that ran out can still be settled."""
+_TIDY_EVERY = 60_000
+
+
+@dataclass(frozen=True, slots=True)
+class Stop:
+    """A kill switch: every call of its scope is denied until it is taken back."""
+
+    id: str
+    scope: Scope
+    why: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """What a bucket of a counter has spent now: what must be kept."""
+
+    counter: str
+    bucket: int
+    spent: int
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """One counter as it stands. ``values`` are those that count by themselves; amounts are in the quota's measure."""
+
+    quota: Quota
+    values: tuple[str, ...]
+    spent: int
+    held: int
+    resets: int
+
+
+class Book:
+    """All counters of all quotas, and the holds that count in them."""
+
+    def __init__(self, quotas: Sequence[Quota], *, on_expiry: OnExpiry = "charge") -> None:
+        self.quotas = distinct(quotas)
+        self.stops: dict[str, Stop] = {}
+        self._on_expiry = on_expiry
+        self._names = tuple(sorted({name for quota in self.quotas for name in quota.scope.names}))
+        self._counters: dict[str, Counter] = {}
+        self._matches: dict[tuple[str, ...], tuple[tuple[Quota, tuple[str, ...]], ...]] = {}
+        self._holds: dict[str, Held] = {}
+        self._expiries: list[tuple[int, str]] = []
+        self._late: dict[str, Held] = {}
+        self._gone: list[tuple[str, int]] = []
+        self._tidied = 0
+
+    @property
+    def holds(self) -> Mapping[str, Held]:
+        """The holds that are neither settled nor run out, by id."""
+        return self._holds
+
+    def hold(self, ask: Ask, now: int) -> Held | Denied:
+        """Hold the most that a call can use, if every quota that it falls under has room; else say which has none.
+
+        Asking again with the id of a live hold returns that hold: nothing is held twice.
+        """
+        if (known := self._holds.get(ask.id)) is not None:
+            return known
+        if (stopped := self._stopped(ask.attributes)) is not None:
+            return stopped
+        counters = list(self._counting(ask.attributes))
+        units = self._units(ask, counters, now)
+        bound = ask.bound(units)
+        shadowed = []
+        for counter in counters:
+            denied = self._denied(ask, counter, bound, now)
+            if denied is None:
+                continue
+            if counter.quota.mode == "enforce":
+                return denied
+            shadowed.append(denied)
+        for counter in counters:
+            counter.hold(now, bound.get(counter.quota.limit.measure, 0))
+        delay, slowed_by = self._delay(counters, bound, now)
+        held = Held(ask.id, ask.attributes, now, now + ask.lives, bound, units, delay, slowed_by, tuple(shadowed))
+        self._keep(held)
+        return held
+
+    def settle(self, id: str, used: Amounts, now: int) -> list[Change] | None:
+        """Replace a hold by what the call used; what changed. None where it is settled already, or was never held."""
+        held = self._holds.pop(id, None)
+        if held is not None:
+            return self._move(held, held.bound, used, now)
+        late = self._late.pop(id, None)
+        if late is None:
+            return None
+        counted = late.bound if self._on_expiry == "charge" else {}
+        corrected = {measure: used.get(measure, 0) - counted.get(measure, 0) for measure in {*used, *counted}}
+        return self._move(late, {}, corrected, now)
+
+    def expire(self, now: int) -> list[tuple[Held, list[Change]]]:
+        """The holds whose time has run out, and what changed by it."""
+        found = []
+        while self._expiries and self._expiries[0][0] <= now:
+            _, id = heappop(self._expiries)
+            held = self._holds.pop(id, None)
+            if held is not None:
+                found.append((held, self._run_out(held, now)))
+        return found
+
+    def tidy(self, now: int) -> tuple[list[tuple[str, int]], list[str]]:
+        """Forget what no window holds any more: the buckets by counter, and the holds too old to be settled."""
+        if now - self._tidied >= _TIDY_EVERY:
+            self._tidied = now
+            for key in [one.key for one in self._counters.values() if one.empty(now)]:
+                del self._counters[key]
+        old = [one.id for one in self._late.values() if one.expires + _REMEMBERED <= now]
+        for id in old:
+            del self._late[id]
+        gone, self._gone[:] = list(self._gone), []
+        return gone, old
+
+    def buckets(self) -> set[tuple[str, int]]:
+        """Every bucket that counts, by its counter."""
+        return {one for counter in self._counters.values() for one in counter.buckets()}
+
+    def restore(self, changes: Iterable[Change], holds: Iterable[Held], late: Iterable[Held] = ()) -> None:
+        """Begin with what another process kept: what is spent, the holds under way and those that ran out.
+
+        Counters of quotas that are no more are left out.
+        """
+        by_identity = {quota.identity: quota for quota in self.quotas}
+        for change in changes:
+            quota = by_identity.get(change.counter.partition("\0")[0])
+            if quota is not None:
+                self._counter(quota, change.counter).restore(change.bucket, change.spent)
+        for held in holds:
+            for counter in self._counting(held.attributes):
+                counter.hold(held.at, held.bound.get(counter.quota.limit.measure, 0))
+            self._keep(held)
+        self._late.update((held.id, held) for held in late)
+
+    def standings(self, now: int) -> list[Standing]:
+        """Every quota with what is spent and held of it now, by value where values count by themselves."""
+        found = []
+        for quota in self.quotas:
+            counters = [one for one in self._counters.values() if one.quota is quota]
+            if not counters and not any(values == ("*",) for _, values in quota.scope.wanted):
+                counters = [Counter(quota, quota.identity, [])]
+            for counter in sorted(counters, key=lambda one: one.key):
+                counter.roll(now)
+                values = tuple(counter.key.split("\0")[1:])
+                window = quota.limit.window
+                found.append(Standing(quota, values, counter.spent, counter.held, window.ends(window.bucket(now))))
+        return found
+
+    def counting(self, attributes: Attributes) -> list[Counter]:
+        """The counters that a call with these attributes falls under."""
+        return list(self._counting(attributes))
+
+    def measures(self, attributes: Attributes) -> set[Measure]:
+        """What the quotas limit that a call with these attributes falls under."""
+        return {quota.limit.measure for quota, _ in self._matching(attributes)}
+
+    def _stopped(self, attributes: Attributes) -> Denied | None:
+        for stop in self.stops.values():
+            if stop.scope.fits(attributes):
+                why = f"calls with {stop.scope} are stopped" + (f": {stop.why}" if stop.why else "")
+                return Denied("stopped", f"{why.rstrip('.')}.", stop.id)
+        return None
+
+    def _units(self, ask: Ask, counters: list[Counter], now: int) -> int:
+        """How many units of output: as many as wanted, or fewer where the choice is ours and less is left."""
+        units = ask.most
+        for counter in counters:
+            rate = ask.each.get(counter.quota.limit.measure, 0)
+            if rate and counter.quota.mode == "enforce":
+                fixed = ask.fixed.get(counter.quota.limit.measure, 0)
+                units = min(units, (counter.room(now) // SHARE_OF_ROOM - fixed) // rate)
+        return max(ask.least, min(units, ask.most))
+
+    def _denied(self, ask: Ask, counter: Counter, bound: Amounts, now: int) -> Denied | None:
+        quota = counter.quota
+        measure = quota.limit.measure
+        needed = bound.get(measure)
+        if needed is None:
+            if not is_money(measure) or ask.may_be_unpriced:
+                return None
+            why = ask.unpriced or f"its price is in another currency than {measure}, and amounts are never converted."
+            return Denied(
+                "unpriced", f"the budget '{quota.id}' of {quota.limit} needs its price: {why}", quota.id, measure
+            )
+        if needed <= counter.room(now):
+            return None
+        return Denied.over(quota, counter.spent, counter.held, needed, counter.resets(now, needed))
+
+    def _delay(self, counters: list[Counter], bound: Amounts, now: int) -> tuple[int, str | None]:
+        longest, slowed_by = 0, None
+        for counter in counters:
+            if counter.quota.throttle_at is not None and counter.quota.mode == "enforce":
+                delay = counter.delay(now, bound.get(counter.quota.limit.measure, 0))
+                if delay > longest:
+                    longest, slowed_by = delay, counter.quota.id
+        return longest, slowed_by
+
+    def _run_out(self, held: Held, now: int) -> list[Change]:
+        self._late[held.id] = held
+        return self._move(held, held.bound, held.bound if self._on_expiry == "charge" else {}, now)
+
+    def _move(self, held: Held, bound: Amounts, used: Amounts, now: int) -> list[Change]:
+        changes = []
+        for counter in self._counting(held.attributes):
+            measure = counter.quota.limit.measure
+            spent = counter.settle(held.at, bound.get(measure, 0), used.get(measure, 0), now)
+            if spent is not None:
+                changes.append(Change(counter.key, counter.bucket_of(held.at), spent))
+        return changes
+
+    def _keep(self, held: Held) -> None:
+        self._holds[held.id] = held
+        heappush(self._expiries, (held.expires, held.id))
+
+    def _matching(self, attributes: Attributes) -> tuple[tuple[Quota, tuple[str, ...]], ...]:
+        seen = tuple(attributes.get(name, "") for name in self._names)
+        found = self._matches.get(seen)
+        if found is None:
+            if len(self._matches) >= 10_000:
+                self._matches.clear()
+            found = tuple((one, one.scope.apart(attributes)) for one in self.quotas if one.scope.fits(attributes))
+            self._matches[seen] = found
+        return found
+
+    def _counting(self, attributes: Attributes) -> Iterator[Counter]:
+        for quota, values in self._matching(attributes):
+            yield self._counter(quota, "\0".join((quota.identity, *values)))
+
+    def _counter(self, quota: Quota, key: str) -> Counter:
+        found = self._counters.get(key)
+        if found is None:
+            found = self._counters[key] = Counter(quota, key, self._gone)
+        return found

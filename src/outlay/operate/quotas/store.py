@@ -1,0 +1,49 @@
+"""What a gateway asks of quotas, wherever they are kept: in this process, or shared by several."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Protocol
+
+from outlay.operate.quotas.ask import Amounts, Ask, Denied, Held
+from outlay.operate.quotas.book import Standing, Stop
+
+__all__ = ["QuotaStore"]
+
+
+class QuotaStore(Protocol):
+    """Holds before calls, settlements after them. Moments are milliseconds since 1970, UTC, and told by the caller."""
+
+    @property
+    def wrong(self) -> str | None:
+        """Why holds can't be kept; None while they can."""
+
+    async def hold(self, ask: Ask, now: int) -> Held | Denied:
+        """Let a call through, with its hold safe from a crash when this returns; or say which quota has no room."""
+
+    def settle(self, id: str, used: Amounts, now: int, event: bytes | None = None) -> bool:
+        """Replace a hold by what its call used, and keep the event that tells of it. False where it was settled before.
+
+        Returns at once; both are safe a moment later, and until then the hold is.
+        """
+
+    def tell(self, event: bytes) -> None:
+        """Keep an event that belongs to no hold, such as a denial."""
+
+    async def sweep(self, now: int) -> None:
+        """See to holds whose time ran out; to be called every second."""
+
+    async def standings(self, now: int) -> list[Standing]:
+        """What is spent and held of every quota."""
+
+    async def stops(self) -> Mapping[str, Stop]:
+        """The kill switches that are on."""
+
+    async def stop(self, stop: Stop) -> None:
+        """Deny all calls of a scope from now on."""
+
+    async def resume(self, id: str) -> bool:
+        """Take a stop back; False where there is none."""
+
+    async def close(self) -> None:
+        """Keep what is under way, and let go."""
