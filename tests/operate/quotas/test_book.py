@@ -141,14 +141,22 @@ def test_a_hold_that_nobody_settles_can_be_let_go_instead() -> None:
 
 
 def test_a_call_whose_price_is_not_known_is_denied_by_a_quota_in_money_alone() -> None:
-    call = Ask("a", SEARCH, {"tokens": 10, "requests": 1}, unpriced="no model 'x' of openai.")
+    call = Ask("a", SEARCH, {"tokens": 10, "requests": 1}, unbounded="no model 'x' of openai.")
     denied = Book([quota("usd", "9 USD/day")]).hold(call, NOW)
     assert isinstance(denied, Denied)
-    assert (denied.reason, denied.quota) == ("unpriced", "usd")
+    assert (denied.reason, denied.quota) == ("unbounded", "usd")
     assert "no model 'x'" in denied.why
     assert isinstance(Book([quota("tokens", "90 tokens/day")]).hold(call, NOW), Held)
     allowed = Ask("a", SEARCH, {"tokens": 10, "requests": 1}, may_be_unpriced=True)
     assert isinstance(Book([quota("usd", "9 USD/day")]).hold(allowed, NOW), Held)
+
+
+def test_a_call_of_unknown_size_is_denied_by_a_quota_in_tokens_whatever_is_allowed() -> None:
+    call = Ask("a", SEARCH, {"requests": 1}, unbounded="it names a file.", may_be_unpriced=True)
+    denied = Book([quota("tokens", "90 tokens/day")]).hold(call, NOW)
+    assert isinstance(denied, Denied)
+    assert "it names a file" in denied.why
+    assert isinstance(Book([quota("requests", "90 requests/day")]).hold(call, NOW), Held)
 
 
 def test_money_of_another_currency_is_not_converted() -> None:

@@ -23,14 +23,15 @@ Amounts = Mapping[Measure, int]
 SHARE_OF_ROOM = 8
 """One call takes an eighth of what is left at most, where the number of its output units is ours to choose."""
 
-Reason = Literal["limit", "stopped", "unpriced", "unavailable"]
+Reason = Literal["limit", "stopped", "unbounded", "unavailable"]
 
 
 @dataclass(frozen=True, slots=True)
 class Ask:
-    """A call that wants to be let through. ``unpriced`` says why its cost can't be bounded, None where it can.
+    """A call that wants to be let through.
 
-    Such a call is denied where a quota is in money, unless it ``may_be_unpriced``. The hold is kept for ``lives``
+    A measure that it can't be bounded in is left out of ``fixed``, and ``unbounded`` says why: quotas in that measure deny
+    it, unless they are in money and it ``may_be_unpriced``. The hold is kept for ``lives``
     milliseconds without a settlement.
     """
 
@@ -40,7 +41,7 @@ class Ask:
     each: Amounts = field(default_factory=dict)
     most: int = 0
     least: int = 0
-    unpriced: str | None = None
+    unbounded: str | None = None
     may_be_unpriced: bool = False
     lives: int = 900_000
 

@@ -204,12 +204,11 @@ class Book:
         measure = quota.limit.measure
         needed = bound.get(measure)
         if needed is None:
-            if not is_money(measure) or ask.may_be_unpriced:
+            if is_money(measure) and ask.may_be_unpriced:
                 return None
-            why = ask.unpriced or f"its price is in another currency than {measure}, and amounts are never converted."
-            return Denied(
-                "unpriced", f"the budget '{quota.id}' of {quota.limit} needs its price: {why}", quota.id, measure
-            )
+            why = ask.unbounded or f"its price is in another currency than {measure}, and amounts are never converted."
+            why = f"the budget '{quota.id}' of {quota.limit} can't let it through: {why}"
+            return Denied("unbounded", why, quota.id, measure)
         if needed <= counter.room(now):
             return None
         return Denied.over(quota, counter.spent, counter.held, needed, counter.resets(now, needed))
