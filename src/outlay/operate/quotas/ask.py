@@ -30,9 +30,9 @@ Reason = Literal["limit", "stopped", "unbounded", "unavailable"]
 class Ask:
     """A call that wants to be let through.
 
-    A measure that it can't be bounded in is left out of ``fixed``, and ``unbounded`` says why: quotas in that measure deny
-    it, unless they are in money and it ``may_be_unpriced``. The hold is kept for ``lives``
-    milliseconds without a settlement.
+    A measure that it can't be bounded in is left out of ``fixed``, and ``unbounded`` says why: quotas in that measure
+    deny it, unless they are in money and it ``may_be_unpriced``. The hold is kept for ``lives`` milliseconds without a
+    settlement.
     """
 
     id: str
