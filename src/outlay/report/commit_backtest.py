@@ -51,9 +51,8 @@ def _show(console: Console, one: Backtest) -> None:
     console.print()
     console.print(Text.assemble((clean(one.demand.pool), "bold"), "  ", clean(one.offer.name)))
     scaled = f"; the offer's term of {one.offer.term_hours:,} hours is scaled to fit the history" if one.scaled else ""
-    console.print(
-        f"  Terms of {one.term_hours:,} hours{scaled}. Decisions every {one.every_hours:,} hours.", soft_wrap=True
-    )
+    terms = f"Terms of {one.term_hours:,} hours{scaled}. Decisions every {one.every_hours:,} hours."
+    console.print(Padding(Text(terms), (0, 0, 0, 2)))
     table = Table(box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False, padding=(0, 1))
     for name in ("", "Cost", "Of on-demand", "Of foresight", "After it"):
         table.add_column(name, justify="left" if not name else "right", no_wrap=True)
