@@ -65,6 +65,17 @@ def offers_command(common: Common, out: Path, **options: Any) -> None:  # noqa: 
         )
     for note in found.notes:
         click.echo(note)
+    click.echo(_next(common, out, found, ledger=options["gpu"] is None))
+
+
+def _next(common: Common, out: Path, found: Listed, *, ledger: bool) -> str:
+    """What to do with the file."""
+    fill = f"fill in unit_price where {out} has none: what stays empty gets no verdict. " if found.unknown else ""
+    named = f" --ledger {common.ledger_path}" if common.ledger_named else ""
+    demand = named if ledger else " --demand DEMAND.csv"
+    standing = f" To keep what stands current, set [commitments] offers to {out} in outlay.toml." if ledger else ""
+    command = f"`outlay commit plan{demand} --offers {out}`"
+    return f"Next: {fill}Then {command}.{standing}" if fill else f"Next: {command}.{standing}"
 
 
 def _table_offers(
