@@ -77,3 +77,12 @@ def test_bad_cells_of_many_kinds_say_how_many_are_not_shown(capsys: pytest.Captu
         assert "demand.csv (2 cells, line 2 first): a. Correct the cell" in said
         assert "demand.csv (1 cell, line 8 first): f." not in said
         assert "2 more kinds of problem in 2 cells; --json has them all." in said
+
+
+def test_a_savings_plan_of_one_pool_is_told_in_money_too(capsys: pytest.CaptureFixture[str]) -> None:
+    pool = steady(20)
+    offers = [offer("1.20", form="savings_plan")]
+    show_plan(plan([pool], offers, CommitmentSettings(), today=today_of([pool]), paths=50))
+    said = " ".join(capsys.readouterr().out.split())
+    assert "buy 69.95 GPUs of 1y" in said
+    assert "At the plan's own rates that is a commitment of $83.94 an hour." in said

@@ -174,7 +174,8 @@ def _lines(one: PoolPlan) -> list[str]:
     if one.owned:
         held = quantity(gpus(sum(owned.nanos for owned in one.owned)))
         found.append(f"Owned now: {held} GPUs. Each level has them in it, at the price of its offer.")
-    if best is not None and one.verdict.word == "commit" and unit(one) != "GPUs" and best.offer.bound_price:
+    by_rates = unit(one) != "GPUs" or (best is not None and best.offer.form == "savings_plan")
+    if best is not None and one.verdict.word == "commit" and by_rates and best.offer.bound_price:
         promise = amount(gpus(best.buy) * best.offer.bound_price, best.offer.currency)
         found.append(f"At the plan's own rates that is a commitment of {promise} an hour.")
     if one.ladder:
