@@ -67,6 +67,19 @@ def test_a_document_is_written_verified_and_found_changed(folder: Path, tmp_path
     assert said["found"] != said["hash"]
 
 
+def test_a_day_that_is_past_says_what_to_do(folder: Path, tmp_path: Path) -> None:
+    path = tmp_path / "old.json"
+    _, out, _ = planned(folder, "--out", path)
+    assert f"Wrote {path}, valid until 20" in out
+    path = tmp_path / "older.json"
+    write_demand(tmp_path / "old.csv", steady(20))  # to October 2026
+    status, out, _ = run_outlay("commit", "plan", "--demand", tmp_path / "old.csv", "--paths", "50", "--out", path)
+    past = f"which was valid until {json.loads(path.read_text())['valid_until']}: load newer demand and plan again"
+    assert (status, past in out) == (0, True)
+    _, out, _ = run_outlay("commit", "verify", path)
+    assert past in out
+
+
 def test_what_stands_against_a_plan_is_said(folder: Path, tmp_path: Path) -> None:
     status, out, _ = planned(folder, "--out", tmp_path / "twice.json", "--json")
     said = json.loads(out)["document"]

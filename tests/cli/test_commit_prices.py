@@ -70,7 +70,10 @@ def test_a_table_of_two_days_makes_prices_fall(plan: Any, tmp_path: Path) -> Non
 
     said = " ".join(plan("--catalog", dated).split())
     assert "prices fall 2.4% a month (catalogue a list, 2024-06-01 to 2026-06-01)" in said
-    assert "Newer, not counted: H200 at $8.00 a GPU-hour (2026-06-01, stale)" in said
+    assert (
+        "Newer than H100: H200. Not counted. For sale in us-east-1: H200 at $8.00 a GPU-hour (2026-06-01, stale)"
+        in said
+    )
     assert "Lock-in: $" in said
 
 

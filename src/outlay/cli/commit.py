@@ -176,7 +176,7 @@ def backtest_command(
     else:
         from outlay.report.commit_backtest import show_backtests
 
-        show_backtests(found, list(skipped))
+        show_backtests(found, list(skipped), problems)
     return PARTIAL if problems else 0
 
 

@@ -64,7 +64,7 @@ def document_json(document: dict[str, Any], path: Path) -> dict[str, Any]:
 
 def show_document(document: dict[str, Any], path: Path) -> None:
     """The same on a terminal."""
-    click.echo(f"\nWrote {path}, valid until {document['valid_until']}. Its hash: {document['hash']}")
+    click.echo(f"\nWrote {path}, {_valid(document)}. Its hash: {document['hash']}")
     _show_state(document)
 
 
@@ -84,7 +84,7 @@ def verify_command(common: Common, file: Path) -> int:
         show_json({"ok": found.ok, "hash": found.said, "found": found.found, "differences": list(found.differences)})
     elif found.ok:
         click.echo(f"{file} is as it was sealed. Its hash: {found.found}")
-        click.echo(f"Made {document['created']}, valid until {document['valid_until']}.")
+        click.echo(f"Made {document['created']}, {_valid(document)}.")
         _show_state(document)
     else:
         click.echo(f"{file} is not what was sealed.")
@@ -92,6 +92,14 @@ def verify_command(common: Common, file: Path) -> int:
             click.echo(f"  {one}")
         click.echo(f"Its hash says  {found.said}\nits content is {found.found}")
     return 0 if found.ok else _NO
+
+
+def _valid(document: dict[str, Any]) -> str:
+    """Until when it may be carried out; a day that is past says what to do."""
+    until = document["valid_until"]
+    if until >= datetime.now(UTC).date().isoformat():
+        return f"valid until {until}"
+    return f"which was valid until {until}: load newer demand and plan again before anything is bought"
 
 
 def _show_state(document: dict[str, Any]) -> None:

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from outlay.config import Settings
     from outlay.optimize.commitments.ledger_pools.pools import PoolDemand
     from outlay.optimize.commitments.offers.table_offers import Listed, Wanted
+    from outlay.prices.aws_savings_plans import PlanRates
     from outlay.prices.gpu_prices import GpuPrices
 
 __all__ = ["offers_command", "price_tables", "table_options"]
@@ -40,7 +41,7 @@ def table_options(function: _F) -> _F:
     "--savings-plans",
     type=click.Path(path_type=Path),
     multiple=True,
-    help="JSON of `aws savingsplans describe-savings-plans-offering-rates`; repeatable.",
+    help="JSON of `aws savingsplans describe-savings-plans-offering-rates`, or Azure's retail prices; repeatable.",
 )
 @click.option("--at", "at_text", metavar="TIME", help="As of when, ISO 8601, UTC unless it says (default: now).")
 @common_options
@@ -65,6 +66,17 @@ def offers_command(common: Common, out: Path, **options: Any) -> None:  # noqa: 
         )
     for note in found.notes:
         click.echo(note)
+    click.echo(_next(common, out, found, ledger=options["gpu"] is None))
+
+
+def _next(common: Common, out: Path, found: Listed, *, ledger: bool) -> str:
+    """What to do with the file."""
+    fill = f"fill in unit_price where {out} has none: what stays empty gets no verdict. " if found.unknown else ""
+    named = f" --ledger {common.ledger_path}" if common.ledger_named else ""
+    demand = named if ledger else " --demand DEMAND.csv"
+    standing = f" To keep what stands current, set [commitments] offers to {out} in outlay.toml." if ledger else ""
+    command = f"`outlay commit plan{demand} --offers {out}`"
+    return f"Next: {fill}Then {command}.{standing}" if fill else f"Next: {command}.{standing}"
 
 
 def _table_offers(
@@ -85,7 +97,6 @@ def _table_offers(
     from outlay.cli.price import moment
     from outlay.errors import UsageError
     from outlay.optimize.commitments.offers.table_offers import table_offers, wanted_of
-    from outlay.prices.aws_savings_plans import read_savings_plans
     from outlay.prices.gpus import provider_slug
 
     notes: list[str] = []
@@ -99,7 +110,7 @@ def _table_offers(
             for one in wanted
             if one.provider in (None, slug or one.provider)
         ]
-    read = [read_savings_plans(path) for path in savings_plans]
+    read = [_plan_rates(path) for path in savings_plans]
     for problem in (problem for one in read for problem in one.problems):
         say(f"{problem.source}: {problem.message}.")
     found = table_offers(
@@ -113,6 +124,18 @@ def _table_offers(
         hint = " ".join((*notes, *found.notes)) or "Look at `outlay prices gpus`."
         raise UsageError("no machine to make an offer of.", where=gpu or str(common.ledger_path), hint=hint)
     return replace(found, notes=(*notes, *found.notes))
+
+
+def _plan_rates(path: Path) -> PlanRates:
+    """The rates of AWS' savings plans, or of Azure's, whichever answer the file holds."""
+    from outlay.prices.aws_savings_plans import read_savings_plans
+    from outlay.prices.azure_retail import is_azure_retail, read_azure_plans
+
+    try:
+        text = path.read_text(encoding="utf-8-sig")
+    except (OSError, ValueError):
+        text = ""  # the reader says what is wrong with the file
+    return read_azure_plans(text, path.name) if is_azure_retail(text) else read_savings_plans(path)
 
 
 def _named(gpu: str, region: str | None, provider: str | None, pools: tuple[str, ...]) -> list[Wanted]:

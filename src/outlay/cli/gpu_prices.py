@@ -96,7 +96,9 @@ def gpus(
     "https://raw.githubusercontent.com/skypilot-org/skypilot-catalog/master/catalogs/v8/aws/vms.csv --out aws-gpus.csv",
 )
 @click.argument("where", metavar="FILE_OR_URL")
-@click.option("--from", "kind", type=click.Choice(["skypilot", "aws"]), required=True, help="Whose format it is.")
+@click.option(
+    "--from", "kind", type=click.Choice(["skypilot", "aws", "azure"]), required=True, help="Whose format it is."
+)
 @click.option("--out", type=click.Path(path_type=Path, dir_okay=False), required=True, help="Table (CSV) to write.")
 @click.option("--as-of", metavar="DAY", help="When it was read, where it does not say; today for a URL.")
 @click.option("--provider", metavar="P", help="Whose prices they are, where the path does not say (SkyPilot).")
@@ -107,16 +109,20 @@ def refresh(*, where: str, kind: str, out: Path, as_of: str | None, provider: st
     from outlay.prices.gpu_table import write_table
 
     day = _day(as_of, where)
+    seller = (provider or _cloud(where)) if kind == "skypilot" else kind
     if kind == "aws":
         from outlay.prices.aws_price_list import read_aws
 
         reader = partial(read_aws, source=_source("AWS price list", where), as_of=day)
+    elif day is None:
+        raise UsageError("the catalogue does not say of which day it is.", where=where, hint="Give --as-of.")
+    elif kind == "azure":
+        from outlay.prices.azure_retail import read_azure
+
+        reader = partial(read_azure, source=_source("Azure retail prices", where), as_of=day)
     else:
         from outlay.prices.skypilot_catalog import read_skypilot
 
-        seller = provider or _cloud(where)
-        if day is None:
-            raise UsageError("the catalogue does not say of which day it is.", where=where, hint="Give --as-of.")
         reader = partial(read_skypilot, source=_source("skypilot-catalog", where), provider=seller, as_of=day)
     with opened(where) as lines:
         read = reader(lines)

@@ -16,6 +16,8 @@ from outlay.money import percent
 from outlay.optimize.commitments.demand import gpus
 from outlay.optimize.commitments.foresight.backtest import Backtest
 from outlay.optimize.commitments.foresight.online import BOUND, Bought
+from outlay.problems import ProblemSummary
+from outlay.report.commit_wording import problem_lines
 from outlay.report.wording import about, clean, count
 
 __all__ = ["show_backtests"]
@@ -29,8 +31,10 @@ _LEGEND = (
 _NONE = "\N{EN DASH}"
 
 
-def show_backtests(found: Sequence[Backtest], not_tested: Sequence[str] = ()) -> None:
-    """Prints each pool on stdout, and which had no offer to follow."""
+def show_backtests(
+    found: Sequence[Backtest], not_tested: Sequence[str] = (), problems: Sequence[ProblemSummary] = ()
+) -> None:
+    """Prints each pool on stdout, which had no offer to follow, and what of the demand could not be used."""
     console = Console(highlight=False, markup=False, emoji=False)
     for one in found:
         _show(console, one)
@@ -39,15 +43,16 @@ def show_backtests(found: Sequence[Backtest], not_tested: Sequence[str] = ()) ->
         names = ", ".join(clean(name) for name in not_tested)
         console.print(f"Not tested, since no offer for them has a known price below on-demand: {names}.")
     console.print(Text(_LEGEND, style="dim"))
+    for line in problem_lines(problems):
+        console.print(Text(clean(line), style="yellow"))
 
 
 def _show(console: Console, one: Backtest) -> None:
     console.print()
     console.print(Text.assemble((clean(one.demand.pool), "bold"), "  ", clean(one.offer.name)))
     scaled = f"; the offer's term of {one.offer.term_hours:,} hours is scaled to fit the history" if one.scaled else ""
-    console.print(
-        f"  Terms of {one.term_hours:,} hours{scaled}. Decisions every {one.every_hours:,} hours.", soft_wrap=True
-    )
+    terms = f"Terms of {one.term_hours:,} hours{scaled}. Decisions every {one.every_hours:,} hours."
+    console.print(Padding(Text(terms), (0, 0, 0, 2)))
     table = Table(box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False, padding=(0, 1))
     for name in ("", "Cost", "Of on-demand", "Of foresight", "After it"):
         table.add_column(name, justify="left" if not name else "right", no_wrap=True)

@@ -28,7 +28,7 @@ from outlay.report import commit_figures as figures
 from outlay.report.commit_charts import Level, Mark, draw_curve, draw_demand, grain_of, within
 from outlay.report.commit_ladder import after, draw_ladder, ladder_of
 from outlay.report.commit_options import Group, compared
-from outlay.report.commit_wording import advised, bound, market_lines, not_counted, recommended, unit
+from outlay.report.commit_wording import advised, bound, by_verdict, market_lines, not_counted, recommended, unit
 from outlay.report.page import environment, styles, write_page
 from outlay.report.wording import clean, count, day
 
@@ -102,6 +102,7 @@ def _page(plan: Plan, problems: Sequence[ProblemSummary]) -> str:
     chosen = advised(plan)
     return made.get_template("commit_plan.html.j2").render(
         plan=plan,
+        pools=by_verdict(plan),
         settings=plan.settings,
         problems=problems,
         version=__version__,
@@ -121,7 +122,7 @@ def _page(plan: Plan, problems: Sequence[ProblemSummary]) -> str:
 
 
 def _drawn(plan: Plan) -> dict[int, PoolPlan]:
-    """The pools that have a section, by their place in the plan: all, or those with the most at stake."""
+    """The pools that have a section, by their place in the table: all, or those with the most at stake."""
 
     def stake(place: int) -> tuple[int, Decimal, int]:
         one = plan.pools[place]
@@ -129,8 +130,8 @@ def _drawn(plan: Plan) -> dict[int, PoolPlan]:
         binds = best.exposure if best is not None and best.exposure is not None else Decimal(0)
         return _ORDER.index(one.verdict.word), -binds, -one.demand.total
 
-    places = sorted(range(len(plan.pools)), key=stake)[:MOST_DRAWN]
-    return {place + 1: plan.pools[place] for place in sorted(places)}
+    drawn = {id(plan.pools[place]) for place in sorted(range(len(plan.pools)), key=stake)[:MOST_DRAWN]}
+    return {number: one for number, one in enumerate(by_verdict(plan), start=1) if id(one) in drawn}
 
 
 def _title(plan: Plan) -> str:

@@ -9,6 +9,7 @@ from decimal import Decimal
 
 from rich import box
 from rich.console import Console
+from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
@@ -29,7 +30,7 @@ def show_owned(found: Ownership) -> None:
     if found.since is None or found.until is None:
         console.print("The ledger has no GPU-hours by the hour: load a bill or telemetry.")
     else:
-        console.print(Text(_headline(found), style="bold"), soft_wrap=True)
+        console.print(Text(_headline(found), style="bold"))
     if found.holdings:
         console.print(_places(found.holdings))
     if found.commitments:
@@ -114,8 +115,8 @@ def _ends(console: Console, found: Ownership) -> None:
         cost = f"{one.hourly_cost:,.4f} {one.currency} an hour" if known else "price not told"
         size = "GPUs not told" if one.gpus is None else f"{one.gpus.normalize():f} {one.gpu}"
         what = clean(f"{size} in {one.region}" if one.region else size)
-        line = f"  {day(one.at)} (in {count(one.days, 'day')}): {what}, {cost}: {shortened(clean(one.id), 40)}"
-        console.print(line, soft_wrap=True)
+        line = f"{day(one.at)} (in {count(one.days, 'day')}): {what}, {cost}: {shortened(clean(one.id), 40)}"
+        console.print(Padding(Text(line), (0, 0, 0, 2)))
     if (rest := len(found.expiries) - _MOST) > 0:
         console.print(f"  {count(rest, 'more commitment')}; --json lists them all")
 
@@ -135,6 +136,6 @@ def _remarks(console: Console, found: Ownership) -> None:
     remarks += [*found.notes, *found.demand.notes]
     console.print()
     for remark in remarks[: 2 * _MOST]:
-        console.print(Text(shortened(clean(remark), 60), style="dim"), soft_wrap=True)
+        console.print(Text(shortened(clean(remark), 60), style="dim"))
     if (rest := len(remarks) - 2 * _MOST) > 0:
         console.print(Text(f"{count(rest, 'more remark')}; --json has them all.", style="dim"))

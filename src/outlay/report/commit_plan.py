@@ -22,7 +22,7 @@ from outlay.optimize.commitments.option import Option
 from outlay.optimize.commitments.outlook.volatility import Volatility
 from outlay.optimize.commitments.plan import Plan, PoolPlan
 from outlay.problems import ProblemSummary
-from outlay.report.commit_wording import bound, market_lines, not_counted, unit
+from outlay.report.commit_wording import bound, by_verdict, market_lines, newer_line, not_counted, problem_lines, unit
 from outlay.report.wording import about, amount, clean, count, currency_symbol
 
 __all__ = ["STYLES", "compact", "quantity", "show_plan"]
@@ -30,7 +30,6 @@ __all__ = ["STYLES", "compact", "quantity", "show_plan"]
 STYLES = {"commit": "bold green", "wait": "bold yellow", "never": "bold red"}
 _MOST_POOLS = 30
 _ROOMY = 100
-_MOST_PROBLEMS = 5
 _NONE = "\N{EN DASH}"
 
 
@@ -43,18 +42,16 @@ def show_plan(
     console.print(Text(_headline(plan), style="bold"))
     if alternatives := not_counted(plan):
         console.print(Text(clean(alternatives)))
-    for one in plan.pools[:_MOST_POOLS]:
+    for one in by_verdict(plan)[:_MOST_POOLS]:
         _show_pool(console, one, (since or {}).get(one.pool))
     if len(plan.pools) > _MOST_POOLS:
         console.print(f"\n{len(plan.pools) - _MOST_POOLS:,} more pools (--json has them all, --pool shows one).")
     console.print()
-    for line in (*_assumptions(plan), *plan.notes):
-        console.print(Text(line, style="dim"))
-    for problem in problems[:_MOST_PROBLEMS]:
-        place = f", line {problem.first_line:,} first" if problem.first_line is not None else ""
-        console.print(
-            Text(f"{problem.source} ({count(problem.count, 'cell')}{place}): {problem.message}.", style="yellow")
-        )
+    for line in (*_assumptions(plan), newer_line(plan), *plan.notes):
+        if line:
+            console.print(Text(clean(line), style="dim"))
+    for line in problem_lines(problems):
+        console.print(Text(clean(line), style="yellow"))
 
 
 def _headline(plan: Plan) -> str:
@@ -177,7 +174,8 @@ def _lines(one: PoolPlan) -> list[str]:
     if one.owned:
         held = quantity(gpus(sum(owned.nanos for owned in one.owned)))
         found.append(f"Owned now: {held} GPUs. Each level has them in it, at the price of its offer.")
-    if best is not None and one.verdict.word == "commit" and unit(one) != "GPUs" and best.offer.bound_price:
+    by_rates = unit(one) != "GPUs" or (best is not None and best.offer.form == "savings_plan")
+    if best is not None and one.verdict.word == "commit" and by_rates and best.offer.bound_price:
         promise = amount(gpus(best.buy) * best.offer.bound_price, best.offer.currency)
         found.append(f"At the plan's own rates that is a commitment of {promise} an hour.")
     if one.ladder:
@@ -190,7 +188,7 @@ def _lines(one: PoolPlan) -> list[str]:
         found.append(
             f"Binds {amount(best.exposure, best.offer.currency)} over {best.offer.term_months} months, used or not."
         )
-    found += market_lines(one)
+    found += market_lines(one, newer=False)
     if best is not None and best.waiting is not None and one.verdict.word == "commit":
         worth = about(Decimal(round(best.waiting.value)), best.offer.currency)
         found.append(

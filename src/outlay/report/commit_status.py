@@ -42,9 +42,9 @@ def show_status(status: Status) -> None:
     computed, words = status.computed, [one.verdict for one in status.standing]
     told = [f"{word}: {words.count(word)}" for word in ("commit", "wait", "never") if word in words]
     console.print(Text(f"{count(len(words), 'pool')}: {', '.join(told)}.", style="bold"))
-    console.print(Text(f"Computed {_moment(computed.at)} UTC, {_WHY[computed.trigger]}.", style="dim"), soft_wrap=True)
+    console.print(Text(f"Computed {_moment(computed.at)} UTC, {_WHY[computed.trigger]}.", style="dim"))
     if status.why is not None:
-        console.print(Text(f"Not current: {status.why}", style="bold yellow"), soft_wrap=True)
+        console.print(Text(f"Not current: {status.why}", style="bold yellow"))
     for one in status.standing:
         _show(console, one)
     if status.withdrawn:

@@ -6,14 +6,37 @@ are alternatives. A union is added up only where none of its pools is committed 
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from decimal import Decimal
 
 from outlay.money import add_exactly, percent
 from outlay.optimize.commitments.option import Option
+from outlay.optimize.commitments.outlook.price_history import Candidate
 from outlay.optimize.commitments.plan import Plan, PoolPlan
-from outlay.report.wording import about, amount
+from outlay.problems import ProblemSummary
+from outlay.report.wording import about, amount, count
 
-__all__ = ["advised", "alternatives", "bound", "market_lines", "not_counted", "recommended", "unit"]
+__all__ = [
+    "advised",
+    "alternatives",
+    "bound",
+    "by_verdict",
+    "market_lines",
+    "newer_line",
+    "not_counted",
+    "problem_lines",
+    "recommended",
+    "unit",
+]
+
+_VERDICTS = ("commit", "wait", "never")
+_MOST_PROBLEMS = 5
+_HOW_TO_COUNT = "How much more work it does is not known: set successor with successor_speed, or successor_price."
+
+
+def by_verdict(plan: Plan) -> list[PoolPlan]:
+    """What is to be bought first, then what waits; pools of one verdict stay in the plan's order."""
+    return sorted(plan.pools, key=lambda one: _VERDICTS.index(one.verdict.word))
 
 
 def recommended(one: PoolPlan) -> Option | None:
@@ -65,8 +88,8 @@ def unit(one: PoolPlan) -> str:
     return "on-demand money an hour" if one.union is not None and one.union.by_money else "GPUs"
 
 
-def market_lines(one: PoolPlan) -> list[str]:
-    """What prices do, what being tied to today's costs, and what newer hardware is for sale."""
+def market_lines(one: PoolPlan, *, newer: bool = True) -> list[str]:
+    """What prices do, what being tied to today's costs, and, if ``newer``, what newer hardware is for sale."""
     market, decline, best = one.market, one.market.decline, recommended(one)
     if decline.monthly is None:
         found = [f"Market: no decline of prices is assumed ({decline.why})."]
@@ -83,17 +106,46 @@ def market_lines(one: PoolPlan) -> list[str]:
         found.append(f"Successor: {market.successor}.")
     if market.successor_why is not None:
         found.append(f"Successor: not counted, {market.successor_why}.")
-    if market.candidates and market.successor is None:
-        told = ", ".join(
-            f"{card.gpu} at {amount(card.price.price, card.price.currency)} a GPU-hour ({card.price.on}"
-            f"{', stale' if card.price.stale else ''})"
-            for card, _ in market.candidates
-        )
-        found.append(
-            f"Newer, not counted: {told}. How much more work it does is not known: set successor with "
-            "successor_speed, or successor_price."
-        )
+    if newer and market.candidates and market.successor is None:
+        told = ", ".join(_for_sale(card) for card, _ in market.candidates)
+        found.append(f"Newer, not counted: {told}. {_HOW_TO_COUNT}")
     if best is not None and best.lock_in is not None and best.nanos:
         above = about(Decimal(round(best.lock_in)), best.offer.currency)
         found.append(f"Lock-in: {above} above the market's price over the term (estimate).")
+    return found
+
+
+def newer_line(plan: Plan) -> str:
+    """The newer hardware for all pools, each price told once; empty where none is for sale or all is counted."""
+    types: dict[str, dict[str, None]] = {}
+    prices: dict[str, dict[str, None]] = {}
+    for one in plan.pools:
+        if one.market.successor is not None or one.members:
+            continue
+        for card, _ in one.market.candidates:
+            gpu, region, _ = one.pool.split("/")
+            types.setdefault(gpu, {})[card.gpu] = None
+            prices.setdefault(region, {})[_for_sale(card)] = None
+    if not types:
+        return ""
+    newer = "; ".join(f"than {gpu}: {', '.join(sorted(cards))}" for gpu, cards in types.items())
+    told = "; ".join(f"in {region}: {', '.join(sorted(sold))}" for region, sold in prices.items())
+    return f"Newer {newer}. Not counted. For sale {told}. {_HOW_TO_COUNT}"
+
+
+def _for_sale(card: Candidate) -> str:
+    price = card.price
+    old = ", stale" if price.stale else ""
+    return f"{card.gpu} at {amount(price.price, price.currency)} a GPU-hour ({price.on}{old})"
+
+
+def problem_lines(problems: Sequence[ProblemSummary]) -> list[str]:
+    """Cells of the demand that are in no figure, a line a kind, and how many kinds more there are."""
+    found = []
+    for one in problems[:_MOST_PROBLEMS]:
+        place = f", line {one.first_line:,} first" if one.first_line is not None else ""
+        found.append(f"{one.source} ({count(one.count, 'cell')}{place}): {one.message}. {one.hint}")
+    if rest := problems[_MOST_PROBLEMS:]:
+        kinds = f"{count(len(rest), 'more kind')} of problem in {count(sum(one.count for one in rest), 'cell')}"
+        found.append(f"{kinds}; --json has them all.")
     return found

@@ -44,6 +44,12 @@ def test_numbers_of_hours(tmp_path: Path) -> None:
     assert pool.nanos.tolist() == [NANOS, 0, 2_123_456_789]
 
 
+def test_bad_cells_beyond_a_thousand_are_counted(tmp_path: Path) -> None:
+    problems = read_demand(written(tmp_path, "hour,A\n" + "".join(f"{hour},-1\n" for hour in range(1003)))).problems
+    assert len(problems) == 1001
+    assert problems[-1].message == "only the first 1,000 are listed: 3 more can't be used"
+
+
 def test_a_bad_cell_is_a_problem_and_a_gap(tmp_path: Path) -> None:
     found = read_demand(written(tmp_path, "hour,A,B\n0,x,1\n1,-2,1\n2,1_000,1\n3,nan,1\n4,2000000,1\n5,1\n"))
     first, second = found.pools

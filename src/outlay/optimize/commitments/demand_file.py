@@ -13,7 +13,7 @@ from __future__ import annotations
 import csv
 import math
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from pathlib import Path
 
@@ -46,6 +46,29 @@ class DemandFile:
     names: tuple[str, ...]
 
 
+@dataclass(slots=True)
+class _Bad:
+    """The cells that can't be used: the first of them listed, the others counted."""
+
+    path: Path
+    listed: list[Problem] = field(default_factory=list)
+    more: int = 0
+
+    def note(self, line: int, code: str, message: str) -> None:
+        """One more."""
+        if len(self.listed) < _MOST_PROBLEMS:
+            self.listed.append(Problem(self.path.name, line, code, f"{message}; the hour counts as unknown"))
+        else:
+            self.more += 1
+
+    def told(self) -> tuple[Problem, ...]:
+        """All that are listed, and how many are not."""
+        if not self.more:
+            return tuple(self.listed)
+        said = f"only the first {_MOST_PROBLEMS:,} are listed: {self.more:,} more can't be used"
+        return (*self.listed, Problem(self.path.name, None, "unfit-value", said))
+
+
 def read_demand(path: Path, only: Sequence[str] = ()) -> DemandFile:
     """The pools of ``path``, or those named by ``only``; :class:`UnreadableError` for a file that can't be used."""
     try:
@@ -65,7 +88,7 @@ def _read(reader: Iterable[list[str]], path: Path, only: Sequence[str]) -> Deman
     hours: list[datetime | int] = []
     lines: list[int] = []
     values: list[list[float]] = []
-    problems: list[Problem] = []
+    bad = _Bad(path)
     for line, cells in enumerate(rows, start=2):
         if not cells or not any(cell.strip() for cell in cells):
             continue
@@ -73,11 +96,9 @@ def _read(reader: Iterable[list[str]], path: Path, only: Sequence[str]) -> Deman
         hours.append(_hour(cells[0], where, hours[0] if hours else None))
         lines.append(line)
         if len(cells) != len(header):
-            _note(problems, path, line, "ragged-row", f"has {len(cells)} cells, the header {len(header)}")
+            bad.note(line, "ragged-row", f"has {len(cells)} cells, the header {len(header)}")
             cells = cells[: len(header)] + [""] * (len(header) - len(cells))  # noqa: PLW2901
-        values.append(
-            _numbers([cells[column] for column in columns], [header[c] for c in columns], path, line, problems)
-        )
+        values.append(_numbers([cells[column] for column in columns], [header[c] for c in columns], line, bad))
     if not hours:
         raise UnreadableError("has no rows.", where=str(path), hint="Give one row an hour: hour,POOL,...")
     positions = _positions(hours, lines, path)
@@ -93,7 +114,7 @@ def _read(reader: Iterable[list[str]], path: Path, only: Sequence[str]) -> Deman
             )
             for n, column in enumerate(columns)
         ),
-        tuple(problems),
+        bad.told(),
         tuple(header[1:]),
     )
 
@@ -152,17 +173,17 @@ def _hour(text: str, where: str, like: datetime | int | None) -> datetime | int:
     return hour
 
 
-def _numbers(cells: Sequence[str], pools: Sequence[str], path: Path, line: int, problems: list[Problem]) -> list[float]:
+def _numbers(cells: Sequence[str], pools: Sequence[str], line: int, bad: _Bad) -> list[float]:
     try:
         found = [float(cell) for cell in cells]
     except ValueError:
         found = []
     if found and all(0 <= number <= MOST_GPUS for number in found) and not any("_" in cell for cell in cells):
         return found
-    return [_number(cell, pool, path, line, problems) for cell, pool in zip(cells, pools, strict=True)]
+    return [_number(cell, pool, line, bad) for cell, pool in zip(cells, pools, strict=True)]
 
 
-def _number(text: str, pool: str, path: Path, line: int, problems: list[Problem]) -> float:
+def _number(text: str, pool: str, line: int, bad: _Bad) -> float:
     cell = text.strip()
     if not cell:
         return math.nan
@@ -173,20 +194,15 @@ def _number(text: str, pool: str, path: Path, line: int, problems: list[Problem]
     if math.isnan(number) or math.isinf(number) or "_" in cell:
         pointed = decimal_comma(cell)
         hint = f" (write {pointed})" if pointed else ""
-        _note(problems, path, line, "unparsable-amount", f"'{cell[:40]}' is no number of GPUs of {pool}{hint}")
+        bad.note(line, "unparsable-amount", f"'{cell[:40]}' is no number of GPUs of {pool}{hint}")
         return math.nan
     if number < 0:
-        _note(problems, path, line, "negative-quantity", f"{cell[:40]} GPUs of {pool}")
+        bad.note(line, "negative-quantity", f"{cell[:40]} GPUs of {pool}")
         return math.nan
     if number > MOST_GPUS:
-        _note(problems, path, line, "unfit-value", f"{cell[:40]} GPUs of {pool} is more than {MOST_GPUS:,}")
+        bad.note(line, "unfit-value", f"{cell[:40]} GPUs of {pool} is more than {MOST_GPUS:,}")
         return math.nan
     return number
-
-
-def _note(problems: list[Problem], path: Path, line: int, code: str, message: str) -> None:
-    if len(problems) < _MOST_PROBLEMS:
-        problems.append(Problem(path.name, line, code, f"{message}; the hour counts as unknown"))
 
 
 def _positions(

@@ -10,7 +10,6 @@ owned. The *recommended* purchase is what the user's risk leaves of it, less wha
 
 from __future__ import annotations
 
-import hashlib
 import os
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
@@ -27,7 +26,7 @@ from outlay.optimize.commitments.ladder import Owned, Step, ladder
 from outlay.optimize.commitments.offers.offer import Offer
 from outlay.optimize.commitments.offers.offer_file import EVERY_POOL
 from outlay.optimize.commitments.option import History, Option, Outlook, option
-from outlay.optimize.commitments.outlook.futures import ASSUMED, Scenario, draw
+from outlay.optimize.commitments.outlook.futures import ASSUMED, Scenario, draw, seed_of
 from outlay.optimize.commitments.outlook.market import PoolMarket, falling_most, pool_market
 from outlay.optimize.commitments.outlook.price_history import PriceHistory
 from outlay.optimize.commitments.outlook.risk import Risk, term_weeks
@@ -45,6 +44,8 @@ _FEWER_PATHS = 200
 _RECENT_DAYS = 90
 _CAPS = (Decimal("0.60"), Decimal("0.70"), Decimal("0.80"))
 _CURVE_POINTS = 100
+_SAMPLES = 1
+"""The stream of chance that hours and strikes are drawn from; paths have another."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -201,7 +202,7 @@ def _pool_plan(
     futures = draw(demand, weeks, paths, scenarios) if weeks else None
     held = sum(one.nanos for one in task.owned)
     above = None if futures is None else futures.above(held / NANOS)
-    outlook = Outlook(above, task.market.market, _seed(demand.pool), market_known=task.market.known)
+    outlook = Outlook(above, task.market.market, seed_of(demand.pool, _SAMPLES), market_known=task.market.known)
     options = tuple(
         Option(offer, why=f"the offer ended on {offer.valid_until}: ask for one that holds")
         if offer.ended(today)
@@ -276,10 +277,6 @@ def _said_of(pool: str, settings: CommitmentSettings) -> PoolSettings:
 def _workload_in(pool: str) -> str | None:
     """``H100/us-east-1/training`` is a pool for training; a name of one part says nothing."""
     return pool.rsplit("/", 1)[1].casefold() if "/" in pool else None
-
-
-def _seed(pool: str) -> int:
-    return int.from_bytes(hashlib.sha256(pool.encode()).digest()[8:16])
 
 
 def today_of(demands: Sequence[Demand]) -> date | None:

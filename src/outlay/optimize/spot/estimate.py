@@ -165,21 +165,8 @@ def of_rate(terms: Terms, mtbf: float) -> Estimate:
         raise UsageError("must be a second or more.", where="--mtbf", hint="Give hours up per interruption.")
     intervals = _intervals(terms, mtbf)
     formula = _formula(terms, mtbf, intervals, is_bound=False)
-    verdict, why = _by_formula(terms, formula)
-    return Estimate(
-        name=f"one interruption every {mtbf / 3600:g} h up",
-        terms=terms,
-        trace=None,
-        capacity=None,
-        intervals=intervals,
-        formula=formula,
-        replay=None,
-        net=None,
-        curve=_curve(terms, mtbf, intervals, None),
-        mtbf_needed=_needed(terms),
-        verdict=verdict,
-        why=why,
-    )
+    name = f"one interruption every {mtbf / 3600:g} h up"
+    return _estimate(name, terms, _by_formula(terms, formula), intervals=intervals, formula=formula)
 
 
 def of_trace(terms: Terms, trace: Trace) -> Estimate:
@@ -187,7 +174,8 @@ def of_trace(terms: Terms, trace: Trace) -> Estimate:
     capacity = trace.capacity(terms.instances)
     mtbf = capacity.mtbf or capacity.mtbf_at_least
     if mtbf is None:
-        return _without_capacity(terms, trace, capacity)
+        why = terms.no_price
+        return _estimate(trace.name, terms, (None if why else "on-demand", why), trace=trace, capacity=capacity)
     intervals = _intervals(terms, mtbf)
     formula = _formula(terms, mtbf, intervals, is_bound=not capacity.drops)
     run = replay(capacity, terms.job, intervals.used, _starts(terms, capacity))
@@ -196,37 +184,45 @@ def of_trace(terms: Terms, trace: Trace) -> Estimate:
     if terms.deadline is not None:
         kept = replay(capacity, terms.job, intervals.used, _starts(terms, capacity), deadline=terms.deadline)
         net = _outcome(terms, kept)
-    verdict, why = _by_replay(terms, net or outcome, formula)
+    return _estimate(
+        trace.name,
+        terms,
+        _by_replay(terms, net or outcome, formula),
+        trace=trace,
+        capacity=capacity,
+        intervals=intervals,
+        formula=formula,
+        run=outcome,
+        net=net,
+    )
+
+
+def _estimate(
+    name: str,
+    terms: Terms,
+    answer: tuple[Verdict | None, str | None],
+    *,
+    trace: Trace | None = None,
+    capacity: Capacity | None = None,
+    intervals: Intervals | None = None,
+    formula: Formula | None = None,
+    run: Outcome | None = None,
+    net: Outcome | None = None,
+) -> Estimate:
+    """With what follows from the rest: the curve of costs, where there is a formula, and the mean time up needed."""
+    verdict, why = answer
     return Estimate(
-        name=trace.name,
+        name=name,
         terms=terms,
         trace=trace,
         capacity=capacity,
         intervals=intervals,
         formula=formula,
-        replay=outcome,
+        replay=run,
         net=net,
-        curve=_curve(terms, mtbf, intervals, capacity),
+        curve=() if intervals is None or formula is None else _curve(terms, formula.mtbf, intervals, capacity),
         mtbf_needed=_needed(terms),
         verdict=verdict,
-        why=why,
-    )
-
-
-def _without_capacity(terms: Terms, trace: Trace, capacity: Capacity) -> Estimate:
-    why = terms.no_price
-    return Estimate(
-        name=trace.name,
-        terms=terms,
-        trace=trace,
-        capacity=capacity,
-        intervals=None,
-        formula=None,
-        replay=None,
-        net=None,
-        curve=(),
-        mtbf_needed=_needed(terms),
-        verdict=None if why else "on-demand",
         why=why,
     )
 

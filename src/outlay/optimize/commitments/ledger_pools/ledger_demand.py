@@ -18,13 +18,15 @@ from outlay.metrics.relations import COSTS, RELATIONS
 from outlay.metrics.views import open_view
 from outlay.optimize.commitments.demand import gpus
 from outlay.optimize.commitments.ledger_pools.bill_demand import bill_demand
-from outlay.optimize.commitments.ledger_pools.pools import UNKNOWN, LedgerDemand
+from outlay.optimize.commitments.ledger_pools.pools import UNKNOWN, LedgerDemand, PoolDemand
 from outlay.optimize.commitments.ledger_pools.telemetry_demand import telemetry_demand
 
 if TYPE_CHECKING:
     import duckdb
 
 __all__ = ["ledger_demand"]
+
+_NAMED = 3
 
 
 def ledger_demand(
@@ -42,11 +44,15 @@ def ledger_demand(
     billed, left_out = bill_demand(connection, costs.version, since=since, until=until)
     seen = telemetry_demand(connection, usage.version, since=since, until=until)
     on_bill = {one.pool.gpu for one in billed} | ({UNKNOWN} if billed else set())
-    notes = [
-        f"Telemetry also tells {gpus(one.demand.total):,.0f} GPU-hours of "
-        f"{'GPUs without a type' if one.pool.gpu == UNKNOWN else one.pool.gpu}: the bill is taken, never both."
-        for one in seen
-        if one.pool.gpu in on_bill
-    ]
+    twice = [one for one in seen if one.pool.gpu in on_bill]
+    notes = (_taken_from_the_bill(twice),) if twice else ()
     pools = [*billed, *(one for one in seen if one.pool.gpu not in on_bill)]
-    return LedgerDemand(tuple(sorted(pools, key=lambda one: one.pool)), left_out, tuple(notes))
+    return LedgerDemand(tuple(sorted(pools, key=lambda one: one.pool)), left_out, notes)
+
+
+def _taken_from_the_bill(seen: Sequence[PoolDemand]) -> str:
+    """One sentence, however many types of GPU telemetry tells beside the bill."""
+    names = ["GPUs without a type" if one.pool.gpu == UNKNOWN else one.pool.gpu for one in seen]
+    types = ", ".join(names[:_NAMED]) + (f" and {len(names) - _NAMED:,} more" if len(names) > _NAMED else "")
+    hours = gpus(sum(one.demand.total for one in seen))
+    return f"Telemetry also tells {hours:,.0f} GPU-hours of {types}: the bill is taken, never both."

@@ -29,15 +29,11 @@ __all__ = ["EVERY_POOL", "FIELDS", "read_offers", "write_offers"]
 EVERY_POOL = "*"
 _PAYMENTS: dict[str, Payment] = {
     "no": "no_upfront",
-    "none": "no_upfront",
     "no_upfront": "no_upfront",
-    "monthly": "no_upfront",
     "partial": "partial_upfront",
     "partial_upfront": "partial_upfront",
     "all": "all_upfront",
-    "full": "all_upfront",
     "all_upfront": "all_upfront",
-    "upfront": "all_upfront",
 }
 FIELDS: dict[str, str] = {
     "pool": "the pool it serves; several parted by '|' that share it; '*' is each pool",

@@ -3,7 +3,7 @@
 Each price of a reservation that :class:`outlay.prices.gpu_prices.GpuPrices` knows becomes an offer: machines of so many
 GPUs, price per GPU-hour, and the on-demand price of the same machine. A machine without one is listed as well, with an
 empty price, so that the user sees which quote to ask for; the plan has no verdict on it. Rates of savings plans
-(:mod:`outlay.prices.aws_savings_plans`) become offers of money.
+(:mod:`outlay.prices.aws_savings_plans`, :mod:`outlay.prices.azure_retail`) become offers of money.
 
 A pool has one rate in a savings plan. Where it has several machines, it is the rate of the one that it used most; where
 nobody knows which, the dearest per GPU-hour, so that no saving is overstated.
@@ -142,7 +142,7 @@ def table_offers(
 
 def _machines(wanted: Wanted, now: Sequence[GpuPrice]) -> list[GpuInstance]:
     """The bill's machines first, then those with a price in the region; else all that the map knows of the seller."""
-    slug = None if wanted.provider is None else provider_slug(wanted.provider) or wanted.provider
+    slug = _slug(wanted)
     names = [
         *wanted.machines,
         *(
@@ -155,6 +155,10 @@ def _machines(wanted: Wanted, now: Sequence[GpuPrice]) -> list[GpuInstance]:
     if not any(found):
         found = [one for one in gpu_instances() if one.gpu_type == wanted.gpu and one.provider == slug]
     return list(dict.fromkeys(one for one in found if one is not None and one.gpu_type == wanted.gpu and one.gpu_count))
+
+
+def _slug(wanted: Wanted) -> str | None:
+    return None if wanted.provider is None else provider_slug(wanted.provider) or wanted.provider
 
 
 def _price(prices: GpuPrices, machine: GpuInstance, region: str, how: str, day: date) -> GpuPrice | None:
@@ -187,8 +191,15 @@ def _offer(
 
 
 def _plans(wanted: Wanted, prices: GpuPrices, day: date, plans: Sequence[PlanRate]) -> list[Offer]:
-    own = [one for one in plans if one.instance.gpu_type == wanted.gpu and _same(one.region, wanted.region)]
-    if not own or wanted.provider not in (None, "aws"):
+    slug = _slug(wanted)
+    own = [
+        one
+        for one in plans
+        if one.instance.gpu_type == wanted.gpu
+        and _same(one.region, wanted.region)
+        and slug in (None, one.instance.provider)
+    ]
+    if not own:
         return []
     priced = {one.instance for one in own}
     used = (gpu_instance(provider, kind) for provider, kind in wanted.machines)
@@ -204,7 +215,7 @@ def _plans(wanted: Wanted, prices: GpuPrices, day: date, plans: Sequence[PlanRat
             on_demand_price=on_demand.per_gpu_hour if on_demand and on_demand.currency == one.currency else None,
             currency=one.currency,
             form="savings_plan",
-            provider="aws",
+            provider=machine.provider,
             region=wanted.region,
             sku=one.offering,
             source=f"{one.source}, {machine.instance_type}",

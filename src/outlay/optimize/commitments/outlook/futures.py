@@ -30,13 +30,15 @@ from numpy.typing import NDArray
 from outlay.optimize.commitments.demand import HOURS_A_WEEK, NANOS, Demand, Week
 from outlay.optimize.commitments.offers.offer import HOURS_A_MONTH
 
-__all__ = ["ASSUMED", "Futures", "Market", "Scenario", "draw"]
+__all__ = ["ASSUMED", "Futures", "Market", "Scenario", "draw", "seed_of"]
 
 _BLOCK_WEEKS = 8
 _TREND_WEEKS = 13
 _HALF_LIFE_WEEKS = 8
 _LEAST_WEEKS = 4
 _WEEKS_A_YEAR = 8760 / HOURS_A_WEEK
+_PATHS = 0
+"""The stream of chance that paths are drawn from."""
 _WIDTH = 256.0  # more than the largest hour of a week whose mean is 1 (168)
 
 _Floats = NDArray[np.float64]
@@ -156,7 +158,7 @@ def draw(
     ]
     if len(pairs) < _LEAST_WEEKS:
         return None
-    seed = np.random.default_rng(_seed(demand.pool))
+    seed = np.random.default_rng(seed_of(demand.pool, _PATHS))
     changes = np.array([change for _, change in pairs])
     changes = (changes - changes.mean()) * volatility
     drawn = _blocks(seed, len(pairs), weeks, paths)
@@ -203,5 +205,6 @@ def _strikes(seed: np.random.Generator, scenario: Scenario, weeks: int, paths: i
     return struck
 
 
-def _seed(pool: str) -> int:
-    return int.from_bytes(hashlib.sha256(pool.encode()).digest()[:8])
+def seed_of(pool: str, stream: int) -> int:
+    """The seed of a pool's chance, the same whenever it is planned; each ``stream`` (0 to 3) is another."""
+    return int.from_bytes(hashlib.sha256(pool.encode()).digest()[8 * stream : 8 * stream + 8])

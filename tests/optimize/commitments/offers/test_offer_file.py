@@ -67,6 +67,7 @@ claim = "pays back all that is unused"
         ("A10,1y,twelve,no,1.26,2.00,USD,\n", "'twelve' is no term_months"),
         ("A10,1y,0,no,1.26,2.00,USD,\n", "'0' is no term_months"),
         ("A10,1y,12,later,1.26,2.00,USD,\n", "'later' is no payment"),
+        ("A10,1y,12,upfront,1.26,2.00,USD,\n", "'upfront' is no payment"),
         ("A10,1y,12,no,1_26,2.00,USD,\n", "1_26 can't be a unit_price"),
         ("A10,1y,12,no,-1,2.00,USD,\n", "-1 can't be a unit_price"),
         ("A10,1y,12,no,cheap,2.00,USD,\n", "'cheap' is no unit_price"),

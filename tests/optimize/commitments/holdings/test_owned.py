@@ -304,7 +304,9 @@ def test_the_terminal_says_what_is_lost_and_what_is_not_known(
         )
     )
     show_owned(found)
-    shown = " ".join(capsys.readouterr().out.split())
+    lines = capsys.readouterr().out
+    assert max(map(len, lines.splitlines())) <= 80
+    shown = " ".join(lines.split())
     assert "1 Oct 2026: $1,410.00 of 1 commitment went unused." in shown
     assert "31 Oct 2026 (in 29 days): 16 H100 in us-east-1, 60.0000 USD an hour: abc-1" in shown
     assert "Left out: old: Canceled" in shown

@@ -142,6 +142,19 @@ def test_the_bill_is_taken_where_both_know_a_gpu(tmp_path: Path) -> None:
     assert found.notes == ("Telemetry also tells 1 GPU-hours of H100: the bill is taken, never both.",)
 
 
+def test_what_telemetry_tells_twice_is_one_note_whatever_the_number_of_types(tmp_path: Path) -> None:
+    machines = {
+        "p5.48xlarge": "NVIDIA H100",
+        "g6.xlarge": "NVIDIA L4",
+        "g5.xlarge": "NVIDIA A10G",
+        "g6e.xlarge": "NVIDIA L40S",
+    }
+    bill = [gpu(0, SkuMeter=f"BoxUsage:{one}") for one in machines]
+    seen = "".join(scrapes(str(n), range(61), model=name) for n, name in enumerate(machines.values()))
+    (note,) = demand_of(ledger_of(tmp_path, bill, scrapes=seen)).notes
+    assert note == "Telemetry also tells 4 GPU-hours of A10G, H100, L4 and 1 more: the bill is taken, never both."
+
+
 def test_nothing_there_is_said(tmp_path: Path) -> None:
     with pytest.raises(LedgerError, match="holds no ledger yet"):
         demand_of(Ledger(tmp_path / "none"))

@@ -217,6 +217,22 @@ def test_the_command_writes_what_the_plan_reads(tmp_path: Path) -> None:
     assert (status, "exists already" in err) == (2, True)
 
 
+def test_the_command_says_what_to_do_with_the_file(tmp_path: Path) -> None:
+    ledger = ledger_of(tmp_path, [gpu(0)])
+    out = tmp_path / "offers.csv"
+    status, said, _ = run_outlay("commit", "offers", "--ledger", ledger.path, "--out", out, "--at", "2026-11-23")
+    assert status == 0
+    assert said.splitlines()[-1] == (
+        f"Next: fill in unit_price where {out} has none: what stays empty gets no verdict. Then `outlay commit plan "
+        f"--ledger {ledger.path} --offers {out}`. To keep what stands current, set [commitments] offers to {out} in "
+        "outlay.toml."
+    )
+    wanted = ("--gpu", "H100", "--region", "us-east-1", "--pool", "*", "--catalog", table(tmp_path, *ROWS[:2]))
+    out = tmp_path / "others.csv"
+    status, said, _ = run_outlay("commit", "offers", *wanted, "--out", out, "--at", "2026-11-23")
+    assert (status, said.splitlines()[-1]) == (0, f"Next: `outlay commit plan --demand DEMAND.csv --offers {out}`.")
+
+
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [

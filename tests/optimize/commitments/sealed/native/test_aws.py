@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from outlay.optimize.commitments.offers.offer import Offer
 from outlay.optimize.commitments.sealed.native.request import Unsold
 from outlay.optimize.commitments.sealed.native.requests import native_request
-from tests.optimize.commitments.native.shapes import bought, request_of, unlike
+from tests.optimize.commitments.sealed.native.shapes import bought, request_of, unlike
 from tests.optimize.commitments.series import offer
 
 OFFERING = "3d44e8a4-1c2b-4d5e-8f90-123456789abc"

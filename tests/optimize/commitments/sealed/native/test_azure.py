@@ -10,7 +10,7 @@ import pytest
 from outlay.optimize.commitments.offers.offer import Offer
 from outlay.optimize.commitments.sealed.native.request import Unsold
 from outlay.optimize.commitments.sealed.native.requests import native_request
-from tests.optimize.commitments.native.shapes import bought, request_of, unlike
+from tests.optimize.commitments.sealed.native.shapes import bought, request_of, unlike
 from tests.optimize.commitments.series import offer
 
 

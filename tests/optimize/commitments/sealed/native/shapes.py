@@ -17,7 +17,7 @@ from outlay.optimize.commitments.sealed.purchase import Purchase
 
 __all__ = ["bought", "request_of", "unlike"]
 
-_FIXTURES = Path(__file__).resolve().parents[3] / "fixtures/commitment_requests"
+_FIXTURES = Path(__file__).resolve().parents[4] / "fixtures/commitment_requests"
 
 
 def bought(offer: Offer, quantity: str | int = 16, *, step: int = 1, by_money: bool = False) -> Purchase:
