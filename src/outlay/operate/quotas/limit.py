@@ -14,7 +14,7 @@ from outlay.errors import ConfigError, nearest
 from outlay.money import MONEY_SCALE, plain
 from outlay.operate.quotas.window import UNITS, Kind, Window
 
-__all__ = ["REQUESTS", "TOKENS", "Limit", "Measure", "is_money", "parse_limit", "shown", "whole"]
+__all__ = ["REQUESTS", "TOKENS", "Limit", "Measure", "in_unit", "is_money", "parse_limit", "shown", "whole"]
 
 Measure = str
 """``tokens``, ``requests`` or a currency such as ``USD``."""
@@ -61,7 +61,7 @@ def whole(value: Decimal) -> int:
 def shown(amount: int, measure: Measure) -> str:
     """An amount for a person, exact: ``0.0035 USD``, ``1,200 tokens``."""
     if is_money(measure):
-        return f"{plain(Decimal(amount).scaleb(-MONEY_SCALE))} {measure}"
+        return f"{plain(in_unit(amount, measure))} {measure}"
     return f"{amount:,} {measure}"
 
 
@@ -101,3 +101,8 @@ def _measure(name: str, text: str) -> Measure:
     if len(name) == 3 and name.isupper():
         return name
     raise ConfigError(f"'{name}' in '{text}' is nothing that can be counted.", hint=_HINT)
+
+
+def in_unit(amount: int, measure: Measure) -> Decimal:
+    """An amount in the currency itself, or in tokens or requests."""
+    return Decimal(amount).scaleb(-MONEY_SCALE) if is_money(measure) else Decimal(amount)

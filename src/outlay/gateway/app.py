@@ -1,0 +1,234 @@
+"""The callers' surface: an ASGI application with the paths of OpenAI's and Anthropic's APIs."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import re
+import time
+from collections.abc import Callable, MutableMapping
+from typing import Any
+
+import orjson
+
+from outlay.config.gateway import GatewaySettings
+from outlay.gateway.call import Ids, Receive, Request, Send, Sender
+from outlay.gateway.callers import Callers
+from outlay.gateway.meters import Meters
+from outlay.gateway.refusal import Refusal
+from outlay.gateway.routes import Routes
+from outlay.gateway.wires.anthropic_messages import MESSAGES
+from outlay.gateway.wires.openai_chat import CHAT, COMPLETIONS
+from outlay.gateway.wires.openai_embeddings import EMBEDDINGS
+from outlay.gateway.wires.openai_responses import RESPONSES
+from outlay.gateway.wires.spoken import Json, Malformed
+from outlay.gateway.wires.wire import Wire
+
+__all__ = ["Gateway"]
+
+_logger = logging.getLogger(__name__)
+_WIRES: dict[str, Wire] = {
+    "/v1/chat/completions": CHAT,
+    "/v1/completions": COMPLETIONS,
+    "/v1/embeddings": EMBEDDINGS,
+    "/v1/responses": RESPONSES,
+    "/v1/messages": MESSAGES,
+    "/openai/v1/chat/completions": CHAT,
+    "/openai/v1/completions": COMPLETIONS,
+    "/openai/v1/embeddings": EMBEDDINGS,
+    "/openai/v1/responses": RESPONSES,
+}
+_AZURE = re.compile(r"/openai/deployments/([^/]+)(/chat/completions|/completions|/embeddings)")
+_BODY_SECONDS = 60
+_JSON = (b"content-type", b"application/json")
+
+
+class Gateway:
+    """The application: who calls, what for, and whether it may go."""
+
+    def __init__(
+        self,
+        settings: GatewaySettings,
+        *,
+        callers: Callers,
+        routes: Routes,
+        sender: Sender,
+        meters: Meters,
+        ids: Ids,
+        clock: Callable[[], int],
+        wrong: Callable[[], str | None] = lambda: None,
+    ) -> None:
+        self._settings = settings
+        self._callers = callers
+        self._routes = routes
+        self._sender = sender
+        self._meters = meters
+        self._ids = ids
+        self._clock = clock
+        self._wrong = wrong
+        self._most_body = settings.max_body_mib << 20
+
+    async def __call__(self, scope: MutableMapping[str, Any], receive: Receive, send: Send) -> None:
+        """Answer one request."""
+        if scope["type"] != "http":
+            return
+        path: str = scope["path"]
+        wire, model = _WIRES.get(path), None
+        if wire is None and (match := _AZURE.fullmatch(path)) is not None:
+            wire, model = _WIRES[f"/openai/v1{match[2]}"], match[1]
+        state = _State()
+        try:
+            if wire is None:
+                await self._other(path, scope, send)
+            elif scope["method"] != "POST":
+                raise Refusal(405, "method", "Send it with POST.", headers=((b"allow", b"POST"),))
+            else:
+                await self._call(wire, model, scope, receive=receive, send=send, state=state)
+        except Refusal as refusal:
+            self._meters.refused(refusal.kind)
+            if not state.answering():
+                await _refuse(wire or _like(path), refusal, send)
+        except _Gone:
+            return
+        except Exception:
+            _logger.exception("an error in Outlay; the call was refused or counts at its bound")
+            if not state.answering():
+                await _refuse(wire or CHAT, Refusal(500, "internal_error", "an error in Outlay."), send)
+
+    async def _call(
+        self,
+        wire: Wire,
+        model: str | None,
+        scope: MutableMapping[str, Any],
+        *,
+        receive: Receive,
+        send: Send,
+        state: _State,
+    ) -> None:
+        began = time.perf_counter_ns()
+        listed: list[tuple[bytes, bytes]] = scope["headers"]
+        headers = dict(listed)
+        caller = self._callers.of(headers)
+        tags = self._callers.tags(caller, headers)
+        raw = await _body(headers, receive, self._most_body)
+        body = _object(raw)
+        if model is not None:
+            body.setdefault("model", model)
+        try:
+            spoken = wire.spoken(body)
+        except Malformed as error:
+            raise Refusal(400, "invalid_request", str(error)) from None
+        if not caller.may_call(spoken.model):
+            raise Refusal(403, "model_not_allowed", f"this key is not for the model '{spoken.model}'.")
+        routes = self._routes.of(wire.name, spoken.model, caller.upstreams)
+        now = self._clock()
+        attributes = {"key": caller.key, **tags}
+        request = Request(
+            self._ids.next(now), wire, spoken, body, raw, listed, attributes, routes, receive, send, began
+        )
+        state.request = request
+        await self._sender.answer(request)
+
+    async def _other(self, path: str, scope: MutableMapping[str, Any], send: Send) -> None:
+        if scope["method"] not in ("GET", "HEAD"):
+            raise Refusal(404, "unknown_path", f"the gateway has no {path[:100]}. It has {', '.join(sorted(_WIRES))}.")
+        if path == "/healthz":
+            wrong = self._wrong()
+            document: Json = {"status": "failing", "why": wrong} if wrong else {"status": "ok"}
+            await _send(send, 503 if wrong else 200, orjson.dumps(document))
+            return
+        caller = self._callers.of(dict(scope["headers"]))
+        models = [(name, upstream) for name, upstream in self._routes.models() if caller.may_call(name)]
+        if path in ("/v1/models", "/openai/v1/models"):
+            listed = [_model(name, upstream) for name, upstream in models]
+            ends = {"has_more": False, "first_id": listed[0]["id"], "last_id": listed[-1]["id"]} if listed else {}
+            await _send(send, 200, orjson.dumps({"object": "list", "data": listed, **ends}))
+            return
+        name = path.removeprefix("/v1/models/")
+        found = next((_model(*one) for one in models if one[0] == name), None)
+        if name == path or found is None:
+            raise Refusal(404, "unknown_path", f"the gateway has no {path[:100]}.")
+        await _send(send, 200, orjson.dumps(found))
+
+
+class _Gone(Exception):
+    """The caller went away in the middle of its request."""
+
+
+class _State:
+    """How far a request has come."""
+
+    __slots__ = ("request",)
+
+    def __init__(self) -> None:
+        self.request: Request | None = None
+
+    def answering(self) -> bool:
+        return self.request is not None and self.request.answering
+
+
+async def _body(headers: dict[bytes, bytes], receive: Receive, most: int) -> bytes:
+    if headers.get(b"content-encoding", b"identity") != b"identity":
+        raise Refusal(415, "encoding", "Send the body as it is, not compressed.", close=True)
+    said = headers.get(b"content-length", b"")
+    too_long = Refusal(413, "too_large", f"the body is longer than {most:,} bytes.", close=True)
+    if said.isdigit() and int(said) > most:
+        raise too_long
+    message = await receive()
+    if message["type"] == "http.disconnect":
+        raise _Gone
+    body: bytes = message.get("body", b"")
+    if not message.get("more_body"):
+        return body
+    chunks, size = [body], len(body)
+    try:
+        async with asyncio.timeout(_BODY_SECONDS):
+            while message.get("more_body"):
+                message = await receive()
+                if message["type"] == "http.disconnect":
+                    raise _Gone
+                chunks.append(message.get("body", b""))
+                size += len(chunks[-1])
+                if size > most:
+                    raise too_long
+    except TimeoutError:
+        raise Refusal(408, "slow_body", f"the body took more than {_BODY_SECONDS} seconds.", close=True) from None
+    return b"".join(chunks)
+
+
+def _object(raw: bytes) -> Json:
+    try:
+        body = orjson.loads(raw)
+    except orjson.JSONDecodeError as error:
+        raise Refusal(400, "invalid_json", f"the body is no JSON: {error}.") from None
+    if not isinstance(body, dict):
+        raise Refusal(400, "invalid_json", "the body is no JSON object.")
+    return body
+
+
+def _model(name: str, upstream: str) -> Json:
+    return {
+        "id": name,
+        "object": "model",
+        "type": "model",
+        "display_name": name,
+        "created": 0,
+        "created_at": "1970-01-01T00:00:00Z",
+        "owned_by": upstream,
+    }
+
+
+def _like(path: str) -> Wire:
+    return MESSAGES if path.startswith("/v1/messages") else CHAT
+
+
+async def _refuse(wire: Wire, refusal: Refusal, send: Send) -> None:
+    content = wire.error(refusal.status, refusal.kind, refusal.message, dict(refusal.details))
+    headers = [*refusal.headers, *([(b"connection", b"close")] if refusal.close else [])]
+    await _send(send, refusal.status, content, *headers)
+
+
+async def _send(send: Send, status: int, content: bytes, *headers: tuple[bytes, bytes]) -> None:
+    every = [_JSON, (b"content-length", str(len(content)).encode()), *headers]
+    await send({"type": "http.response.start", "status": status, "headers": every})
+    await send({"type": "http.response.body", "body": content})

@@ -1,0 +1,375 @@
+"""One call: held before it goes, sent, settled by what the provider says it used.
+
+The order is what keeps a budget: nothing is sent before its hold is on the disk, and whatever happens after that - an
+answer, an error, a provider that dies, a caller that goes away, an error of ours - ends in one settlement. Where nobody
+says what a call used, and the provider may have done it, it counts at its bound.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+import zlib
+from collections.abc import Awaitable, Callable, Mapping, MutableMapping
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+import aiohttp
+import orjson
+
+from outlay.config.gateway import GatewaySettings
+from outlay.errors import UsageError
+from outlay.gateway.bound import Ceilings, asked
+from outlay.gateway.event import CallEvent, Settled
+from outlay.gateway.meters import Meters
+from outlay.gateway.refusal import Refusal, denial
+from outlay.gateway.routes import Route
+from outlay.gateway.sending import NotSent, back, onward, retryable, send
+from outlay.gateway.wires.spoken import Json, Spoken
+from outlay.gateway.wires.wire import Said, Wire
+from outlay.money import plain
+from outlay.operate.quotas.ask import Ask, Denied, Held
+from outlay.operate.quotas.limit import REQUESTS, TOKENS, in_unit
+from outlay.operate.quotas.store import QuotaStore
+from outlay.prices.usage import Usage, normalise
+
+__all__ = ["Ids", "Message", "Pricer", "Receive", "Request", "Send", "Sender"]
+
+Message = MutableMapping[str, Any]
+Receive = Callable[[], Awaitable[Message]]
+Send = Callable[[Message], Awaitable[None]]
+
+_MOST_RETRY_SECONDS = 10.0
+_UPSTREAM_GONE = (aiohttp.ClientError, TimeoutError, ConnectionError)
+
+
+class _NextRoute(Exception):
+    """A provider broke off and may have done the work: the same one is not asked again, another may be."""
+
+
+class Pricer(Protocol):
+    """The exact price of what a call used."""
+
+    def price(self, usage: Usage, provider: str, model: str, at: int) -> tuple[int, str] | None:
+        """Its cost in 10 to the -18 of a currency, and that currency; None where it has no price."""
+
+
+class Ids:
+    """Ids that no two calls share, in the order of time."""
+
+    def __init__(self, node: str) -> None:
+        self._node = node
+        self._number = 0
+
+    def next(self, now: int) -> str:
+        """An id for a call at ``now``."""
+        self._number += 1
+        return f"{now:012x}-{self._node}-{self._number:06x}"
+
+
+@dataclass(slots=True)
+class Request:
+    """A call as it came. ``attributes`` are what quotas look at; ``headers`` are in the caller's order."""
+
+    id: str
+    wire: Wire
+    spoken: Spoken
+    body: Json
+    raw: bytes
+    headers: list[tuple[bytes, bytes]]
+    attributes: dict[str, str]
+    routes: tuple[Route, ...]
+    receive: Receive
+    send: Send
+    began: int = field(default_factory=time.perf_counter_ns)
+    answering: bool = False
+
+
+@dataclass(slots=True)
+class _Try:
+    """One hold and what came of it; ``each`` is what a unit of its output may cost."""
+
+    request: Request
+    route: Route
+    held: Held
+    each: Mapping[str, int]
+    event: CallEvent
+    sent: bool = False
+    done: bool = False
+
+
+class Sender:
+    """Sends calls and settles them."""
+
+    def __init__(
+        self,
+        session: aiohttp.ClientSession,
+        *,
+        quotas: QuotaStore,
+        ceilings: Ceilings,
+        pricer: Pricer,
+        settings: GatewaySettings,
+        meters: Meters,
+        ids: Ids,
+        clock: Callable[[], int],
+    ) -> None:
+        self._session = session
+        self._quotas = quotas
+        self._ceilings = ceilings
+        self._pricer = pricer
+        self._settings = settings
+        self._meters = meters
+        self._ids = ids
+        self._clock = clock
+
+    async def answer(self, request: Request) -> None:
+        """Answer a call, by the first of its routes that does. Raises :class:`Refusal`."""
+        last = Refusal(502, "upstream_failed", "no upstream answered.")
+        for route in request.routes:
+            for again in range(1 + route.upstream.settings.retries):
+                final = route is request.routes[-1] and again == route.upstream.settings.retries
+                try:
+                    wait = await self._once(request, route, final=final)
+                except _NextRoute as failure:
+                    last = Refusal(502, "upstream_failed", f"{failure}.")
+                    break
+                except NotSent as failure:
+                    last, wait = Refusal(502, "upstream_failed", f"{failure}."), 0.1
+                if wait is None:
+                    return
+                if again < route.upstream.settings.retries:
+                    if wait > _MOST_RETRY_SECONDS and route is not request.routes[-1]:
+                        break
+                    await asyncio.sleep(min(wait, _MOST_RETRY_SECONDS))
+        raise last
+
+    async def _once(self, request: Request, route: Route, *, final: bool) -> float | None:
+        """Try one route once. None: answered; else the seconds to wait before the next try."""
+        one = await self._hold(request, route)
+        try:
+            return await self._sent(one, final=final)
+        except NotSent as error:
+            one.sent = False
+            self._settle(one, None, "none", error=str(error))
+            raise
+        except _UPSTREAM_GONE as error:
+            said = f"{route.upstream.id} broke off: {type(error).__name__}"
+            if not one.done:
+                self._settle(one, None, "bound", error=said)
+            raise _NextRoute(said) from None
+        finally:
+            if not one.done:  # cancelled, or an error of ours: what the provider did is not known
+                self._settle(one, None, "bound" if one.sent else "none", error="interrupted")
+
+    async def _hold(self, request: Request, route: Route) -> _Try:
+        now = self._clock()
+        attributes = {**request.attributes, "model": route.model, "upstream": route.upstream.id}
+        ask = asked(
+            self._ids.next(now),
+            attributes,
+            request.spoken,
+            route,
+            body_bytes=len(request.raw),
+            now=now,
+            ceilings=self._ceilings,
+            settings=self._settings,
+        )
+        held = await self._quotas.hold(ask, now)
+        if isinstance(held, Denied):
+            held = self._denied(ask, held, now)
+        for shadowed in held.shadowed:
+            self._meters.shadowed(shadowed)
+        if held.delay:
+            self._meters.slowed(held)
+            try:
+                await asyncio.sleep(held.delay / 1000)
+            except asyncio.CancelledError:
+                self._quotas.settle(held.id, {}, self._clock())
+                raise
+        return _Try(request, route, held, ask.each, self._event(request, route, held))
+
+    def _denied(self, ask: Ask, denied: Denied, now: int) -> Held:
+        """The refusal of a denied call, or a hold in name only where the settings let calls through all the same."""
+        if denied.reason == "unavailable" and self._settings.on_unavailable == "open":
+            self._meters.unheld()
+            return Held(ask.id, ask.attributes, now, now + ask.lives, ask.bound(ask.most), ask.most)
+        self._meters.denied(denied, ask.attributes)
+        raise denial(denied, now)
+
+    async def _sent(self, one: _Try, *, final: bool) -> float | None:
+        request, route = one.request, one.route
+        body, strip = self._body(request, route, one.held)
+        headers = onward(request.headers, route)
+        one.sent = True
+        async with await send(self._session, route, headers, body) as response:
+            one.event.status = response.status
+            if response.status >= 400:
+                return await self._failed(one, response, final=final)
+            if request.spoken.stream and "json" not in response.headers.get("content-type", ""):
+                await self._stream(one, response, strip)
+            else:
+                await self._whole(one, response)
+        return None
+
+    def _body(self, request: Request, route: Route, held: Held) -> tuple[bytes, bool]:
+        """The body that goes on: the caller's own bytes, unless something in it must be put right."""
+        spoken, changed, strip = request.spoken, False, False
+        body = request.body
+        if route.model != spoken.model:
+            body = {**body, "model": route.model}
+            changed = True
+        if spoken.has_output and spoken.max_tokens is None and held.units:
+            body = dict(body)
+            request.wire.limit(body, held.units, route.upstream.settings.provider)
+            changed = True
+        if spoken.stream:
+            body = dict(body)
+            strip = request.wire.ask_usage(body)
+            changed = changed or strip
+        return orjson.dumps(body) if changed else request.raw, strip
+
+    async def _failed(self, one: _Try, response: aiohttp.ClientResponse, *, final: bool) -> float | None:
+        """An error that the provider answered with: it did nothing, and charges nothing."""
+        content = await response.read()
+        self._settle(one, None, "none", error=f"http {response.status}")
+        if retryable(response.status) and not final:
+            self._meters.retried(one.route.upstream.id, response.status)
+            return _retry_after(response.headers)
+        await _answer(one.request, response.status, back(response.headers), content)
+        return None
+
+    async def _whole(self, one: _Try, response: aiohttp.ClientResponse) -> None:
+        content = await response.read()
+        cost = self._settle_by(one, _said(one.request.wire, content, response.headers), complete=True)
+        headers = back(response.headers)
+        headers.append((b"x-outlay-request-id", one.event.id.encode()))
+        if cost is not None:
+            headers.append((b"x-outlay-cost", cost.encode()))
+        await _answer(one.request, response.status, headers, content)
+
+    async def _stream(self, one: _Try, response: aiohttp.ClientResponse, strip: bool) -> None:
+        request = one.request
+        meter = request.wire.meter(strip)
+        gone = asyncio.ensure_future(request.receive())  # the next message can only be that the caller went away
+        broke: str | None = None
+        try:
+            async with asyncio.timeout(one.route.upstream.settings.timeout_seconds):
+                headers = [*back(response.headers), (b"x-outlay-request-id", one.event.id.encode())]
+                request.answering = True
+                await request.send({"type": "http.response.start", "status": response.status, "headers": headers})
+                async for chunk in response.content.iter_any():
+                    out = meter.feed(chunk)
+                    if one.event.first_token is None and meter.started:
+                        one.event.first_token = (time.perf_counter_ns() - request.began) // 1000
+                    if gone.done():
+                        if self._settings.on_disconnect == "cancel":
+                            broke = "the caller went away"
+                            break
+                    elif out:
+                        await request.send({"type": "http.response.body", "body": out, "more_body": True})
+        except _UPSTREAM_GONE as error:
+            broke = f"{one.route.upstream.id} broke off: {type(error).__name__}"
+        except ValueError as error:
+            broke = f"{one.route.upstream.id} sent what is no stream: {error}"
+        finally:
+            rest = meter.rest()
+            failed = broke or meter.failed
+            if failed is None and gone.done():
+                one.event.error = "the caller went away"
+            self._settle_by(one, meter.said(), complete=meter.whole, error=failed)
+            gone.cancel()
+        if broke is not None:
+            rest += b"event: error\ndata: " + request.wire.error(502, "upstream_failed", f"{broke}.", {}) + b"\n\n"
+        await request.send({"type": "http.response.body", "body": rest})
+
+    def _settle_by(self, one: _Try, said: Said | None, *, complete: bool, error: str | None = None) -> str | None:
+        """Settle by the usage that was told; by the bound where none was. The cost, as text."""
+        if said is None:
+            return self._settle(one, None, "bound", error=error or "no usage")
+        raw, one.event.answered_model = said
+        try:
+            usage = normalise(one.route.upstream.priced_as, raw, flavor=one.request.wire.flavor)
+        except (UsageError, ArithmeticError, RecursionError, TypeError, ValueError):
+            return self._settle(one, None, "bound", error=error or "unreadable usage")
+        return self._settle(one, usage, "usage" if complete else "received", error=error)
+
+    def _settle(self, one: _Try, usage: Usage | None, by: Settled, *, error: str | None = None) -> str | None:
+        one.done = True
+        event, held = one.event, one.held
+        event.duration = (time.perf_counter_ns() - one.request.began) // 1000
+        event.settled, event.usage = by, usage
+        event.error = error or event.error
+        used: dict[str, int] = {REQUESTS: 1 if one.sent else 0}
+        cost: tuple[int, str] | None = None
+        if by == "bound":
+            used = dict(held.bound)
+            cost = next(((n, measure) for measure, n in held.bound.items() if measure not in (REQUESTS, TOKENS)), None)
+            event.bound_output = held.units
+            event.bound_input = max(0, held.bound.get(TOKENS, 0) - held.units)
+        elif usage is not None:
+            used[TOKENS] = usage.input_tokens + usage.output_tokens
+            cost = self._cost(one, usage)
+            if by == "received":
+                used[TOKENS], cost = _with_more_output(one, usage, cost)
+                event.bound_output = held.units
+            if cost is not None:
+                used[cost[1]] = cost[0]
+        text = None
+        if cost is not None:
+            text = plain(in_unit(*cost))
+            event.cost, event.currency = text, cost[1]
+        self._meters.settled(event, used, held.bound)
+        self._quotas.settle(held.id, used, self._clock(), event.to_bytes())
+        return None if cost is None else f"{text} {cost[1]}"
+
+    def _cost(self, one: _Try, usage: Usage) -> tuple[int, str] | None:
+        at, provider = one.held.at, one.route.upstream.priced_as
+        answered = one.event.answered_model
+        found = self._pricer.price(usage, provider, answered, at) if answered else None
+        return found or self._pricer.price(usage, provider, one.route.model, at)
+
+    def _event(self, request: Request, route: Route, held: Held) -> CallEvent:
+        return CallEvent(
+            held.id,
+            request.id,
+            held.attributes,
+            route.upstream.provider,
+            route.upstream.priced_as,
+            request.wire.operation,
+            request.wire.name,
+            request.spoken.model,
+            route.model,
+            held.at,
+            request.spoken.stream,
+        )
+
+
+def _with_more_output(one: _Try, usage: Usage, cost: tuple[int, str] | None) -> tuple[int, tuple[int, str] | None]:
+    """Tokens and cost of a stream that broke: its input is known, and as much output may have been made as was held."""
+    units = one.held.units
+    tokens = usage.input_tokens + max(usage.output_tokens, one.each.get(TOKENS, 0) * units)
+    if cost is not None and cost[1] in one.each:
+        cost = (min(cost[0] + one.each[cost[1]] * units, one.held.bound.get(cost[1], cost[0])), cost[1])
+    return tokens, cost
+
+
+def _said(wire: Wire, content: bytes, headers: Mapping[str, str]) -> Said | None:
+    try:
+        if headers.get("content-encoding", "identity").lower() in ("gzip", "deflate"):
+            content = zlib.decompress(content, wbits=47)
+        answer = orjson.loads(content)
+    except (orjson.JSONDecodeError, zlib.error):
+        return None
+    return wire.said(answer) if isinstance(answer, dict) else None
+
+
+async def _answer(request: Request, status: int, headers: list[tuple[bytes, bytes]], content: bytes) -> None:
+    request.answering = True
+    headers.append((b"content-length", str(len(content)).encode()))
+    await request.send({"type": "http.response.start", "status": status, "headers": headers})
+    await request.send({"type": "http.response.body", "body": content})
+
+
+def _retry_after(headers: Mapping[str, str]) -> float:
+    said = headers.get("retry-after", "")
+    return float(said) if said.replace(".", "", 1).isdigit() else 0.5

@@ -1,0 +1,128 @@
+"""The event of a call: what the ledger learns of it, once, under the id of its hold.
+
+It holds counts and names, never what was asked or answered, and no secret.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import orjson
+
+from outlay.operate.quotas.ask import Held
+from outlay.prices.usage import Usage
+
+__all__ = ["VERSION", "CallEvent", "Settled", "ran_out"]
+
+VERSION = 1
+
+Settled = Literal["usage", "received", "bound", "none"]
+"""By what a call was settled: the provider's usage; what of it had come when it broke off; the bound that was held,
+because nobody said what it used; nothing, because the provider did not do it."""
+
+
+@dataclass(slots=True)
+class CallEvent:
+    """One call of a provider. Times are milliseconds since 1970, UTC; durations are microseconds."""
+
+    id: str
+    call: str
+    attributes: Mapping[str, str]
+    provider: str
+    priced_as: str
+    operation: str
+    wire: str
+    asked_model: str
+    sent_model: str
+    started: int
+    stream: bool
+    answered_model: str | None = None
+    duration: int | None = None
+    first_token: int | None = None
+    status: int | None = None
+    error: str | None = None
+    settled: Settled = "none"
+    usage: Usage | None = None
+    bound_input: int = 0
+    bound_output: int = 0
+    cost: str | None = None
+    currency: str | None = None
+
+    def to_bytes(self) -> bytes:
+        """As it goes into the spool: one line of JSON."""
+        at_bound = self.settled in ("bound", "received")
+        return orjson.dumps(
+            {
+                "v": VERSION,
+                "id": self.id,
+                "call": self.call,
+                "attributes": dict(self.attributes),
+                "provider": self.provider,
+                "priced_as": self.priced_as,
+                "operation": self.operation,
+                "wire": self.wire,
+                "model": self.asked_model,
+                "sent_model": self.sent_model,
+                "answered_model": self.answered_model,
+                "started": self.started,
+                "stream": self.stream,
+                "duration": self.duration,
+                "first_token": self.first_token,
+                "status": self.status,
+                "error": self.error,
+                "settled": self.settled,
+                "usage": None if self.usage is None else _usage(self.usage),
+                "bound": {"input": self.bound_input, "output": self.bound_output} if at_bound else None,
+                "cost": self.cost,
+                "currency": self.currency,
+            }
+        )
+
+
+def _usage(usage: Usage) -> dict[str, Any]:
+    found: dict[str, Any] = {
+        "shape": usage.shape,
+        "input": usage.input_tokens,
+        "output": usage.output_tokens,
+        "cache_read": usage.cache_read_tokens,
+        "cache_write": usage.cache_write_tokens,
+        "reasoning": usage.reasoning_tokens,
+        "meters": {meter: n if isinstance(n, int) else str(n) for meter, n in usage.meters.items()},
+        "context": dict(usage.context),
+    }
+    if usage.remarks:
+        found["remarks"] = [one.code for one in usage.remarks]
+    if usage.inner:
+        found["inner"] = [{"kind": one.kind, "model": one.model, "usage": _usage(one.usage)} for one in usage.inner]
+    if usage.reported_cost is not None:
+        found["reported_cost"] = str(usage.reported_cost)
+    return found
+
+
+def ran_out(held: Held) -> bytes:
+    """The event of a hold that nobody settled: the process that had it was killed, or lost it."""
+    said = held.attributes
+    currency = next((one for one in held.bound if one not in ("tokens", "requests")), None)
+    event = CallEvent(
+        id=held.id,
+        call=held.id,
+        attributes={name: value for name, value in said.items() if not name.startswith("_")},
+        provider=said.get("provider", ""),
+        priced_as=said.get("_priced_as", said.get("provider", "")),
+        operation=said.get("_operation", "chat"),
+        wire=said.get("_wire", ""),
+        asked_model=said.get("_asked", said.get("model", "")),
+        sent_model=said.get("model", ""),
+        started=held.at,
+        stream=False,
+        error="unsettled",
+        settled="bound",
+        bound_input=held.bound.get("tokens", 0) - held.units,
+        bound_output=held.units,
+        currency=currency,
+    )
+    if currency is not None:
+        event.cost = str(held.bound[currency])
+    return event.to_bytes()

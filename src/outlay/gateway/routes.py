@@ -1,0 +1,177 @@
+"""Which upstream a call goes to, and where that one has the API that it is in."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from yarl import URL
+
+from outlay.config.gateway import UpstreamSettings
+from outlay.errors import ConfigError, nearest
+from outlay.gateway.refusal import Refusal
+
+__all__ = ["Route", "Routes", "Upstream"]
+
+_OPENAI = {
+    "chat": "/chat/completions",
+    "responses": "/responses",
+    "completions": "/completions",
+    "embeddings": "/embeddings",
+}
+_ANTHROPIC = {"messages": "/messages", "count_tokens": "/messages/count_tokens", "chat": "/chat/completions"}
+_DEPLOYMENT = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:@-]{0,127}")
+_PRICED_AS = {"gemini": "google", "bedrock": "aws", "azure": "azure", "openai-compatible": "openai"}
+_OTEL = {
+    "anthropic": "anthropic",
+    "azure": "azure.ai.openai",
+    "bedrock": "aws.bedrock",
+    "gemini": "gcp.gemini",
+    "openai": "openai",
+    "openai-compatible": "openai",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Upstream:
+    """A provider as the gateway calls it. ``secret`` never leaves by any other way than the headers sent to it."""
+
+    settings: UpstreamSettings
+    headers: tuple[tuple[str, str], ...]
+    urls: Mapping[str, URL]
+
+    @property
+    def id(self) -> str:
+        """Its name in the settings."""
+        return self.settings.id
+
+    @property
+    def provider(self) -> str:
+        """OpenTelemetry's name of the provider."""
+        return self.settings.priced_as or _OTEL[self.settings.provider]
+
+    @property
+    def priced_as(self) -> str:
+        """Its name in the price list."""
+        return self.settings.priced_as or _PRICED_AS.get(self.settings.provider, self.settings.provider)
+
+    def serves(self, model: str) -> bool:
+        """Whether callers may ask it for this model."""
+        return any(model == one or (one.endswith("*") and model.startswith(one[:-1])) for one in self.settings.models)
+
+    def url(self, wire: str, model: str) -> URL | None:
+        """Where it has an API; None where it has not."""
+        fixed = self.urls.get(wire)
+        if fixed is not None or self.settings.provider != "azure" or wire not in _OPENAI or _is_azure_v1(self.settings):
+            return fixed
+        version = self.settings.api_version or "2024-10-21"
+        if not _DEPLOYMENT.fullmatch(model):
+            raise Refusal(400, "bad_model", "the model's name can't be that of a deployment.")
+        path = f"{self.settings.base_url.rstrip('/')}/deployments/{model}{_OPENAI[wire]}"
+        return URL(f"{path}?api-version={version}", encoded=True)
+
+
+@dataclass(frozen=True, slots=True)
+class Route:
+    """One place to send a call: an upstream, the model's name there, and the address."""
+
+    upstream: Upstream
+    model: str
+    url: URL
+
+
+class Routes:
+    """All upstreams. Raises :class:`ConfigError` for a secret that is not in the environment."""
+
+    def __init__(self, upstreams: Sequence[UpstreamSettings], environment: Mapping[str, str] | None = None) -> None:
+        known = os.environ if environment is None else environment
+        self.upstreams = {one.id: _upstream(one, known) for one in upstreams}
+        self._found: dict[tuple[str, str, tuple[str, ...]], tuple[Route, ...]] = {}
+
+    def of(self, wire: str, model: str, allowed: tuple[str, ...] = ()) -> tuple[Route, ...]:
+        """Where a call may go: the first upstream that serves the model, then what it falls back on.
+
+        Raises :class:`Refusal`.
+        """
+        key = (wire, model, allowed)
+        found = self._found.get(key)
+        if found is None:
+            if len(self._found) > 10_000:
+                self._found.clear()
+            found = self._found[key] = self._chain(wire, model, allowed)
+        return found
+
+    def models(self) -> list[tuple[str, str]]:
+        """The models that are named in the settings, each with its upstream."""
+        return [(model, one.id) for one in self.upstreams.values() for model in one.settings.models if "*" not in model]
+
+    def _chain(self, wire: str, model: str, allowed: tuple[str, ...]) -> tuple[Route, ...]:
+        serving = [one for one in self.upstreams.values() if one.serves(model) and (not allowed or one.id in allowed)]
+        if not serving:
+            names = sorted({name for name, _ in self.models()})
+            hint = nearest(model, names) if names else "The settings name no upstream for it."
+            raise Refusal(404, "unknown_model", f"no upstream serves the model '{model}'. {hint}")
+        first = next((one for one in serving if one.url(wire, model) is not None), None)
+        if first is None:
+            message = f"'{serving[0].id}', which serves '{model}', has no {wire} API that the gateway forwards."
+            raise Refusal(404, "unknown_api", message)
+        chain: list[Upstream] = []
+        step: Upstream | None = first
+        while step is not None:
+            if not allowed or step.id in allowed:
+                chain.append(step)
+            step = self.upstreams[step.settings.fallback] if step.settings.fallback else None
+        routes = []
+        for one in chain:
+            name = one.settings.rename.get(model, model)
+            url = one.url(wire, name)
+            if url is not None:
+                routes.append(Route(one, name, url))
+        return tuple(routes)
+
+
+def _upstream(settings: UpstreamSettings, environment: Mapping[str, str]) -> Upstream:
+    secret = ""
+    if settings.api_key_env is not None:
+        secret = environment.get(settings.api_key_env, "").strip()
+        if not secret:
+            raise ConfigError(
+                f"the environment variable {settings.api_key_env} is empty or not set.",
+                where=f"[[gateway.upstreams]] '{settings.id}'",
+                hint="Put the provider's key into it.",
+            )
+    return Upstream(settings, _headers(settings, secret), _urls(settings))
+
+
+def _headers(settings: UpstreamSettings, secret: str) -> tuple[tuple[str, str], ...]:
+    if not secret:
+        return ()
+    if settings.provider == "anthropic":
+        return (("x-api-key", secret), ("authorization", f"Bearer {secret}"))
+    if settings.provider == "azure":
+        return (("api-key", secret),)
+    if settings.provider == "gemini":
+        return (("x-goog-api-key", secret), ("authorization", f"Bearer {secret}"))
+    return (("authorization", f"Bearer {secret}"),)
+
+
+def _urls(settings: UpstreamSettings) -> dict[str, URL]:
+    base = settings.base_url.rstrip("/")
+    if settings.provider == "anthropic":
+        paths = _ANTHROPIC
+    elif settings.provider == "gemini":
+        paths = {name: f"/openai{path}" for name, path in _OPENAI.items() if name in ("chat", "embeddings")}
+    elif settings.provider == "bedrock":
+        paths = {"chat": "/openai/v1/chat/completions"}
+    elif settings.provider == "azure":
+        version = f"?api-version={settings.api_version}" if settings.api_version else ""
+        paths = {name: f"{path}{version}" for name, path in _OPENAI.items()} if _is_azure_v1(settings) else {}
+    else:
+        paths = {**_OPENAI, **({"messages": "/messages"} if settings.provider == "openai-compatible" else {})}
+    return {name: URL(base + path, encoded=True) for name, path in paths.items()}
+
+
+def _is_azure_v1(settings: UpstreamSettings) -> bool:
+    return settings.base_url.rstrip("/").endswith("/v1")

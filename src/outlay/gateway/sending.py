@@ -1,0 +1,119 @@
+"""Sending a call to a provider: which headers go there, which come back, and what a failure means.
+
+Nothing of what a caller uses to say who it is goes to a provider, and where a call goes is decided by the settings
+alone: no header or field of a call names a host.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+
+import aiohttp
+
+from outlay.gateway.routes import Route
+
+__all__ = ["NotSent", "back", "onward", "opened", "retryable", "send"]
+
+_STAY = frozenset(
+    {
+        b"accept-encoding",
+        b"api-key",
+        b"authorization",
+        b"connection",
+        b"content-length",
+        b"content-type",
+        b"cookie",
+        b"expect",
+        b"forwarded",
+        b"host",
+        b"keep-alive",
+        b"openai-organization",
+        b"openai-project",
+        b"origin",
+        b"referer",
+        b"te",
+        b"trailer",
+        b"transfer-encoding",
+        b"upgrade",
+        b"via",
+        b"x-api-key",
+        b"x-goog-api-key",
+        b"x-goog-user-project",
+        b"x-real-ip",
+    }
+)
+"""Headers of a call that end here: those of the connection, and those that say who called or who pays."""
+_STAY_BEGINNINGS = (b"x-outlay-", b"x-forwarded-", b"proxy-", b"sec-", b"x-amz-", b"cf-")
+_NOT_BACK = frozenset(
+    {
+        "alt-svc",
+        "connection",
+        "content-length",
+        "date",
+        "keep-alive",
+        "proxy-authenticate",
+        "server",
+        "set-cookie",
+        "strict-transport-security",
+        "trailer",
+        "transfer-encoding",
+        "upgrade",
+    }
+)
+_RETRYABLE = frozenset({408, 409, 429, 500, 502, 503, 504, 529})
+_CONNECT_SECONDS = 10
+_KEPT_ALIVE_SECONDS = 30
+
+
+class NotSent(Exception):
+    """A call that did not reach the provider, so that it can't have cost anything."""
+
+
+def opened(most: int) -> aiohttp.ClientSession:
+    """The connections to all providers. Certificates are checked, and no redirection is followed."""
+    return aiohttp.ClientSession(
+        connector=aiohttp.TCPConnector(limit=most, keepalive_timeout=_KEPT_ALIVE_SECONDS, ttl_dns_cache=60),
+        auto_decompress=False,
+        cookie_jar=aiohttp.DummyCookieJar(),
+        skip_auto_headers=("user-agent", "accept-encoding", "accept"),
+    )
+
+
+def onward(headers: Iterable[tuple[bytes, bytes]], route: Route) -> dict[str, str]:
+    """The headers that a provider gets: the caller's own but those that end here, and the provider's secret."""
+    found = {"content-type": "application/json", "accept-encoding": "identity"}
+    for name, value in headers:
+        if name not in _STAY and not name.startswith(_STAY_BEGINNINGS):
+            found[name.decode("latin-1")] = value.decode("latin-1")
+    found.update(route.upstream.headers)
+    if route.upstream.settings.provider == "anthropic":
+        found.setdefault("anthropic-version", route.upstream.settings.api_version or "2023-06-01")
+    return found
+
+
+def back(headers: Mapping[str, str]) -> list[tuple[bytes, bytes]]:
+    """The headers of an answer that its caller gets."""
+    return [
+        (name.lower().encode("latin-1"), value.encode("latin-1"))
+        for name, value in headers.items()
+        if name.lower() not in _NOT_BACK
+    ]
+
+
+def retryable(status: int) -> bool:
+    """Whether a provider that answers so may do better the next time; none of these is charged."""
+    return status in _RETRYABLE
+
+
+async def send(
+    session: aiohttp.ClientSession, route: Route, headers: Mapping[str, str], body: bytes
+) -> aiohttp.ClientResponse:
+    """Send a call; the answer's head. Raises :class:`NotSent`; any other error leaves open what the provider did."""
+    settings = route.upstream.settings
+    timeout = aiohttp.ClientTimeout(
+        total=settings.timeout_seconds, sock_connect=_CONNECT_SECONDS, sock_read=settings.first_byte_seconds
+    )
+    try:
+        return await session.post(route.url, data=body, headers=headers, allow_redirects=False, timeout=timeout)
+    except (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError) as error:
+        raise NotSent(f"{route.upstream.id} can't be reached: {type(error).__name__}") from None
