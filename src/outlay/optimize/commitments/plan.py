@@ -199,7 +199,8 @@ def _pool_plan(
     seen = evidence(demand, said.workload or _workload_in(demand.pool), settings)
     weeks = max((term_weeks(offer) for offer in task.offers if offer.missing is None), default=0)
     scenarios = scenarios_of(settings)
-    futures = draw(demand, weeks, paths, scenarios) if weeks else None
+    missing = settings.week_missing_hours
+    futures = draw(demand, weeks, paths, scenarios, missing=missing) if weeks else None
     held = sum(one.nanos for one in task.owned)
     above = None if futures is None else futures.above(held / NANOS)
     outlook = Outlook(above, task.market.market, seed_of(demand.pool, _SAMPLES), market_known=task.market.known)
@@ -231,7 +232,7 @@ def _pool_plan(
         owned=task.owned,
         scenarios=_struck(outlook, chosen, scenarios),
         market=task.market,
-        volatility=volatility(demand, options, outlook.market, scenarios) if compare else None,
+        volatility=volatility(demand, options, outlook.market, scenarios, missing=missing) if compare else None,
         union=task.union,
     )
 

@@ -203,6 +203,17 @@ def _stability(found: Stability) -> dict[str, Any]:
     }
     if found.stable is None:
         told["why"] = "fewer than two full weeks follow each other"
+    lacking = found.missing
+    told["missing"] = lacking and {
+        "weeks": lacking.weeks,
+        "not_full": lacking.out,
+        "hours": lacking.out_hours,
+        "first": moment(lacking.first),
+        "counted": lacking.used,
+        "counted_hours": lacking.used_hours,
+        "allowed": lacking.allowed,
+        "words": " ".join(lacking.sentences()),
+    }
     return told
 
 

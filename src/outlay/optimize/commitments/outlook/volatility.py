@@ -57,18 +57,21 @@ class Volatility:
 
 
 def volatility(
-    demand: Demand, options: Sequence[Option], market: Market, scenarios: Sequence[Scenario]
+    demand: Demand, options: Sequence[Option], market: Market, scenarios: Sequence[Scenario], *, missing: int = 0
 ) -> Volatility | None:
-    """Of options with a level; None where flexible or standard ones are missing, or no future can be drawn."""
+    """Of options with a level; None where flexible or standard ones are missing, or no future can be drawn.
+
+    A week counts that lacks at most ``missing`` of its hours.
+    """
     asked = [one for one in options if one.nanos]
     if not any(one.offer.flex for one in asked) or all(one.offer.flex for one in asked):
         return None
     level = min(one.nanos for one in asked) / NANOS
     weeks = max(term_weeks(one.offer) for one in asked)
-    now = _weekly(demand)
+    now = _weekly(demand, missing)
     points = []
     for scale in _SCALES:
-        futures = draw(demand, weeks, _PATHS, scenarios, volatility=scale)
+        futures = draw(demand, weeks, _PATHS, scenarios, volatility=scale, missing=missing)
         if futures is None:
             return None
         savings = {
@@ -79,11 +82,11 @@ def volatility(
     return Volatility(now, tuple(points))
 
 
-def _weekly(demand: Demand) -> float:
+def _weekly(demand: Demand, missing: int) -> float:
     """Standard deviation of weekly changes, in logarithms: about the share by which a week moves."""
     changes = [
-        np.log(later.nanos / earlier.nanos)
-        for earlier, later in itertools.pairwise(demand.weeks())
+        np.log(later.whole / earlier.whole)
+        for earlier, later in itertools.pairwise(demand.weeks(missing))
         if later.number == earlier.number + 1 and earlier.nanos and later.nanos
     ]
     return float(np.std(changes, ddof=1)) if len(changes) > 1 else 0.0
