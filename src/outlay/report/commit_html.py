@@ -28,7 +28,16 @@ from outlay.report import commit_figures as figures
 from outlay.report.commit_charts import Level, Mark, draw_curve, draw_demand, grain_of, within
 from outlay.report.commit_ladder import after, draw_ladder, ladder_of
 from outlay.report.commit_options import Group, compared
-from outlay.report.commit_wording import advised, bound, by_verdict, market_lines, not_counted, recommended, unit
+from outlay.report.commit_wording import (
+    advised,
+    bound,
+    by_verdict,
+    market_lines,
+    not_counted,
+    recommended,
+    unit,
+    volatility_lines,
+)
 from outlay.report.page import environment, styles, write_page
 from outlay.report.wording import clean, count, day
 
@@ -97,6 +106,7 @@ def _page(plan: Plan, problems: Sequence[ProblemSummary]) -> str:
         "reason": _reason,
         "after": after,
         "market": market_lines,
+        "volatility": volatility_lines,
     }
     drawn = _drawn(plan)
     chosen = advised(plan)

@@ -19,10 +19,18 @@ from rich.text import Text
 from outlay.money import percent, plain
 from outlay.optimize.commitments.demand import gpus
 from outlay.optimize.commitments.option import Option
-from outlay.optimize.commitments.outlook.volatility import Volatility
 from outlay.optimize.commitments.plan import Plan, PoolPlan
 from outlay.problems import ProblemSummary
-from outlay.report.commit_wording import bound, by_verdict, market_lines, newer_line, not_counted, problem_lines, unit
+from outlay.report.commit_wording import (
+    bound,
+    by_verdict,
+    market_lines,
+    newer_line,
+    not_counted,
+    problem_lines,
+    unit,
+    volatility_lines,
+)
 from outlay.report.wording import about, amount, clean, count, currency_symbol
 
 __all__ = ["STYLES", "compact", "quantity", "show_plan"]
@@ -199,8 +207,7 @@ def _lines(one: PoolPlan) -> list[str]:
             f"{name} {about(Decimal(round(risk.p50)), best.offer.currency)}" for name, risk in one.scenarios.items()
         )
         found.append(f"If it certainly happened within the term, median saving: {told}.")
-    if one.volatility is not None and one.volatility.now:
-        found.append(_volatility(one.volatility))
+    found += volatility_lines(one)
     if one.union is not None and one.union.mix is not None:
         mix = one.union.mix
         quantities = ", ".join(f"{value:,.4g} of {name}" for name, value in mix.quantities.items() if value > 1e-6)
@@ -209,16 +216,6 @@ def _lines(one: PoolPlan) -> list[str]:
         )
     found += [f"Would change it: {change}" for change in one.verdict.changes]
     return found
-
-
-def _volatility(found: Volatility) -> str:
-    now = f"now {found.now:.1%}"
-    if not found.turns:
-        return (
-            f"{found.points[0].best} saves most at any volatility up to {found.points[-1].weekly:.0%} a week ({now})."
-        )
-    told = [f"up to {at:.1%} a week {below} saves most, above it {above}" for at, below, above in found.turns]
-    return f"By volatility of weekly demand ({now}): {'; '.join(told)} (estimates)."
 
 
 def _assumptions(plan: Plan) -> list[str]:

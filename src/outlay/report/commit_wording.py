@@ -27,6 +27,7 @@ __all__ = [
     "problem_lines",
     "recommended",
     "unit",
+    "volatility_lines",
 ]
 
 _VERDICTS = ("commit", "wait", "never")
@@ -149,3 +150,23 @@ def problem_lines(problems: Sequence[ProblemSummary]) -> list[str]:
         kinds = f"{count(len(rest), 'more kind')} of problem in {count(sum(one.count for one in rest), 'cell')}"
         found.append(f"{kinds}; --json has them all.")
     return found
+
+
+def volatility_lines(one: PoolPlan) -> list[str]:
+    """At which volatility of weekly demand which offer saves most, and what is not compared and why."""
+    found = one.volatility
+    if found is None:
+        return []
+    said = []
+    if found.points and found.now:
+        now = f"now {found.now:.1%}"
+        told = [f"up to {at:.1%} a week {below} saves most, above it {above}" for at, below, above in found.turns]
+        said.append(
+            f"By volatility of weekly demand ({now}): {'; '.join(told)} (estimates)."
+            if told
+            else f"{found.points[0].best} saves most at any volatility up to {found.points[-1].weekly:.0%} a week "
+            f"({now})."
+        )
+    if found.why is not None:
+        said.append(f"By volatility of weekly demand: {found.why}.")
+    return said

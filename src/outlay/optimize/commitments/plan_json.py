@@ -15,6 +15,7 @@ from outlay.optimize.commitments.ladder import Step
 from outlay.optimize.commitments.offers.offer import Offer
 from outlay.optimize.commitments.option import Option
 from outlay.optimize.commitments.outlook.risk import Risk
+from outlay.optimize.commitments.outlook.volatility import Volatility
 from outlay.optimize.commitments.plan import Plan, PoolPlan
 from outlay.optimize.commitments.sizing import Outcome
 from outlay.optimize.commitments.stability import Stability
@@ -90,21 +91,7 @@ def pool_json(one: PoolPlan) -> dict[str, Any]:
         ],
     }
     if one.volatility is not None:
-        found["volatility"] = {
-            "weekly": str(round(one.volatility.now, 4)),
-            "turns": [
-                {"weekly": str(round(at, 4)), "below": below, "above": above}
-                for at, below, above in one.volatility.turns
-            ],
-            "points": [
-                {
-                    "weekly": str(round(point.weekly, 4)),
-                    "best": point.best,
-                    "saving_a_month": {name: cents(value) for name, value in point.savings.items()},
-                }
-                for point in one.volatility.points
-            ],
-        }
+        found["volatility"] = _volatility(one.volatility)
     if best is None:
         found["optimum_why"] = "no offer for this pool has a known price"
     if one.union is not None:
@@ -170,6 +157,28 @@ def moment(at: datetime | date | int | None) -> str | int | None:
     if isinstance(at, datetime):
         return f"{at.isoformat()}Z"
     return at.isoformat() if isinstance(at, date) else at
+
+
+def _volatility(found: Volatility) -> dict[str, Any]:
+    """``offers`` says whose each label is: two offers of one name are told apart by their terms."""
+    return {
+        "weekly": str(round(found.now, 4)),
+        "currency": found.currency,
+        "why": found.why,
+        "offers": [
+            {"label": label, "offer": offer.name, "term_months": offer.term_months, "payment": offer.payment}
+            for label, offer in found.offers
+        ],
+        "turns": [{"weekly": str(round(at, 4)), "below": below, "above": above} for at, below, above in found.turns],
+        "points": [
+            {
+                "weekly": str(round(point.weekly, 4)),
+                "best": point.best,
+                "saving_a_month": {label: cents(value) for label, value in point.savings.items()},
+            }
+            for point in found.points
+        ],
+    }
 
 
 def _points(value: Decimal) -> str:

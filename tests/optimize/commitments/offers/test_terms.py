@@ -8,12 +8,14 @@ import numpy as np
 import pytest
 
 from outlay.config import CommitmentSettings
-from outlay.optimize.commitments.demand import NANOS
+from outlay.optimize.commitments.demand import NANOS, Demand
 from outlay.optimize.commitments.offers.flexible import paid_back
 from outlay.optimize.commitments.offers.offer import Flex
 from outlay.optimize.commitments.outlook.futures import Market, draw
 from outlay.optimize.commitments.outlook.risk import Prospect
 from outlay.optimize.commitments.plan import plan
+from outlay.optimize.commitments.plan_json import pool_json
+from outlay.report.commit_wording import volatility_lines
 from tests.optimize.commitments.series import demand, offer, steady
 
 SETTINGS = CommitmentSettings(scenarios=())
@@ -91,3 +93,44 @@ def test_the_volatility_at_which_each_form_wins() -> None:
 def test_without_a_flexible_offer_there_is_nothing_to_compare() -> None:
     (one,) = plan([steady(20)], [offer()], SETTINGS, paths=200).pools
     assert one.volatility is None
+
+
+def restless() -> Demand:
+    walk = 100 * np.exp(np.cumsum(np.random.default_rng(4).normal(0, 0.06, 30)))
+    return demand([float(round(walk[hour // 168], 3)) for hour in range(30 * 168)])
+
+
+def test_two_offers_of_one_name_do_not_hide_each_other() -> None:
+    flex = Flex(premium=Decimal("0.06"))
+    offers = [
+        offer(name="vendor"),
+        offer("0.90", name="vendor", term_months=36),
+        offer("1.26", name="vendor", kind="flex", flex=flex),
+    ]
+    (one,) = plan([restless()], offers, SETTINGS, paths=200).pools
+    assert one.volatility is not None
+    names = [label for label, _ in one.volatility.offers]
+    assert len(set(names)) == 3
+    assert all(list(point.savings) == names for point in one.volatility.points)
+    said = pool_json(one)["volatility"]
+    assert [(told["label"], told["term_months"]) for told in said["offers"]] == list(
+        zip(names, (12, 36, 12), strict=True)
+    )
+    assert said["points"][0]["best"] in names
+
+
+def test_amounts_of_two_currencies_are_not_compared() -> None:
+    insured = offer("1.26", name="insured", kind="flex", flex=Flex(premium=Decimal("0.06")))
+    abroad = offer("120", "200", name="abroad", currency="JPY")
+    (one,) = plan([restless()], [abroad, offer(name="plain"), insured], SETTINGS, paths=200).pools
+    assert one.volatility is not None
+    assert one.volatility.currency == "USD"
+    assert all(set(point.savings) == {"plain", "insured"} for point in one.volatility.points)
+    assert "left out: abroad in JPY" in volatility_lines(one)[-1]
+    (apart,) = plan([restless()], [abroad, insured], SETTINGS, paths=200).pools
+    assert apart.volatility is not None
+    assert apart.volatility.points == ()
+    (line,) = volatility_lines(apart)
+    assert "no currency has both flexible and standard offers" in line
+    assert "abroad in JPY, insured in USD" in line
+    assert pool_json(apart)["volatility"]["why"] in line
