@@ -29,9 +29,11 @@ from outlay.report.commit_charts import Level, Mark, draw_curve, draw_demand, gr
 from outlay.report.commit_ladder import after, draw_ladder, ladder_of
 from outlay.report.commit_options import Group, compared
 from outlay.report.commit_wording import (
+    REFILLS,
     advised,
     bound,
     by_verdict,
+    ending,
     market_lines,
     not_counted,
     recommended,
@@ -107,6 +109,8 @@ def _page(plan: Plan, problems: Sequence[ProblemSummary]) -> str:
         "after": after,
         "market": market_lines,
         "volatility": volatility_lines,
+        "ending": ending,
+        "refills": REFILLS,
     }
     drawn = _drawn(plan)
     chosen = advised(plan)
@@ -202,10 +206,10 @@ def _section(plan: Plan, one: PoolPlan, number: int) -> _Section:
     shown = within(curve)
     marks = [_mark(point, one) for point in points if point.glyph and point.outcome.saving_rate is not None]
     said = unit(one)
-    ladder = None
-    if best is not None and one.ladder:
-        held = ladder_of(one.ladder, one.owned, best.offer.term_months, plan.today)
-        ladder = (draw_ladder(held, gpus(best.nanos)), draw_ladder(held, gpus(best.nanos), narrow=True))
+    ladder, wanted = None, one.verdict.best
+    if wanted is not None and one.ladder:
+        held = ladder_of(one.ladder, one.owned, wanted.offer.term_months, plan.today)
+        ladder = (draw_ladder(held, gpus(wanted.nanos)), draw_ladder(held, gpus(wanted.nanos), narrow=True))
     return _Section(
         number=number,
         one=one,

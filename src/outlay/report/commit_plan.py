@@ -18,12 +18,15 @@ from rich.text import Text
 
 from outlay.money import percent, plain
 from outlay.optimize.commitments.demand import gpus
+from outlay.optimize.commitments.ladder import Step
 from outlay.optimize.commitments.option import Option
 from outlay.optimize.commitments.plan import Plan, PoolPlan
 from outlay.problems import ProblemSummary
 from outlay.report.commit_wording import (
+    REFILLS,
     bound,
     by_verdict,
+    ending,
     market_lines,
     newer_line,
     not_counted,
@@ -92,7 +95,7 @@ def _advice(one: PoolPlan) -> str:
     best = one.verdict.best
     if one.verdict.word != "commit" or best is None:
         return ""
-    steps = sum(not step.why.startswith("in place") for step in one.ladder)
+    steps = sum(not step.refill for step in one.ladder)
     return f"buy {_counted(gpus(best.buy), one, best)} of {best.offer.name}" + (
         f" in {steps} steps" if steps > 1 else ""
     )
@@ -181,17 +184,19 @@ def _lines(one: PoolPlan) -> list[str]:
         found.append(f"The level is bound by {best.bound_by}.")
     if one.owned:
         held = quantity(gpus(sum(owned.nanos for owned in one.owned)))
-        found.append(f"Owned now: {held} GPUs. Each level has them in it, at the price of its offer.")
+        found.append(
+            " ".join([f"Owned now: {held} GPUs. Each level has them in it, at the price of its offer.", *ending(one)])
+        )
     by_rates = unit(one) != "GPUs" or (best is not None and best.offer.form == "savings_plan")
     if best is not None and one.verdict.word == "commit" and by_rates and best.offer.bound_price:
         promise = amount(gpus(best.buy) * best.offer.bound_price, best.offer.currency)
         found.append(f"At the plan's own rates that is a commitment of {promise} an hour.")
-    if one.ladder:
-        steps = (
-            f"{quantity(gpus(step.nanos))} {f'on {step.on}' if step.on else f'in month {step.month}'}"
-            for step in one.ladder
-        )
+    steps = [_step(step) for step in one.ladder if not step.refill]
+    if steps:
         found.append(f"Ladder: {', '.join(steps)}.")
+    refills = [f"{_step(step)} {step.why}" for step in one.ladder if step.refill]
+    if refills and best is not None:
+        found.append(f"Refill by {best.offer.name}: {'; '.join(refills)}. {REFILLS}")
     if best is not None and best.exposure and one.verdict.word == "commit":
         found.append(
             f"Binds {amount(best.exposure, best.offer.currency)} over {best.offer.term_months} months, used or not."
@@ -216,6 +221,10 @@ def _lines(one: PoolPlan) -> list[str]:
         )
     found += [f"Would change it: {change}" for change in one.verdict.changes]
     return found
+
+
+def _step(step: Step) -> str:
+    return f"{quantity(gpus(step.nanos))} {f'on {step.on}' if step.on else f'in month {step.month}'}"
 
 
 def _assumptions(plan: Plan) -> list[str]:

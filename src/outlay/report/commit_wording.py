@@ -7,9 +7,12 @@ are alternatives. A union is added up only where none of its pools is committed 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from datetime import date, datetime
 from decimal import Decimal
 
-from outlay.money import add_exactly, percent
+from outlay.money import add_exactly, percent, plain
+from outlay.optimize.commitments.demand import gpus
+from outlay.optimize.commitments.ladder import soon_ended
 from outlay.optimize.commitments.option import Option
 from outlay.optimize.commitments.outlook.price_history import Candidate
 from outlay.optimize.commitments.plan import Plan, PoolPlan
@@ -17,10 +20,12 @@ from outlay.problems import ProblemSummary
 from outlay.report.wording import about, amount, count
 
 __all__ = [
+    "REFILLS",
     "advised",
     "alternatives",
     "bound",
     "by_verdict",
+    "ending",
     "market_lines",
     "newer_line",
     "not_counted",
@@ -30,9 +35,11 @@ __all__ = [
     "volatility_lines",
 ]
 
+REFILLS = "A refill is bought only if a plan made again by its day says commit and still wants the level."
 _VERDICTS = ("commit", "wait", "never")
 _MOST_PROBLEMS = 5
 _HOW_TO_COUNT = "How much more work it does is not known: set successor with successor_speed, or successor_price."
+_HUNDREDTH = Decimal("0.01")
 
 
 def by_verdict(plan: Plan) -> list[PoolPlan]:
@@ -170,3 +177,17 @@ def volatility_lines(one: PoolPlan) -> list[str]:
     if found.why is not None:
         said.append(f"By volatility of weekly demand: {found.why}.")
     return said
+
+
+def ending(one: PoolPlan) -> list[str]:
+    """What of the owned ends within twelve months and is not planned again; what is, the ladder has."""
+    end = one.demand.end
+    if not isinstance(end, datetime):
+        return []
+    planned = {step.on for step in one.ladder if step.refill}
+    ends: dict[date, int] = {}
+    for held in soon_ended(one.owned, end.date()):
+        if held.until is not None and held.until not in planned:
+            ends[held.until] = ends.get(held.until, 0) + held.nanos
+    told = ", ".join(f"{plain(gpus(nanos).quantize(_HUNDREDTH))} on {day}" for day, nanos in sorted(ends.items()))
+    return [f"Ends, with nothing planned in its place: {told}."] if told else []

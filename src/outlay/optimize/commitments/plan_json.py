@@ -69,6 +69,7 @@ def pool_json(one: PoolPlan) -> dict[str, Any]:
         if best is None or best.optimum is None
         else {"offer": best.offer.name, "currency": best.offer.currency, **outcome_json(best.optimum)},
         "recommended": _recommended(one),
+        "ladder": [step_json(step) for step in one.ladder],
         "caps": [
             {"coverage_cap": plain(cap.coverage), **outcome_json(cap.outcome), "price_points": _points(cap.price)}
             for cap in one.caps
@@ -324,4 +325,6 @@ def step_json(step: Step) -> dict[str, Any]:
         "quantity": plain(gpus(step.nanos)),
         "owned_then": plain(gpus(step.owned_then)),
         "why": step.why,
+        "refill": step.refill,
+        "depends_on": step.depends_on,
     }

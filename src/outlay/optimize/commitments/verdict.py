@@ -144,7 +144,7 @@ def judge(seen: Evidence, options: Sequence[Option], settings: CommitmentSetting
             "wait",
             (*reasons, *_nothing_to_buy(priced, settings)),
             (change,),
-            _best(priced),
+            _best([one for one in priced if one.covered] or priced),
             decisive=len(reasons),
             covered=any(one.covered for one in priced),
         )
