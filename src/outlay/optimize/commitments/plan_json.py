@@ -285,6 +285,7 @@ def offer_json(offer: Offer) -> dict[str, Any]:
     if offer.flex is not None:
         flex = offer.flex
         found["flex"] = {
+            "break_even_utilization_without_payback": ratio(offer.price_ratio),
             "premium": plain(flex.premium),
             "fee_share": plain(flex.fee_share),
             "cashback": plain(flex.cashback),

@@ -301,10 +301,12 @@ def _steady(seen: Evidence, settings: CommitmentSettings) -> str:
 def _why(best: Option) -> str:
     offer, outcome, risk = best.offer, best.outcome, best.risk
     assert outcome is not None
+    before = offer.price_ratio
+    back = f" with what it pays back ({percent(before)} without)" if before != offer.break_even_utilization else ""
     said = (
         f"{offer.name} is {percent(offer.discount)} cheaper than on-demand and pays from "
-        f"{percent(offer.break_even_utilization)} utilisation; over the history this quantity would have been used to "
-        f"{percent(outcome.utilization)}."
+        f"{percent(offer.break_even_utilization)} utilisation{back}; over the history this quantity would have been "
+        f"used to {percent(outcome.utilization)}."
     )
     if risk is None:
         return f"{said} {_NO_FUTURES}, so its risk is not known."
@@ -331,15 +333,26 @@ def _withdrawn(seen: Evidence, best: Option, settings: CommitmentSettings) -> li
     if seen.four_weeks_before:
         floor = seen.four_weeks_before * (1 - settings.max_change)
         found.append(f"Seven days with a mean demand of {floor:.1f} or less (now {seen.last_week:.1f}) withdraw it.")
-    price, on_demand = best.offer.price, best.offer.on_demand_price
-    if price is not None and on_demand is not None and best.outcome is not None and best.outcome.utilization:
-        worth = on_demand * best.outcome.utilization
-        found.append(
-            f"A committed price of {worth:.4f} {best.offer.currency} an hour or more (now {price:.4f}), or on-demand "
-            f"at {price / best.outcome.utilization:.4f} or less (now {on_demand:.4f}), makes it worthless."
-        )
+    found += _worthless(best)
     found.append(f"A week that moves by {percent(settings.max_change)} or more.")
     return found
+
+
+def _worthless(best: Option) -> list[str]:
+    """At which prices the level would have saved nothing over the history."""
+    price, on_demand = best.worthless_price, best.worthless_on_demand
+    told = []
+    if price is not None:
+        told.append(
+            f"a committed price of {price:.4f} {best.offer.currency} an hour or more (now {best.offer.price:.4f})"
+        )
+    if on_demand:
+        told.append(f"on-demand at {on_demand:.4f} or less (now {best.offer.on_demand_price:.4f})")
+    if not told:
+        return []
+    said = ", or ".join(told)
+    back = ", with what it pays back counted" if best.owed_back else ""
+    return [f"{said[0].upper()}{said[1:]}, makes it worthless{back}."]
 
 
 def _or_without(lacking: Missing) -> str:
