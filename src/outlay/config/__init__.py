@@ -47,6 +47,8 @@ __all__ = [
 
 NOT_YET = ("budgets", "quotas", "gateway")
 """Sections of the practice that a later version reads. Ignoring a budget in silence would be worse than refusing it."""
+MOST_MISSING_HOURS = 42
+"""Most hours that a week may lack and still count: a quarter. The mean of less is no week's."""
 
 
 def _apart(tags: tuple[str, ...]) -> tuple[str, ...]:
@@ -60,10 +62,6 @@ def _apart(tags: tuple[str, ...]) -> tuple[str, ...]:
             )
         seen[tag.casefold()] = tag
     return tags
-
-
-MOST_MISSING_HOURS = 42
-"""Most hours that a week may lack and still count: a quarter. The mean of less is no week's."""
 
 
 class TagSettings(Frozen):
