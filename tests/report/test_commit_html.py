@@ -24,8 +24,9 @@ from outlay.report import commit_html
 from outlay.report.commit_charts import Mark, demand_steps, draw_curve, draw_demand, grain_of, within
 from outlay.report.commit_html import write_commit_plan
 from outlay.report.commit_ladder import Holding, after, ladder_of
+from outlay.report.commit_plan import show_plan
 from outlay.report.commit_wording import advised, bound
-from tests.optimize.commitments.series import demand, steady, write_demand
+from tests.optimize.commitments.series import demand, offer, steady, write_demand
 from tests.report.answers import problem
 from tests.report.commit_plans import CLAIM, EVIL, GAPS, HELD, SERVED, whole_plan
 from tests.sources.focus_bills import run_outlay
@@ -278,6 +279,21 @@ def test_the_ladder_holds_what_is_owned_and_what_is_bought_until_it_ends() -> No
         Holding(date(2027, 11, 30), date(2027, 12, 30), 10 * NANOS, 6 * NANOS),
     )
     assert found.purchases == ((today, 5 * NANOS, 45 * NANOS), (date(2026, 12, 30), 6 * NANOS, 51 * NANOS))
+
+
+def test_a_covered_pool_has_a_ladder_of_refills(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    pool = steady(20)
+    owned = {"H100": (Owned(40 * NANOS, date(2027, 3, 1), "res-1"), Owned(40 * NANOS, date(2029, 1, 1), "res-2"))}
+    made = plan([pool], [offer()], CommitmentSettings(), owned=owned, today=date(2026, 10, 19), paths=100)
+    shown = page(made, tmp_path)
+    assert shown.number("H100", "", "step_quantity") == "29"
+    assert shown.number("H100", "", "level_commit") == "69"
+    assert "nothing is bought now. What of it ends within twelve months would be bought again, by 1y" in shown.text
+    assert "1 Mar 2028" in shown.text
+    show_plan(made)
+    out = " ".join(capsys.readouterr().out.split())
+    assert "Refill by 1y: 29 on 2027-03-01 in place of res-1, which ends then." in out
+    assert "Ladder:" not in out
 
 
 def test_a_ladder_without_dates_counts_months() -> None:

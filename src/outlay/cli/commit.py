@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -90,6 +91,7 @@ def plan_command(
     from outlay.optimize.commitments.inputs import Tables
     from outlay.optimize.commitments.plan import plan, today_of
     from outlay.optimize.commitments.plan_json import plan_json
+    from outlay.optimize.commitments.pool_names import misnamed
     from outlay.problems import summarise
 
     if out is None and (bought or buy):
@@ -111,6 +113,9 @@ def plan_command(
             notes=given.notes,
             progress=report_progress,
         )
+        unions = None if options["pools"] else [one.pool for one in found.pools if one.union is not None]
+        strange = misnamed(settings.commitments, given.names, unions)
+        found = replace(found, notes=(*found.notes, *strange))
     problems = summarise(given.problems)
     told = [one.to_json() for one in problems]
     document = out and write_plan(found, out, currency=settings.currency, bought=days, only=buy, problems=told)
@@ -118,6 +123,8 @@ def plan_command(
     if common.as_json:
         written = {"document": document_json(document, out)} if document and out else {}
         show_json({**dated(plan_json(found), since), "problems": told, **written})
+        for line in strange:
+            say(line)
     else:
         from outlay.report.commit_plan import show_plan
 
@@ -149,6 +156,7 @@ def backtest_command(
     history is shorter than two terms, terms are scaled to 28 days, and the result says so.
     """
     from outlay.optimize.commitments.foresight.backtest import backtest, nothing_to_test
+    from outlay.optimize.commitments.pool_names import misnamed
     from outlay.problems import summarise
 
     settings = common.settings()
@@ -168,6 +176,8 @@ def backtest_command(
             )
             for one in tested
         ]
+    for line in misnamed(settings.commitments, given.names):
+        say(line)
     problems = summarise(given.problems)
     if common.as_json:
         untested = [{"pool": pool, "why": why} for pool, why in skipped.items()]

@@ -28,6 +28,7 @@ from outlay.config.base import ExactDecimal, Frozen, Share, Values
 from outlay.errors import ConfigError, nearest
 
 __all__ = [
+    "MOST_MISSING_HOURS",
     "NOT_YET",
     "AllocationSettings",
     "AllocationWhen",
@@ -46,6 +47,8 @@ __all__ = [
 
 NOT_YET = ("budgets", "quotas", "gateway")
 """Sections of the practice that a later version reads. Ignoring a budget in silence would be worse than refusing it."""
+MOST_MISSING_HOURS = 42
+"""Most hours that a week may lack and still count: a quarter. The mean of less is no week's."""
 
 
 def _apart(tags: tuple[str, ...]) -> tuple[str, ...]:
@@ -216,6 +219,12 @@ class CommitmentSettings(Frozen):
     recent_days: int = Field(30, ge=14, description="days in which that rule must hold before every purchase")
     history_days: int = Field(60, ge=14, description="days of production before a first commitment")
     long_history_days: int = Field(90, ge=14, description="days of production before one of more than a year")
+    week_missing_hours: int = Field(
+        0,
+        ge=0,
+        le=MOST_MISSING_HOURS,
+        description="hours that a week may lack and still count; its mean is over the known ones",
+    )
     coverage_cap: Share = Field(Decimal("0.70"), description="share of demand that is committed at most")
     ladder_months: int = Field(3, ge=1, le=24, description="monthly purchases that a recommendation is split into")
     max_loss_probability: Share = Field(

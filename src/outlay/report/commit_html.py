@@ -28,7 +28,18 @@ from outlay.report import commit_figures as figures
 from outlay.report.commit_charts import Level, Mark, draw_curve, draw_demand, grain_of, within
 from outlay.report.commit_ladder import after, draw_ladder, ladder_of
 from outlay.report.commit_options import Group, compared
-from outlay.report.commit_wording import advised, bound, by_verdict, market_lines, not_counted, recommended, unit
+from outlay.report.commit_wording import (
+    REFILLS,
+    advised,
+    bound,
+    by_verdict,
+    ending,
+    market_lines,
+    not_counted,
+    recommended,
+    unit,
+    volatility_lines,
+)
 from outlay.report.page import environment, styles, write_page
 from outlay.report.wording import clean, count, day
 
@@ -97,6 +108,9 @@ def _page(plan: Plan, problems: Sequence[ProblemSummary]) -> str:
         "reason": _reason,
         "after": after,
         "market": market_lines,
+        "volatility": volatility_lines,
+        "ending": ending,
+        "refills": REFILLS,
     }
     drawn = _drawn(plan)
     chosen = advised(plan)
@@ -192,10 +206,10 @@ def _section(plan: Plan, one: PoolPlan, number: int) -> _Section:
     shown = within(curve)
     marks = [_mark(point, one) for point in points if point.glyph and point.outcome.saving_rate is not None]
     said = unit(one)
-    ladder = None
-    if best is not None and one.ladder:
-        held = ladder_of(one.ladder, one.owned, best.offer.term_months, plan.today)
-        ladder = (draw_ladder(held, gpus(best.nanos)), draw_ladder(held, gpus(best.nanos), narrow=True))
+    ladder, wanted = None, one.verdict.best
+    if wanted is not None and one.ladder:
+        held = ladder_of(one.ladder, one.owned, wanted.offer.term_months, plan.today)
+        ladder = (draw_ladder(held, gpus(wanted.nanos)), draw_ladder(held, gpus(wanted.nanos), narrow=True))
     return _Section(
         number=number,
         one=one,

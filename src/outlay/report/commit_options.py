@@ -111,7 +111,7 @@ def _terms(unit: str) -> Sequence[tuple[str, str, _Cell]]:
         ("Discount", "", lambda one: share("discount", one.offer.discount)),
         (
             "Break-even utilisation",
-            "below it on-demand is cheaper",
+            "below it on-demand is cheaper; with what is paid back",
             lambda one: share("break_even_utilization", one.offer.break_even_utilization),
         ),
         ("Price from", "", lambda one: _text(one.offer.source)),
@@ -156,6 +156,11 @@ def _risk(metric: str, name: str) -> _Cell:
 
 
 _STRINGS: Sequence[tuple[str, str, _Cell]] = (
+    (
+        "Break-even utilisation",
+        "without what is paid back",
+        _flex(lambda _, one: share("break_even_without_payback", one.offer.price_ratio)),
+    ),
     ("Premium", "a GPU-hour", _flex(lambda flex, one: gpu_price("premium", flex.premium, one.offer.currency))),
     ("Fee", "of the saving", _flex(lambda flex, _: share("fee_share", flex.fee_share))),
     ("Pays back", "of the unused part's cost", _flex(lambda flex, _: share("cashback", flex.cashback))),

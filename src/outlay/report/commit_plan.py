@@ -18,11 +18,22 @@ from rich.text import Text
 
 from outlay.money import percent, plain
 from outlay.optimize.commitments.demand import gpus
+from outlay.optimize.commitments.ladder import Step
 from outlay.optimize.commitments.option import Option
-from outlay.optimize.commitments.outlook.volatility import Volatility
 from outlay.optimize.commitments.plan import Plan, PoolPlan
 from outlay.problems import ProblemSummary
-from outlay.report.commit_wording import bound, by_verdict, market_lines, newer_line, not_counted, problem_lines, unit
+from outlay.report.commit_wording import (
+    REFILLS,
+    bound,
+    by_verdict,
+    ending,
+    market_lines,
+    newer_line,
+    not_counted,
+    problem_lines,
+    unit,
+    volatility_lines,
+)
 from outlay.report.wording import about, amount, clean, count, currency_symbol
 
 __all__ = ["STYLES", "compact", "quantity", "show_plan"]
@@ -84,7 +95,7 @@ def _advice(one: PoolPlan) -> str:
     best = one.verdict.best
     if one.verdict.word != "commit" or best is None:
         return ""
-    steps = sum(not step.why.startswith("in place") for step in one.ladder)
+    steps = sum(not step.refill for step in one.ladder)
     return f"buy {_counted(gpus(best.buy), one, best)} of {best.offer.name}" + (
         f" in {steps} steps" if steps > 1 else ""
     )
@@ -173,17 +184,19 @@ def _lines(one: PoolPlan) -> list[str]:
         found.append(f"The level is bound by {best.bound_by}.")
     if one.owned:
         held = quantity(gpus(sum(owned.nanos for owned in one.owned)))
-        found.append(f"Owned now: {held} GPUs. Each level has them in it, at the price of its offer.")
+        found.append(
+            " ".join([f"Owned now: {held} GPUs. Each level has them in it, at the price of its offer.", *ending(one)])
+        )
     by_rates = unit(one) != "GPUs" or (best is not None and best.offer.form == "savings_plan")
     if best is not None and one.verdict.word == "commit" and by_rates and best.offer.bound_price:
         promise = amount(gpus(best.buy) * best.offer.bound_price, best.offer.currency)
         found.append(f"At the plan's own rates that is a commitment of {promise} an hour.")
-    if one.ladder:
-        steps = (
-            f"{quantity(gpus(step.nanos))} {f'on {step.on}' if step.on else f'in month {step.month}'}"
-            for step in one.ladder
-        )
+    steps = [_step(step) for step in one.ladder if not step.refill]
+    if steps:
         found.append(f"Ladder: {', '.join(steps)}.")
+    refills = [f"{_step(step)} {step.why}" for step in one.ladder if step.refill]
+    if refills and best is not None:
+        found.append(f"Refill by {best.offer.name}: {'; '.join(refills)}. {REFILLS}")
     if best is not None and best.exposure and one.verdict.word == "commit":
         found.append(
             f"Binds {amount(best.exposure, best.offer.currency)} over {best.offer.term_months} months, used or not."
@@ -199,8 +212,7 @@ def _lines(one: PoolPlan) -> list[str]:
             f"{name} {about(Decimal(round(risk.p50)), best.offer.currency)}" for name, risk in one.scenarios.items()
         )
         found.append(f"If it certainly happened within the term, median saving: {told}.")
-    if one.volatility is not None and one.volatility.now:
-        found.append(_volatility(one.volatility))
+    found += volatility_lines(one)
     if one.union is not None and one.union.mix is not None:
         mix = one.union.mix
         quantities = ", ".join(f"{value:,.4g} of {name}" for name, value in mix.quantities.items() if value > 1e-6)
@@ -211,14 +223,8 @@ def _lines(one: PoolPlan) -> list[str]:
     return found
 
 
-def _volatility(found: Volatility) -> str:
-    now = f"now {found.now:.1%}"
-    if not found.turns:
-        return (
-            f"{found.points[0].best} saves most at any volatility up to {found.points[-1].weekly:.0%} a week ({now})."
-        )
-    told = [f"up to {at:.1%} a week {below} saves most, above it {above}" for at, below, above in found.turns]
-    return f"By volatility of weekly demand ({now}): {'; '.join(told)} (estimates)."
+def _step(step: Step) -> str:
+    return f"{quantity(gpus(step.nanos))} {f'on {step.on}' if step.on else f'in month {step.month}'}"
 
 
 def _assumptions(plan: Plan) -> list[str]:

@@ -7,9 +7,12 @@ are alternatives. A union is added up only where none of its pools is committed 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from datetime import date, datetime
 from decimal import Decimal
 
-from outlay.money import add_exactly, percent
+from outlay.money import add_exactly, percent, plain
+from outlay.optimize.commitments.demand import gpus
+from outlay.optimize.commitments.ladder import soon_ended
 from outlay.optimize.commitments.option import Option
 from outlay.optimize.commitments.outlook.price_history import Candidate
 from outlay.optimize.commitments.plan import Plan, PoolPlan
@@ -17,21 +20,26 @@ from outlay.problems import ProblemSummary
 from outlay.report.wording import about, amount, count
 
 __all__ = [
+    "REFILLS",
     "advised",
     "alternatives",
     "bound",
     "by_verdict",
+    "ending",
     "market_lines",
     "newer_line",
     "not_counted",
     "problem_lines",
     "recommended",
     "unit",
+    "volatility_lines",
 ]
 
+REFILLS = "A refill is bought only if a plan made again by its day says commit and still wants the level."
 _VERDICTS = ("commit", "wait", "never")
 _MOST_PROBLEMS = 5
 _HOW_TO_COUNT = "How much more work it does is not known: set successor with successor_speed, or successor_price."
+_HUNDREDTH = Decimal("0.01")
 
 
 def by_verdict(plan: Plan) -> list[PoolPlan]:
@@ -149,3 +157,37 @@ def problem_lines(problems: Sequence[ProblemSummary]) -> list[str]:
         kinds = f"{count(len(rest), 'more kind')} of problem in {count(sum(one.count for one in rest), 'cell')}"
         found.append(f"{kinds}; --json has them all.")
     return found
+
+
+def volatility_lines(one: PoolPlan) -> list[str]:
+    """At which volatility of weekly demand which offer saves most, and what is not compared and why."""
+    found = one.volatility
+    if found is None:
+        return []
+    said = []
+    if found.points and found.now:
+        now = f"now {found.now:.1%}"
+        told = [f"up to {at:.1%} a week {below} saves most, above it {above}" for at, below, above in found.turns]
+        said.append(
+            f"By volatility of weekly demand ({now}): {'; '.join(told)} (estimates)."
+            if told
+            else f"{found.points[0].best} saves most at any volatility up to {found.points[-1].weekly:.0%} a week "
+            f"({now})."
+        )
+    if found.why is not None:
+        said.append(f"By volatility of weekly demand: {found.why}.")
+    return said
+
+
+def ending(one: PoolPlan) -> list[str]:
+    """What of the owned ends within twelve months and is not planned again; what is, the ladder has."""
+    end = one.demand.end
+    if not isinstance(end, datetime):
+        return []
+    planned = {step.on for step in one.ladder if step.refill}
+    ends: dict[date, int] = {}
+    for held in soon_ended(one.owned, end.date()):
+        if held.until is not None and held.until not in planned:
+            ends[held.until] = ends.get(held.until, 0) + held.nanos
+    told = ", ".join(f"{plain(gpus(nanos).quantize(_HUNDREDTH))} on {day}" for day, nanos in sorted(ends.items()))
+    return [f"Ends, with nothing planned in its place: {told}."] if told else []

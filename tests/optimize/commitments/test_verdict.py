@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import date
+from datetime import date, datetime
 from decimal import Decimal
 
 import pytest
@@ -11,8 +11,9 @@ from outlay.config import CommitmentSettings, GuardrailSettings, PoolSettings
 from outlay.optimize.commitments.demand import NANOS, Demand
 from outlay.optimize.commitments.ladder import Owned
 from outlay.optimize.commitments.offers.offer import Flex, Offer
-from outlay.optimize.commitments.plan import PoolPlan, plan
-from outlay.optimize.commitments.plan_json import plan_json
+from outlay.optimize.commitments.plan import PoolPlan, plan, today_of
+from outlay.optimize.commitments.plan_json import plan_json, pool_json
+from outlay.report.commit_wording import ending
 from tests.optimize.commitments.series import demand, offer, steady
 
 SETTINGS = CommitmentSettings()
@@ -253,3 +254,46 @@ def test_a_few_known_hours_are_no_week() -> None:
     assert one.evidence.drop is None
     assert one.verdict.word == "wait"
     assert "Too little is known of the last seven days" in one.verdict.reasons[0]
+
+
+def held(pool: Demand, *gpus: tuple[int, date], settings: CommitmentSettings = SETTINGS) -> PoolPlan:
+    owned = tuple(Owned(number * NANOS, until, f"res-{number}") for number, until in gpus)
+    (one,) = plan([pool], [offer()], settings, owned={pool.pool: owned}, today=today_of([pool]), paths=200).pools
+    return one
+
+
+def test_a_covered_pool_lists_what_is_refilled_and_when() -> None:
+    one = held(steady(20), (40, date(2027, 3, 1)), (40, date(2029, 1, 1)))
+    assert (one.verdict.word, one.verdict.covered) == ("wait", True)
+    (step,) = one.ladder
+    assert (step.nanos, step.on, step.owned_then, step.refill) == (29 * NANOS, date(2027, 3, 1), 69 * NANOS, True)
+    said = pool_json(one)
+    assert said["recommended"] is None
+    assert said["ladder"] == [
+        {
+            "month": 4,
+            "on": "2027-03-01",
+            "quantity": "29",
+            "owned_then": "69",
+            "why": "in place of res-40, which ends then",
+            "refill": True,
+            "depends_on": "a plan made again by 2027-03-01 that says commit and wants at least the level that it leads "
+            "to",
+        }
+    ]
+
+
+def test_nothing_is_refilled_where_a_pool_is_not_to_be_committed_to() -> None:
+    idle = held(demand([50.0] * (20 * 168) + [0.0] * 168), (80, date(2027, 3, 1)))
+    assert (idle.verdict.word, idle.ladder) == ("never", ())
+    unstable = demand([100.0 if (hour // 168) % 2 else 130.0 for hour in range(20 * 168)])
+    doubted = held(unstable, (80, date(2027, 3, 1)))
+    assert (doubted.verdict.word, doubted.ladder) == ("wait", ())
+    assert ending(doubted) == ["Ends, with nothing planned in its place: 80 on 2027-03-01."]
+    assert ending(held(steady(20), (80, date(2027, 3, 1)))) == []
+
+
+def test_what_has_ended_is_not_owned() -> None:
+    gone = held(steady(20), (69, date(2026, 10, 19)))
+    assert gone.demand.end == datetime(2026, 10, 19)
+    assert (gone.verdict.word, gone.owned) == ("commit", ())

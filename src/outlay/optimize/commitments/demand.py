@@ -7,7 +7,9 @@ is not zero use. GPUs are kept as whole billionths, so that sums over years are 
     GPU-hours = sum of gpus over the known hours
 
 Weeks are the unit of stability. Where hours have dates, a week runs from Monday 00:00 UTC; where they are counted from
-0, week n has the hours 168n to 168n + 167. A week is full when all of its 168 hours are known.
+0, week n has the hours 168n to 168n + 167. A week is full when all of its 168 hours are known; the user may let one
+count that lacks a few (``week_missing_hours``). Its mean is then over the hours that are known, so that a gap is never
+counted as zero.
 """
 
 from __future__ import annotations
@@ -40,16 +42,27 @@ def gpus(nanos: int) -> Decimal:
 
 @dataclass(frozen=True, slots=True)
 class Week:
-    """A full week: ``start`` as a date or an hour index, its number, and the sum of its 168 hours in billionths."""
+    """A week: ``start`` as a date or an hour index, its number, its known ``hours`` and their sum in billionths."""
 
     start: datetime | int
     number: int
     nanos: int
+    hours: int = HOURS_A_WEEK
 
     @property
     def mean(self) -> Decimal:
-        """GPUs on average."""
-        return gpus(self.nanos) / HOURS_A_WEEK
+        """GPUs on average over the known hours."""
+        return gpus(self.nanos) / self.hours if self.hours else Decimal(0)
+
+    @property
+    def missing(self) -> int:
+        """Hours of which nothing is known."""
+        return HOURS_A_WEEK - self.hours
+
+    @property
+    def whole(self) -> float:
+        """Billionths of a GPU-hour that 168 hours at the mean of the known ones hold: the sum of a full week."""
+        return self.nanos * (HOURS_A_WEEK / self.hours)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -134,8 +147,12 @@ class Demand:
             hint="Give it in the same way as the column 'hour'.",
         )
 
-    def weeks(self) -> tuple[Week, ...]:
-        """The full weeks, in order. Numbers count calendar weeks, so two are consecutive when they differ by one."""
+    def weeks(self, missing: int = 0) -> tuple[Week, ...]:
+        """The weeks that lack at most ``missing`` of their hours, in order: the full ones unless given."""
+        return tuple(week for week in self.calendar_weeks() if week.missing <= missing)
+
+    def calendar_weeks(self) -> tuple[Week, ...]:
+        """All weeks from the first hour to the last, known or not, in order; two that follow each other differ by 1."""
         offset = self.position(_MONDAY) if isinstance(self.first, datetime) else -self.first
         skip = offset % HOURS_A_WEEK
         whole = (len(self) - skip) // HOURS_A_WEEK
@@ -143,11 +160,16 @@ class Demand:
             return ()
         cut = slice(skip, skip + whole * HOURS_A_WEEK)
         sums = self.nanos[cut].reshape(whole, HOURS_A_WEEK).sum(axis=1)
-        full: NDArray[np.bool_] = np.all(self.known[cut].reshape(whole, HOURS_A_WEEK), axis=1)
+        known = self.known[cut].reshape(whole, HOURS_A_WEEK).sum(axis=1)
         first = (skip - offset) // HOURS_A_WEEK
         return tuple(
-            Week(self.at(skip + n * HOURS_A_WEEK), first + n, int(sums[n])) for n in range(whole) if bool(full[n])
+            Week(self.at(skip + n * HOURS_A_WEEK), first + n, int(sums[n]), int(known[n])) for n in range(whole)
         )
+
+    def first_gap(self, since: datetime | int) -> datetime | int:
+        """The first hour from ``since`` on of which nothing is known; there must be one."""
+        start = self.position(since)
+        return self.at(start + int(np.flatnonzero(~self.known[start:])[0]))
 
     def since_first_use(self) -> Demand:
         """From the first hour with any demand on: history of production starts there."""

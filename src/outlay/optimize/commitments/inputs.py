@@ -41,7 +41,10 @@ __all__ = ["Inputs", "NoGpuHoursError", "Tables", "inputs_from_files", "inputs_f
 
 @dataclass(frozen=True, slots=True)
 class Inputs:
-    """Demand a pool, the offers, what is owned and what was paid by pool, and what to know of them."""
+    """Demand a pool, the offers, what is owned and what was paid by pool, and what to know of them.
+
+    ``names`` are all pools that the demand has, also those that were not asked for.
+    """
 
     demands: tuple[Demand, ...]
     offers: tuple[Offer, ...]
@@ -49,6 +52,7 @@ class Inputs:
     problems: tuple[Problem, ...] = ()
     notes: tuple[str, ...] = ()
     histories: Mapping[str, PriceHistory] = field(default_factory=dict)
+    names: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,7 +87,7 @@ def inputs_from_files(
     if pools:
         left_out = {name for name in file.names if name not in pools}
         read = tuple(one for one in read if not left_out.intersection(one.pools))
-    return Inputs(cut, read, {}, file.problems, histories=_histories(cut, {}, tables))
+    return Inputs(cut, read, {}, file.problems, histories=_histories(cut, {}, tables), names=file.names)
 
 
 def inputs_from_ledger(
@@ -121,6 +125,7 @@ def inputs_from_ledger(
         owned_by_pool(found),
         notes=(*_unused(read, known), *found.demand.notes, *found.notes),
         histories=_histories(chosen, paid, tables),
+        names=tuple(known),
     )
 
 

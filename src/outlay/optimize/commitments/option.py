@@ -24,7 +24,7 @@ from numpy.typing import NDArray
 from outlay.config import CommitmentSettings
 from outlay.money import percent
 from outlay.optimize.commitments.demand import NANOS, Demand
-from outlay.optimize.commitments.offers.flexible import paid_back
+from outlay.optimize.commitments.offers.flexible import owed_back, paid_back
 from outlay.optimize.commitments.offers.offer import Offer
 from outlay.optimize.commitments.outlook.futures import Futures, Market
 from outlay.optimize.commitments.outlook.risk import Prospect, Risk, Sample, Waiting, lock_in, risk_of
@@ -80,7 +80,8 @@ class Option:
     ``buy`` is what of it is to be bought. ``exposure`` is the money that a purchase binds, used or not. The rest is
     over the term; ``lock_in`` is what ``nanos`` would cost above the market, None where nothing is known of prices to
     come. All of the term is of ``buy`` above what is owned: what stands already saves what it saves, whatever is
-    bought. ``covered``: a level is wanted, and what is owned reaches it, by whole units of the offer.
+    bought. ``covered``: a level is wanted, and what is owned reaches it, by whole units of the offer. ``owed_back`` is
+    what a flexible offer would have paid back at ``nanos`` over the history, before its fee.
     """
 
     offer: Offer
@@ -97,6 +98,7 @@ class Option:
     waiting: Waiting | None = None
     lock_in: float | None = None
     covered: bool = False
+    owed_back: Decimal = Decimal(0)
 
     @property
     def upfront(self) -> Decimal | None:
@@ -109,6 +111,37 @@ class Option:
     def returned(self) -> Decimal:
         """What a flexible offer would have paid back over the history, less its fee; :attr:`saving` has it."""
         return Decimal(0) if self.outcome is None else self.outcome.returned
+
+    @property
+    def worthless_price(self) -> Decimal | None:
+        """The committed price at which the level would have saved nothing over the history, with what is paid back.
+
+        What is paid back is a share b of the unit price, the rest e of the price (premium, cost of capital) is not:
+        ``on-demand x utilisation = unit price (1 - b) + e``. None where the whole unit price is paid back.
+        """
+        found = self._told
+        if found is None:
+            return None
+        utilization, back, unit, extra = found
+        assert self.offer.on_demand_price is not None
+        return (self.offer.on_demand_price * utilization - extra) / (1 - back / unit) + extra if back < unit else None
+
+    @property
+    def worthless_on_demand(self) -> Decimal | None:
+        """The on-demand price at which the same holds."""
+        found = self._told
+        if found is None:
+            return None
+        utilization, back, unit, extra = found
+        return (unit + extra - back) / utilization
+
+    @property
+    def _told(self) -> tuple[Decimal, Decimal, Decimal, Decimal] | None:
+        """Utilisation, what is paid back per committed hour, the unit price and the rest of the price; None unused."""
+        unit, price, outcome = self.offer.unit_price, self.offer.price, self.outcome
+        if unit is None or price is None or outcome is None or not outcome.utilization:
+            return None
+        return outcome.utilization, self.owed_back / outcome.committed, unit, price - unit
 
     @property
     def saving(self) -> Decimal | None:
@@ -169,6 +202,7 @@ def option(
         waiting=None if told is None or saving is None else told.waiting(gpus, saving),
         lock_in=lock_in(offer, outlook.market, gpus) if outlook.market_known else None,
         covered=covered,
+        owed_back=owed_back(history.demand, offer, nanos),
     )
 
 

@@ -22,7 +22,7 @@ from multiprocessing import get_context
 from outlay.config import CommitmentSettings, PoolSettings
 from outlay.errors import UsageError, nearest
 from outlay.optimize.commitments.demand import NANOS, Demand
-from outlay.optimize.commitments.ladder import Owned, Step, ladder
+from outlay.optimize.commitments.ladder import Owned, Step, ladder, stands
 from outlay.optimize.commitments.offers.offer import Offer
 from outlay.optimize.commitments.offers.offer_file import EVERY_POOL
 from outlay.optimize.commitments.option import History, Option, Outlook, option
@@ -59,7 +59,10 @@ class Cap:
 
 @dataclass(frozen=True, slots=True)
 class PoolPlan:
-    """One pool. ``curve`` is the best offer's outcome at rising quantities, for a chart and for anyone's own choice."""
+    """One pool. ``curve`` is the best offer's outcome at rising quantities, for a chart and for anyone's own choice.
+
+    ``ladder`` has refills alone where what is owned covers what is wanted; it is empty where nothing is wanted.
+    """
 
     demand: Demand
     members: tuple[str, ...]
@@ -124,14 +127,15 @@ def plan(
     names = [one.pool for one in demands]
     _check(offers, names)
     offers = [one.financed(settings.cost_of_capital) for one in offers]
+    standing = {name: tuple(one for one in held if stands(one, today)) for name, held in (owned or {}).items()}
     tasks = []
     for one in demands:
         alone = tuple(_own_offers(offers, one.pool))
         market = pool_market(_said_of(one.pool, settings), (histories or {}).get(one.pool), alone, today)
-        tasks.append(_Task(one, alone, tuple((owned or {}).get(one.pool, ())), market))
+        tasks.append(_Task(one, alone, standing.get(one.pool, ()), market))
     markets = {task.demand.pool: task.market for task in tasks}
     for union in unions(demands, [one for one in offers if not one.ended(today)]):
-        held = tuple(_worth_of(held, union, name) for name in union.members for held in (owned or {}).get(name, ()))
+        held = tuple(_worth_of(held, union, name) for name in union.members for held in standing.get(name, ()))
         said = _said_of(union.demand.pool, settings)
         if said.pool == union.demand.pool and said.price_decline is not None:
             market = pool_market(said, None, (), today)
@@ -199,7 +203,8 @@ def _pool_plan(
     seen = evidence(demand, said.workload or _workload_in(demand.pool), settings)
     weeks = max((term_weeks(offer) for offer in task.offers if offer.missing is None), default=0)
     scenarios = scenarios_of(settings)
-    futures = draw(demand, weeks, paths, scenarios) if weeks else None
+    missing = settings.week_missing_hours
+    futures = draw(demand, weeks, paths, scenarios, missing=missing) if weeks else None
     held = sum(one.nanos for one in task.owned)
     above = None if futures is None else futures.above(held / NANOS)
     outlook = Outlook(above, task.market.market, seed_of(demand.pool, _SAMPLES), market_known=task.market.known)
@@ -213,7 +218,7 @@ def _pool_plan(
     best = max((one for one in options if one.optimum is not None), key=_saved, default=None)
     chosen = verdict.best
     steps: tuple[Step, ...] = ()
-    if verdict.word == "commit" and chosen is not None:
+    if chosen is not None and (verdict.word == "commit" or verdict.covered):
         least = int(chosen.offer.min_gpus * NANOS)
         steps = ladder(
             chosen.nanos, task.owned, months=settings.ladder_months, unit=chosen.offer.unit, today=today, least=least
@@ -231,7 +236,7 @@ def _pool_plan(
         owned=task.owned,
         scenarios=_struck(outlook, chosen, scenarios),
         market=task.market,
-        volatility=volatility(demand, options, outlook.market, scenarios) if compare else None,
+        volatility=volatility(demand, options, outlook.market, scenarios, missing=missing) if compare else None,
         union=task.union,
     )
 

@@ -15,6 +15,7 @@ from outlay.optimize.commitments.ladder import Step
 from outlay.optimize.commitments.offers.offer import Offer
 from outlay.optimize.commitments.option import Option
 from outlay.optimize.commitments.outlook.risk import Risk
+from outlay.optimize.commitments.outlook.volatility import Volatility
 from outlay.optimize.commitments.plan import Plan, PoolPlan
 from outlay.optimize.commitments.sizing import Outcome
 from outlay.optimize.commitments.stability import Stability
@@ -68,6 +69,7 @@ def pool_json(one: PoolPlan) -> dict[str, Any]:
         if best is None or best.optimum is None
         else {"offer": best.offer.name, "currency": best.offer.currency, **outcome_json(best.optimum)},
         "recommended": _recommended(one),
+        "ladder": [step_json(step) for step in one.ladder],
         "caps": [
             {"coverage_cap": plain(cap.coverage), **outcome_json(cap.outcome), "price_points": _points(cap.price)}
             for cap in one.caps
@@ -90,21 +92,7 @@ def pool_json(one: PoolPlan) -> dict[str, Any]:
         ],
     }
     if one.volatility is not None:
-        found["volatility"] = {
-            "weekly": str(round(one.volatility.now, 4)),
-            "turns": [
-                {"weekly": str(round(at, 4)), "below": below, "above": above}
-                for at, below, above in one.volatility.turns
-            ],
-            "points": [
-                {
-                    "weekly": str(round(point.weekly, 4)),
-                    "best": point.best,
-                    "saving_a_month": {name: cents(value) for name, value in point.savings.items()},
-                }
-                for point in one.volatility.points
-            ],
-        }
+        found["volatility"] = _volatility(one.volatility)
     if best is None:
         found["optimum_why"] = "no offer for this pool has a known price"
     if one.union is not None:
@@ -172,6 +160,28 @@ def moment(at: datetime | date | int | None) -> str | int | None:
     return at.isoformat() if isinstance(at, date) else at
 
 
+def _volatility(found: Volatility) -> dict[str, Any]:
+    """``offers`` says whose each label is: two offers of one name are told apart by their terms."""
+    return {
+        "weekly": str(round(found.now, 4)),
+        "currency": found.currency,
+        "why": found.why,
+        "offers": [
+            {"label": label, "offer": offer.name, "term_months": offer.term_months, "payment": offer.payment}
+            for label, offer in found.offers
+        ],
+        "turns": [{"weekly": str(round(at, 4)), "below": below, "above": above} for at, below, above in found.turns],
+        "points": [
+            {
+                "weekly": str(round(point.weekly, 4)),
+                "best": point.best,
+                "saving_a_month": {label: cents(value) for label, value in point.savings.items()},
+            }
+            for point in found.points
+        ],
+    }
+
+
 def _points(value: Decimal) -> str:
     return plain((value * 100).quantize(_CENT))
 
@@ -203,6 +213,17 @@ def _stability(found: Stability) -> dict[str, Any]:
     }
     if found.stable is None:
         told["why"] = "fewer than two full weeks follow each other"
+    lacking = found.missing
+    told["missing"] = lacking and {
+        "weeks": lacking.weeks,
+        "not_full": lacking.out,
+        "hours": lacking.out_hours,
+        "first": moment(lacking.first),
+        "counted": lacking.used,
+        "counted_hours": lacking.used_hours,
+        "allowed": lacking.allowed,
+        "words": " ".join(lacking.sentences()),
+    }
     return told
 
 
@@ -264,6 +285,7 @@ def offer_json(offer: Offer) -> dict[str, Any]:
     if offer.flex is not None:
         flex = offer.flex
         found["flex"] = {
+            "break_even_utilization_without_payback": ratio(offer.price_ratio),
             "premium": plain(flex.premium),
             "fee_share": plain(flex.fee_share),
             "cashback": plain(flex.cashback),
@@ -304,4 +326,6 @@ def step_json(step: Step) -> dict[str, Any]:
         "quantity": plain(gpus(step.nanos)),
         "owned_then": plain(gpus(step.owned_then)),
         "why": step.why,
+        "refill": step.refill,
+        "depends_on": step.depends_on,
     }

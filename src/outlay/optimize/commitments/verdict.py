@@ -8,8 +8,8 @@ The rules, in the order in which they are asked; the first that says no decides,
 - no offer with a known price: **wait** for a price; none cheaper than on-demand: **never** at these prices;
 - fewer days of production than the settings ask (60, 90 for more than a year): **wait**;
 - the last week is a fifth below the four before it, or a spike is under way: **wait**;
-- week-over-week change at or above 20 % in the last 30 days, or in the 60 to 90 days that a first commitment rests on:
-  **wait**;
+- week-over-week change at or above 20 % in the last 30 days, or in the 60 to 90 days that a first commitment rests on,
+  or no change known in the last 30 days: **wait**. Missing hours, which keep weeks out, are told;
 - no quantity keeps the probability of a loss under the limit, or what is owned covers what is wanted: **wait**;
 - else **commit**.
 """
@@ -22,11 +22,11 @@ from datetime import datetime
 from decimal import Decimal
 from typing import Literal
 
-from outlay.config import CommitmentSettings
+from outlay.config import MOST_MISSING_HOURS, CommitmentSettings
 from outlay.money import percent
 from outlay.optimize.commitments.demand import HOURS_A_DAY, HOURS_A_WEEK, Demand
 from outlay.optimize.commitments.option import Option
-from outlay.optimize.commitments.stability import Stability, stability
+from outlay.optimize.commitments.stability import Missing, Stability, stability
 
 __all__ = ["Evidence", "Verdict", "evidence", "judge"]
 
@@ -36,14 +36,20 @@ _CONTINUOUS_DAYS = 60
 _MOSTLY = Decimal("0.9")
 _TRAINING = "training"
 _FALLEN = Decimal("0.9")
+_NO_FUTURES = "No futures can be simulated, with fewer than four known weekly changes of demand"
 
 
 @dataclass(frozen=True, slots=True)
 class Evidence:
-    """What the demand itself shows, before any price is looked at."""
+    """What the demand itself shows, before any price is looked at.
+
+    ``days`` are of production: known hours since the first use, and the missing ones of weeks that count without them.
+    ``unknown_hours`` are those that do not count. ``known_share`` of the last seven days must be known.
+    """
 
     workload: str | None
     days: int
+    unknown_hours: int
     overall: Stability
     recent: Stability
     window: Stability
@@ -52,6 +58,7 @@ class Evidence:
     four_weeks_before: Decimal | None
     last_14_days: Decimal | None
     last_90_days: Decimal | None
+    known_share: Decimal = _MOSTLY
 
     @property
     def drop(self) -> Decimal | None:
@@ -86,20 +93,25 @@ class Verdict:
 
 def evidence(demand: Demand, workload: str | None, settings: CommitmentSettings) -> Evidence:
     """What ``demand`` shows; ``workload`` is what the pool is for, None where nobody said."""
-    recent = settings.recent_days
+    recent, missing, limit = settings.recent_days, settings.week_missing_hours, settings.max_change
+    used = demand.since_first_use()
+    counted = used.hours + sum(week.missing for week in used.weeks(missing))
+    least = min(_MOSTLY, 1 - Decimal(missing) / HOURS_A_WEEK)
     tail = demand.last(_CONTINUOUS_DAYS * HOURS_A_DAY)
     busy = int((tail.nanos > 0).sum())
     return Evidence(
         workload=workload,
-        days=demand.since_first_use().hours // HOURS_A_DAY,
-        overall=stability(demand, settings.max_change),
-        recent=stability(demand, settings.max_change, last_days=recent),
-        window=stability(demand, settings.max_change, last_days=settings.long_history_days),
+        days=counted // HOURS_A_DAY,
+        unknown_hours=len(used) - counted,
+        overall=stability(demand, limit, missing=missing),
+        recent=stability(demand, limit, last_days=recent, missing=missing),
+        window=stability(demand, limit, last_days=settings.long_history_days, missing=missing),
         busy_share=Decimal(busy) / tail.hours if tail.hours else None,
-        last_week=_mean(demand.last(HOURS_A_WEEK), least=_MOSTLY),
+        last_week=_mean(demand.last(HOURS_A_WEEK), least=least),
         four_weeks_before=_mean(demand.part(len(demand) - 5 * HOURS_A_WEEK, len(demand) - HOURS_A_WEEK)),
         last_14_days=_mean(demand.last(2 * HOURS_A_WEEK)),
         last_90_days=_mean(demand.last(90 * HOURS_A_DAY)),
+        known_share=least,
     )
 
 
@@ -108,7 +120,7 @@ def judge(seen: Evidence, options: Sequence[Option], settings: CommitmentSetting
     if seen.last_week is None:
         return Verdict(
             "wait",
-            ("Too little is known of the last seven days: under 90% of their hours.",),
+            (f"Too little is known of the last seven days: under {percent(seen.known_share)} of their hours.",),
             ("Demand of the last days.",),
         )
     if not seen.last_week:
@@ -120,7 +132,7 @@ def judge(seen: Evidence, options: Sequence[Option], settings: CommitmentSetting
     if not priced:
         return _without_price(seen, options)
     doubts = _doubts(seen, priced, settings)
-    reasons = [_steady(seen, settings), *_falling(seen), *doubts]
+    reasons = [_steady(seen, settings), *_not_known(seen.overall), *_falling(seen), *doubts]
     if doubts:
         return Verdict(
             "wait", tuple(reasons), tuple(_until(seen, settings)), _best(priced), decisive=len(reasons) - len(doubts)
@@ -132,7 +144,7 @@ def judge(seen: Evidence, options: Sequence[Option], settings: CommitmentSetting
             "wait",
             (*reasons, *_nothing_to_buy(priced, settings)),
             (change,),
-            _best(priced),
+            _best([one for one in priced if one.covered] or priced),
             decisive=len(reasons),
             covered=any(one.covered for one in priced),
         )
@@ -170,6 +182,7 @@ def _training(seen: Evidence, settings: CommitmentSettings) -> Verdict | None:
             "(`outlay spot` compares them).",
             f"The data show no continuous pipeline: in use in {shown} of the hours of the last {days} days, weekly "
             f"demand {_moved(seen.window)}.",
+            *_not_known(seen.overall),
         ),
         (
             f"A pipeline in use in at least {percent(_CONTINUOUS)} of the hours of {days} days, with weekly changes "
@@ -199,9 +212,9 @@ def _doubts(seen: Evidence, priced: Sequence[Option], settings: CommitmentSettin
     found = []
     least, longer = settings.history_days, settings.long_history_days
     if seen.days < least:
-        found.append(f"{seen.days} days of production: a first commitment rests on at least {least}.")
+        found.append(f"{_produced(seen, least)}: a first commitment rests on at least {least}.")
     elif all(one.offer.term_months > 12 for one in priced) and seen.days < longer:
-        found.append(f"{seen.days} days of production: a term of more than a year rests on at least {longer}.")
+        found.append(f"{_produced(seen, longer)}: a term of more than a year rests on at least {longer}.")
     if seen.drop is not None and seen.drop <= -settings.max_change:
         found.append(
             f"Demand dropped: the last seven days are {percent(-seen.drop)} below the four weeks before. Nothing is "
@@ -211,9 +224,11 @@ def _doubts(seen: Evidence, priced: Sequence[Option], settings: CommitmentSettin
         found.append(f"A spike: the last 14 days are {percent(seen.spike)} above the last 90. It must hold first.")
     limit = percent(settings.max_change)
     if seen.recent.stable is None:
+        lacking = _not_known(seen.recent)
         found.append(
             f"Fewer than two full weeks follow each other in the last {settings.recent_days} days"
-            + (f" ({seen.overall.weeks} full weeks in all)." if seen.overall.weeks else ".")
+            + (f" ({seen.overall.weeks} full weeks in all)" if seen.overall.weeks else "")
+            + (f": {lacking[0]}" if lacking else ".")
         )
     elif not seen.recent.stable:
         found.append(
@@ -224,7 +239,22 @@ def _doubts(seen: Evidence, priced: Sequence[Option], settings: CommitmentSettin
             f"Not stable for long enough: weekly demand {_moved(seen.window)} in the last {settings.long_history_days} "
             f"days (< {limit})."
         )
+    out = 0 if seen.overall.missing is None else seen.overall.missing.out
+    if not found and out and any(one.buy and one.risk is None for one in priced):
+        found.append(f"{_NO_FUTURES}, so what it risks can't be told: weeks are missing.")
     return found
+
+
+def _not_known(found: Stability) -> list[str]:
+    return [] if found.missing is None else found.missing.sentences()
+
+
+def _produced(seen: Evidence, asked: int) -> str:
+    """Days of production; where the missing hours are what is short of ``asked``, they are told."""
+    short = (asked - seen.days) * HOURS_A_DAY <= seen.unknown_hours
+    return f"{seen.days} days of production" + (
+        f", without {seen.unknown_hours} hours of which nothing is known" if short else ""
+    )
 
 
 def _falling(seen: Evidence) -> list[str]:
@@ -271,13 +301,15 @@ def _steady(seen: Evidence, settings: CommitmentSettings) -> str:
 def _why(best: Option) -> str:
     offer, outcome, risk = best.offer, best.outcome, best.risk
     assert outcome is not None
+    before = offer.price_ratio
+    back = f" with what it pays back ({percent(before)} without)" if before != offer.break_even_utilization else ""
     said = (
         f"{offer.name} is {percent(offer.discount)} cheaper than on-demand and pays from "
-        f"{percent(offer.break_even_utilization)} utilisation; over the history this quantity would have been used to "
-        f"{percent(outcome.utilization)}."
+        f"{percent(offer.break_even_utilization)} utilisation{back}; over the history this quantity would have been "
+        f"used to {percent(outcome.utilization)}."
     )
     if risk is None:
-        return said
+        return f"{said} {_NO_FUTURES}, so its risk is not known."
     saves = 1 - Decimal(str(round(risk.loss_probability, 4)))
     return said + f" In {percent(saves)} of {risk.paths:,} simulated futures it saves money."
 
@@ -286,6 +318,9 @@ def _until(seen: Evidence, settings: CommitmentSettings) -> list[str]:
     found = []
     if seen.days < settings.history_days:
         found.append(f"{settings.history_days - seen.days} more days of production.")
+    lacking = seen.overall.missing
+    if lacking is not None and lacking.out:
+        found.append(f"Demand of the {lacking.out_hours:,} missing hours{_or_without(lacking)}.")
     found.append(
         f"Weekly changes under {percent(settings.max_change)} for {settings.recent_days} days and over the last "
         f"{settings.long_history_days}."
@@ -298,15 +333,32 @@ def _withdrawn(seen: Evidence, best: Option, settings: CommitmentSettings) -> li
     if seen.four_weeks_before:
         floor = seen.four_weeks_before * (1 - settings.max_change)
         found.append(f"Seven days with a mean demand of {floor:.1f} or less (now {seen.last_week:.1f}) withdraw it.")
-    price, on_demand = best.offer.price, best.offer.on_demand_price
-    if price is not None and on_demand is not None and best.outcome is not None and best.outcome.utilization:
-        worth = on_demand * best.outcome.utilization
-        found.append(
-            f"A committed price of {worth:.4f} {best.offer.currency} an hour or more (now {price:.4f}), or on-demand "
-            f"at {price / best.outcome.utilization:.4f} or less (now {on_demand:.4f}), makes it worthless."
-        )
+    found += _worthless(best)
     found.append(f"A week that moves by {percent(settings.max_change)} or more.")
     return found
+
+
+def _worthless(best: Option) -> list[str]:
+    """At which prices the level would have saved nothing over the history."""
+    price, on_demand = best.worthless_price, best.worthless_on_demand
+    told = []
+    if price is not None:
+        told.append(
+            f"a committed price of {price:.4f} {best.offer.currency} an hour or more (now {best.offer.price:.4f})"
+        )
+    if on_demand:
+        told.append(f"on-demand at {on_demand:.4f} or less (now {best.offer.on_demand_price:.4f})")
+    if not told:
+        return []
+    said = ", or ".join(told)
+    back = ", with what it pays back counted" if best.owed_back else ""
+    return [f"{said[0].upper()}{said[1:]}, makes it worthless{back}."]
+
+
+def _or_without(lacking: Missing) -> str:
+    if lacking.largest > MOST_MISSING_HOURS:
+        return ""
+    return f", or `week_missing_hours = {lacking.largest}` in [commitments], with which these weeks count"
 
 
 def _day(at: datetime | int) -> str:

@@ -136,9 +136,33 @@ class Offer:
             return 1 - self.price / self.on_demand_price
 
     @property
-    def break_even_utilization(self) -> Decimal | None:
-        """The share of a committed GPU's hours that must be used for it to cost no more than on-demand."""
+    def price_ratio(self) -> Decimal | None:
+        """The price as a share of on-demand: the break-even utilisation before anything is paid back."""
         return None if self.discount is None else 1 - self.discount
+
+    @property
+    def break_even_utilization(self) -> Decimal | None:
+        """The utilisation from which on it costs no more than on-demand, with what a flexible one pays back.
+
+        At an even utilisation x, price p, unit price u, on-demand o, cashback c, cap k and a payout worth w,
+
+            x o = p - w u min(c (1 - x), k)     where the unused part 1 - x is above the trigger
+
+        The fee is of a saving, so there is none at break-even. Where the payout stops before it is earned without one,
+        that is the price's share of on-demand: between, the offer may pay at less, but not at all from there on.
+        """
+        plain, flex = self.price_ratio, self.flex
+        if plain is None or flex is None or self.price is None or self.unit_price is None or not self.on_demand_price:
+            return plain
+        if 1 - plain <= flex.trigger:
+            return plain
+        with localcontext(_WIDE):
+            worth = self.unit_price * flex.worth_of_payout
+            whole = worth * flex.cashback
+            found = (self.price - whole) / (self.on_demand_price - whole)
+            if flex.cashback * (1 - found) > flex.cap:
+                found = (self.price - worth * flex.cap) / self.on_demand_price
+        return found
 
     @property
     def upfront(self) -> Decimal:

@@ -144,15 +144,22 @@ class Futures:
 
 
 def draw(
-    demand: Demand, weeks: int, paths: int, scenarios: Sequence[Scenario] = ASSUMED, *, volatility: float = 1.0
+    demand: Demand,
+    weeks: int,
+    paths: int,
+    scenarios: Sequence[Scenario] = ASSUMED,
+    *,
+    volatility: float = 1.0,
+    missing: int = 0,
 ) -> Futures | None:
     """``paths`` futures of ``weeks`` weeks. None where fewer than four weekly changes with demand are known.
 
-    ``volatility`` scales the drawn changes: 2.0 is a pool that moves twice as much as it did.
+    ``volatility`` scales the drawn changes: 2.0 is a pool that moves twice as much as it did. A week counts that lacks
+    at most ``missing`` of its hours.
     """
-    history = [week for week in demand.weeks() if week.nanos > 0]
+    history = [week for week in demand.weeks(missing) if week.nanos > 0]
     pairs = [
-        (n + 1, np.log(later.nanos / earlier.nanos))
+        (n + 1, np.log(later.whole / earlier.whole))
         for n, (earlier, later) in enumerate(itertools.pairwise(history))
         if later.number == earlier.number + 1
     ]
@@ -165,7 +172,7 @@ def draw(
     logs = np.cumsum(changes[drawn], axis=1) + _trend(history[-_TREND_WEEKS:], weeks)
     for scenario in scenarios:
         logs += _strikes(seed, scenario, weeks, paths)
-    level = history[-1].nanos / NANOS / HOURS_A_WEEK * np.exp(np.minimum(logs, np.log(1e6)))
+    level = history[-1].whole / NANOS / HOURS_A_WEEK * np.exp(np.minimum(logs, np.log(1e6)))
     profile = np.array([_profile(demand, demand.position(week.start)) for week in history])
     profile.sort(axis=1)
     keys = (profile + np.arange(len(history))[:, None] * _WIDTH).ravel()
@@ -174,7 +181,12 @@ def draw(
 
 
 def _profile(demand: Demand, start: int) -> _Floats:
-    hours = demand.nanos[start : start + HOURS_A_WEEK].astype(np.float64)
+    """The 168 hours of a week against their mean. Hours that are missing are drawn from its known ones, by rank."""
+    week = slice(start, start + HOURS_A_WEEK)
+    hours = demand.nanos[week][demand.known[week]].astype(np.float64)
+    if len(hours) < HOURS_A_WEEK:
+        ranks = (np.arange(HOURS_A_WEEK) + 0.5) * len(hours) / HOURS_A_WEEK
+        hours = np.sort(hours)[ranks.astype(np.int64)]
     shape: _Floats = hours / hours.mean()
     return shape
 
@@ -189,7 +201,7 @@ def _blocks(seed: np.random.Generator, changes: int, weeks: int, paths: int) -> 
 
 def _trend(weeks: Sequence[Week], ahead: int) -> _Floats:
     """Logarithm of the level that the falling trend leaves in each week ahead; 0 for a rising one."""
-    means = np.log([week.nanos for week in weeks])
+    means = np.log([week.whole for week in weeks])
     times = np.array([week.number for week in weeks])
     later, earlier = np.triu_indices(len(means), k=1)[::-1]
     slope = min(0.0, float(np.median((means[later] - means[earlier]) / (times[later] - times[earlier]))))

@@ -20,7 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from outlay.optimize.commitments.demand import HOURS_A_WEEK
-from outlay.optimize.commitments.offers.flexible import flexible_savings
+from outlay.optimize.commitments.offers.flexible import flexible_savings, payouts
 from outlay.optimize.commitments.offers.offer import HOURS_A_MONTH, Offer
 from outlay.optimize.commitments.outlook.futures import Futures, Market, Scenario
 
@@ -150,20 +150,51 @@ class Prospect:
         """The month up to which the GPUs must be needed for the whole term's cost to be earned; None if never.
 
         It is the lock-in in one number: if demand vanished after that month, the commitment would have cost as much as
-        on-demand. Expected over the paths.
+        on-demand. Expected over the paths. A flexible one pays back for the hours after it too, and may be lowered: its
+        term is settled anew without demand from then on. 0 where that earns the cost with no demand at all.
         """
+        if self.offer.flex is not None:
+            return self._flexible_break_even(gpus)
         earned = np.cumsum(self._used(gpus).mean(axis=0) * self._value * self._part)
         owed = self._price * gpus * self.offer.term_hours
         return self._month(earned, np.full(self.weeks, owed), owed)
 
     def payback_month(self, gpus: float) -> int | None:
-        """The first month by whose end what was avoided on demand exceeds what was paid, upfront and since; or None."""
+        """The first month by whose end what was avoided on demand exceeds what was paid, upfront and since; or None.
+
+        What a flexible one pays back counts when it arrives, which may be after the term.
+        """
         assert self.offer.bound_price is not None
+        if self.offer.flex is not None:
+            flow = payouts(self.futures, self.offer, gpus, self._value, self._part)
+            last = max(self.offer.term_hours, *(arrived for arrived, _ in flow.payouts))
+            months = range(1, math.ceil(last / HOURS_A_MONTH) + 1)
+            return next((month for month in months if flow.earned_by(month * HOURS_A_MONTH)), None)
         total = float(self.offer.bound_price) * gpus * self.offer.term_hours
         upfront = float(self.offer.upfront)
         avoided = np.cumsum(self._used(gpus).mean(axis=0) * self._value * self._part)
         paid = total * (upfront + (1 - upfront) * np.cumsum(self._part) / self._part.sum())
         return self._month(avoided, paid, total * upfront)
+
+    def _flexible_break_even(self, gpus: float) -> int | None:
+        """By bisection: more months of demand earn more."""
+        starts = np.arange(self.weeks) * HOURS_A_WEEK
+        least = -1e-9 * self._price * gpus * self.offer.term_hours
+
+        def earns(months: int) -> bool:
+            needed = np.clip((months * HOURS_A_MONTH - starts) / (HOURS_A_WEEK * self._part), 0.0, 1.0)
+            saving = flexible_savings(self.futures, self.offer, gpus, self._value, self._part, needed=needed)
+            return float(saving.mean()) >= least
+
+        if not earns(self.offer.term_months):
+            return None
+        if earns(0):
+            return 0
+        short, enough = 0, self.offer.term_months
+        while enough - short > 1:
+            middle = (short + enough) // 2
+            short, enough = (short, middle) if earns(middle) else (middle, enough)
+        return enough
 
     def _month(self, earned: _Floats, paid: _Floats, at_start: float) -> int | None:
         """The month in which ``earned`` reaches ``paid``, both told at the end of each week; None if never.

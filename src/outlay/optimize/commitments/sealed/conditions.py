@@ -101,10 +101,9 @@ def _price(offer: Offer, best: Option) -> list[Condition]:
         plain(price),
         f"The committed price is no higher than {plain(price)} {offer.currency}.",
     )
-    used = None if best.outcome is None else best.outcome.utilization
-    if not used or offer.price is None:
+    if best.worthless_on_demand is None:
         return [at_most]
-    worth = (offer.price / used).quantize(_SIX, rounding=ROUND_CEILING)
+    worth = best.worthless_on_demand.quantize(_SIX, rounding=ROUND_CEILING)
     said = f"On-demand costs {plain(worth)} {offer.currency} or more: below, this level would not have paid."
     return [at_most, Condition("on_demand_price", "at_least", plain(worth), plain(on_demand), said)]
 
