@@ -9,12 +9,13 @@ from datetime import datetime
 from outlay.prices.genai import Resolved
 from outlay.prices.usage_shapes import ORDINARY
 
-__all__ = ["CONTEXT_WINDOWS", "Call", "circumstances", "context_text", "smallest", "special"]
+__all__ = ["BY_CAPACITY", "CONTEXT_WINDOWS", "Call", "circumstances", "context_text", "smallest", "special"]
 
 CONTEXT_WINDOWS = {"0-200k": (0, 200_000), "200k-1m": (200_000, 1_000_000)}
 """What ``context_window`` says of a bucket (Anthropic's usage reports): each call's input is more than, and up to."""
 _WINDOW = "context_window"
-_BY_CAPACITY = ("traffic_type", "provisioned_throughput")
+BY_CAPACITY = ("traffic_type", "provisioned_throughput")
+"""The circumstance of a call that capacity served."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,7 +37,7 @@ class Call:
     @property
     def by_capacity(self) -> bool:
         """Whether capacity that was bought served it (Vertex' provisioned throughput): its tokens have no price."""
-        return self.context.get(_BY_CAPACITY[0]) == _BY_CAPACITY[1]
+        return self.context.get(BY_CAPACITY[0]) == BY_CAPACITY[1]
 
 
 def special(context: Mapping[str, str]) -> dict[str, str]:

@@ -23,7 +23,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime, time, timedelta
 from decimal import Decimal
-from functools import cache
+from functools import cache, lru_cache
 from itertools import pairwise
 from typing import TYPE_CHECKING
 
@@ -40,6 +40,7 @@ __all__ = [
     "Resolved",
     "Variant",
     "all_rows",
+    "context_window",
     "model_rows",
     "models",
     "provider_id",
@@ -131,11 +132,12 @@ def provider_id(name: str) -> str | None:
     return None if found is None else found.id
 
 
-@cache
+@lru_cache(maxsize=8192)
 def resolve(provider: str, model: str) -> Resolved | None:
     """The model that a provider's reference means, by the package's own matching; None when it knows none.
 
-    A provider that resells another's models (Azure, Vertex) finds them at their maker.
+    A provider that resells another's models (Azure, Vertex) finds them at their maker. The last few thousand names are
+    kept: whoever calls a gateway may name any.
     """
     found = _provider(provider)
     if found is None:
@@ -162,6 +164,15 @@ def _hint(name: str, known: list[str]) -> str:
     """The nearest names; where none is near, what to do, as a list of hundreds helps nobody."""
     hint = nearest(name.lower(), known)
     return hint if hint.startswith("Did") else "Give a price for it with --prices."
+
+
+def context_window(provider: str, model: str) -> int | None:
+    """The most tokens of input that a model takes, by any name that ``resolve`` knows; None where the list has none.
+
+    Of a resold model it is the maker's, and the reseller's may be smaller.
+    """
+    found = resolve(provider, model)
+    return None if found is None else _models()[found.owner, found.model].context_window
 
 
 def variants(owner: str, model: str) -> tuple[Variant, ...]:

@@ -10,12 +10,13 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime, time
-from decimal import ROUND_HALF_EVEN, Decimal
+from decimal import ROUND_HALF_EVEN, Context, Decimal
 
 from outlay.money import MONEY_SCALE
 
-__all__ = ["EVERY", "PriceRow", "above", "active", "per_unit", "versions"]
+__all__ = ["EVERY", "PriceRow", "above", "active", "per_unit", "versions", "whole_price"]
 
+_EXACT = Context(prec=200)
 EVERY = (("*", "*"),)
 """``when`` of a row that holds in every context."""
 
@@ -57,6 +58,11 @@ def versions(rows: Iterable[PriceRow]) -> str:
 def per_unit(price: Decimal, per: int) -> Decimal:
     """The price of one unit at the ledger's 18 decimals: exact for tokens, rounded for seconds of an hourly price."""
     return (price / per).quantize(Decimal(1).scaleb(-MONEY_SCALE), rounding=ROUND_HALF_EVEN)
+
+
+def whole_price(unit_price: Decimal) -> int:
+    """A unit price in 10 to the -18 of its currency: exact, since :func:`per_unit` left it no more decimals."""
+    return int(_EXACT.scaleb(unit_price, MONEY_SCALE))
 
 
 def active(row: PriceRow, at: datetime, input_tokens: int, context: Mapping[str, str]) -> bool:
