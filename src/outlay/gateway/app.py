@@ -6,14 +6,15 @@ import asyncio
 import logging
 import re
 import time
-from collections.abc import Callable, MutableMapping
-from typing import Any
+from collections.abc import Callable
 
 import orjson
 
 from outlay.config.gateway import GatewaySettings
-from outlay.gateway.call import Ids, Receive, Request, Send, Sender
+from outlay.gateway.call import Ids, Sender
 from outlay.gateway.callers import Callers
+from outlay.gateway.http import Receive, Scope, Send
+from outlay.gateway.incoming import Call
 from outlay.gateway.meters import Meters
 from outlay.gateway.refusal import Refusal
 from outlay.gateway.routes import Routes
@@ -68,7 +69,7 @@ class Gateway:
         self._wrong = wrong
         self._most_body = settings.max_body_mib << 20
 
-    async def __call__(self, scope: MutableMapping[str, Any], receive: Receive, send: Send) -> None:
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request."""
         if scope["type"] != "http":
             return
@@ -99,7 +100,7 @@ class Gateway:
         self,
         wire: Wire,
         model: str | None,
-        scope: MutableMapping[str, Any],
+        scope: Scope,
         *,
         receive: Receive,
         send: Send,
@@ -123,13 +124,12 @@ class Gateway:
         routes = self._routes.of(wire.name, spoken.model, caller.upstreams)
         now = self._clock()
         attributes = {"key": caller.key, **tags}
-        request = Request(
+        state.call = Call(
             self._ids.next(now), wire, spoken, body, raw, listed, attributes, routes, receive, send, began
         )
-        state.request = request
-        await self._sender.answer(request)
+        await self._sender.answer(state.call)
 
-    async def _other(self, path: str, scope: MutableMapping[str, Any], send: Send) -> None:
+    async def _other(self, path: str, scope: Scope, send: Send) -> None:
         if scope["method"] not in ("GET", "HEAD"):
             raise Refusal(404, "unknown_path", f"the gateway has no {path[:100]}. It has {', '.join(sorted(_WIRES))}.")
         if path == "/healthz":
@@ -158,13 +158,13 @@ class _Gone(Exception):
 class _State:
     """How far a request has come."""
 
-    __slots__ = ("request",)
+    __slots__ = ("call",)
 
     def __init__(self) -> None:
-        self.request: Request | None = None
+        self.call: Call | None = None
 
     def answering(self) -> bool:
-        return self.request is not None and self.request.answering
+        return self.call is not None and self.call.answering
 
 
 async def _body(headers: dict[bytes, bytes], receive: Receive, most: int) -> bytes:

@@ -8,115 +8,88 @@ tokens that the call is let have. Where no bound is known, quotas in that measur
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
-from typing import Protocol
-
 from outlay.config.gateway import GatewaySettings
+from outlay.gateway.incoming import Call
 from outlay.gateway.routes import Route
 from outlay.gateway.wires.spoken import Spoken
 from outlay.operate.quotas.ask import Ask
 from outlay.operate.quotas.limit import REQUESTS, TOKENS
 from outlay.operate.quotas.quota import Attributes
+from outlay.operate.quotas.window import moment
+from outlay.prices.ceiling import Ceilings, Options, Unbounded, asked
+from outlay.prices.genai import context_window
 
-__all__ = ["Ceiling", "Ceilings", "asked"]
+__all__ = ["Bounds"]
 
-
-@dataclass(frozen=True, slots=True)
-class Ceiling:
-    """The dearest that one token, request or use of a tool may be billed at, in 10 to the -18 of ``currency``."""
-
-    currency: str
-    input: int
-    output: int
-    request: int = 0
-    fees: Mapping[str, int] = field(default_factory=dict)
+_MOST_OPTIONS = 1000
 
 
-class Ceilings(Protocol):
-    """The price list, asked for the worst."""
+class Bounds:
+    """What calls ask of the quotas, by the prices of ``ceilings``."""
 
-    def of(
-        self,
-        provider: str,
-        model: str,
-        at: int,
-        *,
-        input_tokens: int,
-        tier: str | None,
-        media: frozenset[str],
-        tools: tuple[str, ...],
-    ) -> Ceiling | str:
-        """The ceiling of a call of so many input tokens at most, or why none is known."""
+    def __init__(self, ceilings: Ceilings, settings: GatewaySettings) -> None:
+        self._ceilings = ceilings
+        self._settings = settings
+        self._options: dict[tuple[object, ...], Options] = {}
 
-    def window(self, provider: str, model: str) -> int | None:
-        """The most input tokens that a model takes, None where nobody said."""
-
-
-def asked(
-    id: str,
-    attributes: Attributes,
-    spoken: Spoken,
-    route: Route,
-    *,
-    body_bytes: int,
-    now: int,
-    ceilings: Ceilings,
-    settings: GatewaySettings,
-) -> Ask:
-    """What a call over this route asks of the quotas."""
-    upstream = route.upstream
-    fixed = {REQUESTS: 1}
-    each: dict[str, int] = {}
-    unbounded = None
-    most = least = 0
-    if spoken.has_output:
-        most = least = spoken.max_tokens if spoken.max_tokens is not None else 0
-        if spoken.max_tokens is None:
+    def ask(self, id: str, attributes: Attributes, call: Call, route: Route, now: int) -> Ask:
+        """What a call over this route asks of the quotas."""
+        spoken, settings, upstream = call.spoken, self._settings, route.upstream
+        fixed = {REQUESTS: 1}
+        each: dict[str, int] = {}
+        most = least = 0
+        if spoken.max_tokens is not None:
+            most = least = spoken.max_tokens
+        elif spoken.has_output:
             most = upstream.settings.max_tokens or settings.max_tokens
             least = min(settings.least_tokens, most)
-    input_tokens: int | None = body_bytes + upstream.settings.hidden_tokens
-    if spoken.not_inline is not None:
-        input_tokens = upstream.settings.context_window or ceilings.window(upstream.priced_as, route.model)
-        if input_tokens is None:
-            unbounded = (
-                f"it holds more than text ({spoken.not_inline}), and how much '{route.model}' reads at most is not "
-                f"known. Give context_window to the upstream '{upstream.id}'."
+        input_tokens, unbounded = self._input(spoken, route, len(call.raw))
+        if input_tokens is not None:
+            rounds = spoken.rounds or 1
+            outputs = spoken.choices * rounds if spoken.has_output else 0
+            fixed[TOKENS] = input_tokens * rounds + spoken.more_output * outputs
+            if outputs:
+                each[TOKENS] = outputs
+            ceiling = self._ceilings.ceiling(upstream.priced_as, route.model, moment(now), input_tokens, self._of(call))
+            if isinstance(ceiling, Unbounded):
+                unbounded = ceiling.why
+            else:
+                output = ceiling.output or 0
+                fees = ceiling.request + max(1, rounds - 1) * sum(ceiling.fees.values())
+                input_cost = input_tokens * rounds * ceiling.input
+                fixed[ceiling.currency] = input_cost + spoken.more_output * outputs * output + fees
+                if outputs:
+                    each[ceiling.currency] = output * outputs
+        may_be_unpriced = settings.unpriced == "allow"
+        return Ask(id, attributes, fixed, each, most, least, unbounded, may_be_unpriced, settings.hold_seconds * 1000)
+
+    def _input(self, spoken: Spoken, route: Route, body_bytes: int) -> tuple[int | None, str | None]:
+        """The most tokens of input that the model reads in one go, or why nobody knows."""
+        upstream = route.upstream
+        if spoken.rounds is None:
+            return None, "the provider's own tools may run any number of times. Send max_tool_calls or max_uses."
+        if spoken.not_inline is None:
+            return body_bytes + upstream.settings.hidden_tokens, None
+        window = upstream.settings.context_window or context_window(upstream.priced_as, route.model)
+        if window is not None:
+            return window, None
+        why = f"it holds more than text ({spoken.not_inline}), and how much '{route.model}' reads at most is not known."
+        return None, f"{why} Give context_window to the upstream '{upstream.id}'."
+
+    def _of(self, call: Call) -> Options:
+        """What is known of the call's price, remembered by what it says of it."""
+        spoken, body = call.spoken, call.body
+        said = (body.get("service_tier"), body.get("speed"), body.get("inference_geo"))
+        key = (*map(repr, said), spoken.media, spoken.output_media, spoken.tools, spoken.has_output)
+        found = self._options.get(key)
+        if found is None:
+            if len(self._options) >= _MOST_OPTIONS:
+                self._options.clear()
+            found = self._options[key] = Options(
+                asked(body),
+                tuple(sorted(spoken.media)),
+                tuple(sorted(spoken.output_media)),
+                spoken.tools,
+                spoken.has_output,
             )
-    if spoken.rounds is None:
-        input_tokens = None
-        unbounded = "the provider's own tools may run any number of times. Send max_tool_calls or max_uses."
-    if input_tokens is not None:
-        rounds = spoken.rounds or 1
-        outputs = spoken.choices * rounds
-        fixed[TOKENS] = input_tokens * rounds + spoken.more_output * outputs
-        if spoken.has_output:
-            each[TOKENS] = outputs
-        ceiling = ceilings.of(
-            upstream.priced_as,
-            route.model,
-            now,
-            input_tokens=input_tokens,
-            tier=spoken.tier,
-            media=spoken.media,
-            tools=spoken.tools,
-        )
-        if isinstance(ceiling, str):
-            unbounded = ceiling
-        else:
-            fees = ceiling.request + max(1, rounds - 1) * sum(ceiling.fees.values())
-            money = input_tokens * rounds * ceiling.input + spoken.more_output * outputs * ceiling.output + fees
-            fixed[ceiling.currency] = money
-            if spoken.has_output:
-                each[ceiling.currency] = ceiling.output * outputs
-    return Ask(
-        id,
-        attributes,
-        fixed,
-        each,
-        most,
-        least,
-        unbounded,
-        settings.unpriced == "allow",
-        settings.hold_seconds * 1000,
-    )
+        return found

@@ -8,36 +8,32 @@ says what a call used, and the provider may have done it, it counts at its bound
 from __future__ import annotations
 
 import asyncio
-import time
 import zlib
-from collections.abc import Awaitable, Callable, Mapping, MutableMapping
-from dataclasses import dataclass, field
-from typing import Any, Protocol
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 
 import aiohttp
 import orjson
 
 from outlay.config.gateway import GatewaySettings
 from outlay.errors import UsageError
-from outlay.gateway.bound import Ceilings, asked
+from outlay.gateway.bound import Bounds
 from outlay.gateway.event import CallEvent, Settled
+from outlay.gateway.incoming import Call
 from outlay.gateway.meters import Meters
 from outlay.gateway.refusal import Refusal, denial
 from outlay.gateway.routes import Route
 from outlay.gateway.sending import NotSent, back, onward, retryable, send
-from outlay.gateway.wires.spoken import Json, Spoken
 from outlay.gateway.wires.wire import Said, Wire
 from outlay.money import plain
 from outlay.operate.quotas.ask import Ask, Denied, Held
 from outlay.operate.quotas.limit import REQUESTS, TOKENS, in_unit
 from outlay.operate.quotas.store import QuotaStore
+from outlay.operate.quotas.window import moment
+from outlay.prices.quick import QuickPrices
 from outlay.prices.usage import Usage, normalise
 
-__all__ = ["Ids", "Message", "Pricer", "Receive", "Request", "Send", "Sender"]
-
-Message = MutableMapping[str, Any]
-Receive = Callable[[], Awaitable[Message]]
-Send = Callable[[Message], Awaitable[None]]
+__all__ = ["Ids", "Sender"]
 
 _MOST_RETRY_SECONDS = 10.0
 _UPSTREAM_GONE = (aiohttp.ClientError, TimeoutError, ConnectionError)
@@ -45,13 +41,6 @@ _UPSTREAM_GONE = (aiohttp.ClientError, TimeoutError, ConnectionError)
 
 class _NextRoute(Exception):
     """A provider broke off and may have done the work: the same one is not asked again, another may be."""
-
-
-class Pricer(Protocol):
-    """The exact price of what a call used."""
-
-    def price(self, usage: Usage, provider: str, model: str, at: int) -> tuple[int, str] | None:
-        """Its cost in 10 to the -18 of a currency, and that currency; None where it has no price."""
 
 
 class Ids:
@@ -68,28 +57,10 @@ class Ids:
 
 
 @dataclass(slots=True)
-class Request:
-    """A call as it came. ``attributes`` are what quotas look at; ``headers`` are in the caller's order."""
-
-    id: str
-    wire: Wire
-    spoken: Spoken
-    body: Json
-    raw: bytes
-    headers: list[tuple[bytes, bytes]]
-    attributes: dict[str, str]
-    routes: tuple[Route, ...]
-    receive: Receive
-    send: Send
-    began: int = field(default_factory=time.perf_counter_ns)
-    answering: bool = False
-
-
-@dataclass(slots=True)
 class _Try:
     """One hold and what came of it; ``each`` is what a unit of its output may cost."""
 
-    request: Request
+    call: Call
     route: Route
     held: Held
     each: Mapping[str, int]
@@ -106,8 +77,8 @@ class Sender:
         session: aiohttp.ClientSession,
         *,
         quotas: QuotaStore,
-        ceilings: Ceilings,
-        pricer: Pricer,
+        bounds: Bounds,
+        prices: QuickPrices,
         settings: GatewaySettings,
         meters: Meters,
         ids: Ids,
@@ -115,21 +86,21 @@ class Sender:
     ) -> None:
         self._session = session
         self._quotas = quotas
-        self._ceilings = ceilings
-        self._pricer = pricer
+        self._bounds = bounds
+        self._prices = prices
         self._settings = settings
         self._meters = meters
         self._ids = ids
         self._clock = clock
 
-    async def answer(self, request: Request) -> None:
+    async def answer(self, call: Call) -> None:
         """Answer a call, by the first of its routes that does. Raises :class:`Refusal`."""
         last = Refusal(502, "upstream_failed", "no upstream answered.")
-        for route in request.routes:
+        for route in call.routes:
             for again in range(1 + route.upstream.settings.retries):
-                final = route is request.routes[-1] and again == route.upstream.settings.retries
+                final = route is call.routes[-1] and again == route.upstream.settings.retries
                 try:
-                    wait = await self._once(request, route, final=final)
+                    wait = await self._once(call, route, final=final)
                 except _NextRoute as failure:
                     last = Refusal(502, "upstream_failed", f"{failure}.")
                     break
@@ -138,14 +109,14 @@ class Sender:
                 if wait is None:
                     return
                 if again < route.upstream.settings.retries:
-                    if wait > _MOST_RETRY_SECONDS and route is not request.routes[-1]:
+                    if wait > _MOST_RETRY_SECONDS and route is not call.routes[-1]:
                         break
                     await asyncio.sleep(min(wait, _MOST_RETRY_SECONDS))
         raise last
 
-    async def _once(self, request: Request, route: Route, *, final: bool) -> float | None:
+    async def _once(self, call: Call, route: Route, *, final: bool) -> float | None:
         """Try one route once. None: answered; else the seconds to wait before the next try."""
-        one = await self._hold(request, route)
+        one = await self._hold(call, route)
         try:
             return await self._sent(one, final=final)
         except NotSent as error:
@@ -161,19 +132,15 @@ class Sender:
             if not one.done:  # cancelled, or an error of ours: what the provider did is not known
                 self._settle(one, None, "bound" if one.sent else "none", error="interrupted")
 
-    async def _hold(self, request: Request, route: Route) -> _Try:
+    async def _hold(self, call: Call, route: Route) -> _Try:
         now = self._clock()
-        attributes = {**request.attributes, "model": route.model, "upstream": route.upstream.id}
-        ask = asked(
-            self._ids.next(now),
-            attributes,
-            request.spoken,
-            route,
-            body_bytes=len(request.raw),
-            now=now,
-            ceilings=self._ceilings,
-            settings=self._settings,
-        )
+        attributes = {
+            **call.attributes,
+            "model": route.model,
+            "upstream": route.upstream.id,
+            "provider": route.upstream.provider,
+        }
+        ask = self._bounds.ask(self._ids.next(now), attributes, call, route, now)
         held = await self._quotas.hold(ask, now)
         if isinstance(held, Denied):
             held = self._denied(ask, held, now)
@@ -186,7 +153,7 @@ class Sender:
             except asyncio.CancelledError:
                 self._quotas.settle(held.id, {}, self._clock())
                 raise
-        return _Try(request, route, held, ask.each, self._event(request, route, held))
+        return _Try(call, route, held, ask.each, self._event(call, route, held))
 
     def _denied(self, ask: Ask, denied: Denied, now: int) -> Held:
         """The refusal of a denied call, or a hold in name only where the settings let calls through all the same."""
@@ -197,36 +164,36 @@ class Sender:
         raise denial(denied, now)
 
     async def _sent(self, one: _Try, *, final: bool) -> float | None:
-        request, route = one.request, one.route
-        body, strip = self._body(request, route, one.held)
-        headers = onward(request.headers, route)
+        call, route = one.call, one.route
+        body, strip = self._body(call, route, one.held)
+        headers = onward(call.headers, route)
         one.sent = True
         async with await send(self._session, route, headers, body) as response:
             one.event.status = response.status
             if response.status >= 400:
                 return await self._failed(one, response, final=final)
-            if request.spoken.stream and "json" not in response.headers.get("content-type", ""):
+            if call.spoken.stream and "json" not in response.headers.get("content-type", ""):
                 await self._stream(one, response, strip)
             else:
                 await self._whole(one, response)
         return None
 
-    def _body(self, request: Request, route: Route, held: Held) -> tuple[bytes, bool]:
+    def _body(self, call: Call, route: Route, held: Held) -> tuple[bytes, bool]:
         """The body that goes on: the caller's own bytes, unless something in it must be put right."""
-        spoken, changed, strip = request.spoken, False, False
-        body = request.body
+        spoken, changed, strip = call.spoken, False, False
+        body = call.body
         if route.model != spoken.model:
             body = {**body, "model": route.model}
             changed = True
         if spoken.has_output and spoken.max_tokens is None and held.units:
             body = dict(body)
-            request.wire.limit(body, held.units, route.upstream.settings.provider)
+            call.wire.limit(body, held.units, route.upstream.settings.provider)
             changed = True
         if spoken.stream:
             body = dict(body)
-            strip = request.wire.ask_usage(body)
+            strip = call.wire.ask_usage(body)
             changed = changed or strip
-        return orjson.dumps(body) if changed else request.raw, strip
+        return orjson.dumps(body) if changed else call.raw, strip
 
     async def _failed(self, one: _Try, response: aiohttp.ClientResponse, *, final: bool) -> float | None:
         """An error that the provider answered with: it did nothing, and charges nothing."""
@@ -235,38 +202,38 @@ class Sender:
         if retryable(response.status) and not final:
             self._meters.retried(one.route.upstream.id, response.status)
             return _retry_after(response.headers)
-        await _answer(one.request, response.status, back(response.headers), content)
+        await _answer(one.call, response.status, back(response.headers), content)
         return None
 
     async def _whole(self, one: _Try, response: aiohttp.ClientResponse) -> None:
         content = await response.read()
-        cost = self._settle_by(one, _said(one.request.wire, content, response.headers), complete=True)
+        cost = self._settle_by(one, _said(one.call.wire, content, response.headers), complete=True)
         headers = back(response.headers)
         headers.append((b"x-outlay-request-id", one.event.id.encode()))
         if cost is not None:
             headers.append((b"x-outlay-cost", cost.encode()))
-        await _answer(one.request, response.status, headers, content)
+        await _answer(one.call, response.status, headers, content)
 
     async def _stream(self, one: _Try, response: aiohttp.ClientResponse, strip: bool) -> None:
-        request = one.request
-        meter = request.wire.meter(strip)
-        gone = asyncio.ensure_future(request.receive())  # the next message can only be that the caller went away
+        call = one.call
+        meter = call.wire.meter(strip)
+        gone = asyncio.ensure_future(call.receive())  # the next message can only be that the caller went away
         broke: str | None = None
         try:
             async with asyncio.timeout(one.route.upstream.settings.timeout_seconds):
                 headers = [*back(response.headers), (b"x-outlay-request-id", one.event.id.encode())]
-                request.answering = True
-                await request.send({"type": "http.response.start", "status": response.status, "headers": headers})
+                call.answering = True
+                await call.send({"type": "http.response.start", "status": response.status, "headers": headers})
                 async for chunk in response.content.iter_any():
                     out = meter.feed(chunk)
                     if one.event.first_token is None and meter.started:
-                        one.event.first_token = (time.perf_counter_ns() - request.began) // 1000
+                        one.event.first_token = call.microseconds()
                     if gone.done():
                         if self._settings.on_disconnect == "cancel":
                             broke = "the caller went away"
                             break
                     elif out:
-                        await request.send({"type": "http.response.body", "body": out, "more_body": True})
+                        await call.send({"type": "http.response.body", "body": out, "more_body": True})
         except _UPSTREAM_GONE as error:
             broke = f"{one.route.upstream.id} broke off: {type(error).__name__}"
         except ValueError as error:
@@ -279,8 +246,8 @@ class Sender:
             self._settle_by(one, meter.said(), complete=meter.whole, error=failed)
             gone.cancel()
         if broke is not None:
-            rest += b"event: error\ndata: " + request.wire.error(502, "upstream_failed", f"{broke}.", {}) + b"\n\n"
-        await request.send({"type": "http.response.body", "body": rest})
+            rest += b"event: error\ndata: " + call.wire.error(502, "upstream_failed", f"{broke}.", {}) + b"\n\n"
+        await call.send({"type": "http.response.body", "body": rest})
 
     def _settle_by(self, one: _Try, said: Said | None, *, complete: bool, error: str | None = None) -> str | None:
         """Settle by the usage that was told; by the bound where none was. The cost, as text."""
@@ -288,7 +255,7 @@ class Sender:
             return self._settle(one, None, "bound", error=error or "no usage")
         raw, one.event.answered_model = said
         try:
-            usage = normalise(one.route.upstream.priced_as, raw, flavor=one.request.wire.flavor)
+            usage = normalise(one.route.upstream.priced_as, raw, flavor=one.call.wire.flavor)
         except (UsageError, ArithmeticError, RecursionError, TypeError, ValueError):
             return self._settle(one, None, "bound", error=error or "unreadable usage")
         return self._settle(one, usage, "usage" if complete else "received", error=error)
@@ -296,7 +263,7 @@ class Sender:
     def _settle(self, one: _Try, usage: Usage | None, by: Settled, *, error: str | None = None) -> str | None:
         one.done = True
         event, held = one.event, one.held
-        event.duration = (time.perf_counter_ns() - one.request.began) // 1000
+        event.duration = one.call.microseconds()
         event.settled, event.usage = by, usage
         event.error = error or event.error
         used: dict[str, int] = {REQUESTS: 1 if one.sent else 0}
@@ -319,28 +286,33 @@ class Sender:
             text = plain(in_unit(*cost))
             event.cost, event.currency = text, cost[1]
         self._meters.settled(event, used, held.bound)
-        self._quotas.settle(held.id, used, self._clock(), event.to_bytes())
+        told = event.to_bytes()
+        if not self._quotas.settle(held.id, used, self._clock(), told):  # it went without a hold, or its hold ran out
+            self._quotas.tell(told)
         return None if cost is None else f"{text} {cost[1]}"
 
     def _cost(self, one: _Try, usage: Usage) -> tuple[int, str] | None:
-        at, provider = one.held.at, one.route.upstream.priced_as
-        answered = one.event.answered_model
-        found = self._pricer.price(usage, provider, answered, at) if answered else None
-        return found or self._pricer.price(usage, provider, one.route.model, at)
+        """The exact cost; by the model that answered, or that was asked where the answer's name has no price."""
+        at, provider = moment(one.held.at), one.route.upstream.priced_as
+        for model in dict.fromkeys((one.event.answered_model or one.route.model, one.route.model)):
+            cost = self._prices.cost(usage, provider, model, at)
+            if cost.amount is not None and cost.currency is not None:
+                return cost.amount, cost.currency
+        return None
 
-    def _event(self, request: Request, route: Route, held: Held) -> CallEvent:
+    def _event(self, call: Call, route: Route, held: Held) -> CallEvent:
         return CallEvent(
             held.id,
-            request.id,
+            call.id,
             held.attributes,
             route.upstream.provider,
             route.upstream.priced_as,
-            request.wire.operation,
-            request.wire.name,
-            request.spoken.model,
+            call.wire.operation,
+            call.wire.name,
+            call.spoken.model,
             route.model,
             held.at,
-            request.spoken.stream,
+            call.spoken.stream,
         )
 
 
@@ -363,11 +335,11 @@ def _said(wire: Wire, content: bytes, headers: Mapping[str, str]) -> Said | None
     return wire.said(answer) if isinstance(answer, dict) else None
 
 
-async def _answer(request: Request, status: int, headers: list[tuple[bytes, bytes]], content: bytes) -> None:
-    request.answering = True
+async def _answer(call: Call, status: int, headers: list[tuple[bytes, bytes]], content: bytes) -> None:
+    call.answering = True
     headers.append((b"content-length", str(len(content)).encode()))
-    await request.send({"type": "http.response.start", "status": status, "headers": headers})
-    await request.send({"type": "http.response.body", "body": content})
+    await call.send({"type": "http.response.start", "status": status, "headers": headers})
+    await call.send({"type": "http.response.body", "body": content})
 
 
 def _retry_after(headers: Mapping[str, str]) -> float:

@@ -11,12 +11,16 @@ from typing import Any, Literal
 
 import orjson
 
+from outlay.money import plain
 from outlay.operate.quotas.ask import Held
+from outlay.operate.quotas.limit import in_unit
 from outlay.prices.usage import Usage
 
-__all__ = ["VERSION", "CallEvent", "Settled", "ran_out"]
+__all__ = ["SPOOLED", "VERSION", "CallEvent", "Settled", "ran_out"]
 
 VERSION = 1
+SPOOLED = 5
+"""The kind of a spool record that holds events, a line each. Numbers are for ever."""
 
 Settled = Literal["usage", "received", "bound", "none"]
 """By what a call was settled: the provider's usage; what of it had come when it broke off; the bound that was held,
@@ -108,12 +112,12 @@ def ran_out(held: Held) -> bytes:
     event = CallEvent(
         id=held.id,
         call=held.id,
-        attributes={name: value for name, value in said.items() if not name.startswith("_")},
+        attributes=said,
         provider=said.get("provider", ""),
-        priced_as=said.get("_priced_as", said.get("provider", "")),
-        operation=said.get("_operation", "chat"),
-        wire=said.get("_wire", ""),
-        asked_model=said.get("_asked", said.get("model", "")),
+        priced_as=said.get("provider", ""),
+        operation="",
+        wire="",
+        asked_model=said.get("model", ""),
         sent_model=said.get("model", ""),
         started=held.at,
         stream=False,
@@ -124,5 +128,5 @@ def ran_out(held: Held) -> bytes:
         currency=currency,
     )
     if currency is not None:
-        event.cost = str(held.bound[currency])
+        event.cost = plain(in_unit(held.bound[currency], currency))
     return event.to_bytes()

@@ -62,7 +62,6 @@ class AnthropicMessages:
         most = count(body, "max_tokens")
         thinking = body.get("thinking")
         budget = count(thinking, "budget_tokens") if isinstance(thinking, dict) else None
-        tier = body.get("service_tier")
         fees = {
             next((fee for name, fee in _FEES.items() if str(one.get("type")).startswith(name)), "") for one in tools
         }
@@ -79,7 +78,6 @@ class AnthropicMessages:
             if limited
             else None,
             tools=tuple(sorted(fee or "server_tool_calls" for fee in fees)),
-            tier="standard" if tier == "standard_only" else None,
         )
 
     def limit(self, body: Json, tokens: int, provider: str) -> None:

@@ -54,18 +54,17 @@ class OpenAIChat:
                 beyond.add("audio")
         limits = [count(body, key) for key in ("max_completion_tokens", "max_tokens")]
         searches = "web_search_options" in body
-        media = frozenset({"audio"}) if "audio" in (body.get("modalities") or ()) else frozenset()
         return Spoken(
             model_of(body),
             body.get("stream") is True,
             min((one for one in limits if one is not None), default=None),
             count(body, "n") or 1,
-            _listed(beyond) if beyond else "the pages of a web search" if searches else None,
-            media | _media(beyond),
-            _predicted(body),
-            None if tools_beyond_functions(body.get("tools")) else 1,
-            ("web_searches",) if searches else (),
-            _text(body, "service_tier"),
+            not_inline=_listed(beyond) if beyond else "the pages of a web search" if searches else None,
+            media=_media(beyond),
+            output_media=frozenset({"audio"}) if "audio" in (body.get("modalities") or ()) else frozenset(),
+            more_output=_predicted(body),
+            rounds=None if tools_beyond_functions(body.get("tools")) else 1,
+            tools=("web_searches",) if searches else (),
         )
 
     def limit(self, body: Json, tokens: int, provider: str) -> None:
@@ -111,7 +110,6 @@ class OpenAICompletions(OpenAIChat):
             body.get("stream") is True,
             count(body, "max_tokens", least=0),
             choices * (len(prompt) if isinstance(prompt, list) and several else 1),
-            tier=_text(body, "service_tier"),
         )
 
     def limit(self, body: Json, tokens: int, provider: str) -> None:

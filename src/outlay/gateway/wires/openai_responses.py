@@ -43,7 +43,6 @@ class OpenAIResponses:
         if tools:
             beyond.add("what the provider's tools find")
         calls = count(body, "max_tool_calls", least=0)
-        tier = body.get("service_tier")
         return Spoken(
             model_of(body),
             body.get("stream") is True,
@@ -52,7 +51,6 @@ class OpenAIResponses:
             media=frozenset(medium for medium in ("audio", "image") if any(medium in kind for kind in beyond)),
             rounds=1 if not tools else None if calls is None else calls + 1,
             tools=tuple(sorted({_FEES.get(str(one.get("type")), "server_tool_calls") for one in tools})),
-            tier=tier if isinstance(tier, str) else None,
         )
 
     def limit(self, body: Json, tokens: int, provider: str) -> None:

@@ -41,10 +41,9 @@ class Spoken:
     """``max_tokens`` is the most output that the caller asked for, None where it named no number.
 
     ``choices`` answers are made of one input. ``not_inline`` says what of the input is not in the body as text, so that
-    its bytes don't bound its tokens; ``media`` are the modalities that it may hold. ``more_output`` tokens may be
-    billed beyond the number asked for. ``rounds`` is how often the provider may run the model in this one call, None
-    where nobody said, and ``tools`` are those that it then runs and charges for. ``tier`` is the service tier asked
-    for.
+    its bytes don't bound its tokens; ``media`` are the modalities that it may hold, ``output_media`` those of the
+    answer. ``more_output`` tokens may be billed beyond the number asked for. ``rounds`` is how often the provider may
+    run the model in this one call, None where nobody said, and ``tools`` are the meters of what it then charges for.
     """
 
     model: str
@@ -53,10 +52,10 @@ class Spoken:
     choices: int = 1
     not_inline: str | None = None
     media: frozenset[str] = frozenset()
+    output_media: frozenset[str] = frozenset()
     more_output: int = 0
     rounds: int | None = 1
     tools: tuple[str, ...] = ()
-    tier: str | None = None
     has_output: bool = True
 
 

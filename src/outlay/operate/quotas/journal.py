@@ -35,6 +35,8 @@ _LIVE, _RAN_OUT = 0, 1
 _RELAYED_AT_ONCE = 2_000
 _RELAY_EVERY = 1.0
 _BUSY_SECONDS = 2.0
+_MOMENT = 0.05
+_MOST_WAITING = 500
 
 Relay = Callable[[Sequence[bytes]], None]
 """Takes events over; returns when they are safe there, raises where they are not (they are offered again)."""
@@ -116,7 +118,10 @@ class Journal:
             self._changed.notify()
 
     def settle(self, id: str, changes: Iterable[Change], event: bytes | None = None) -> None:
-        """Forget a hold, with what that changed and the event that tells of it."""
+        """Forget a hold, with what that changed and the event that tells of it.
+
+        Nobody waits for it: it is written with the next hold, or a moment later where none comes.
+        """
         with self._changed:
             self._batch.holds[id] = None
             self._add(changes, event)
@@ -177,7 +182,8 @@ class Journal:
             self._batch.spent[change.counter, change.bucket] = change.spent
         if event is not None:
             self._batch.events.append(event)
-        self._changed.notify()
+        if len(self._batch.holds) >= _MOST_WAITING or len(self._batch.events) >= _MOST_WAITING:
+            self._changed.notify()
 
     # What follows runs in the writing thread, but for `_opened` and `_read`.
 
@@ -219,9 +225,10 @@ class Journal:
             self._lock.release()
 
     def _next(self) -> tuple[_Batch, bool]:
+        """What to write next: what somebody waits for at once, the rest a moment later, all of it together."""
         with self._changed:
-            if not (self._batch or self._closing):
-                self._changed.wait(_RELAY_EVERY)
+            if not (self._batch.told or self._closing):
+                self._changed.wait(_MOMENT if self._batch else _RELAY_EVERY)
             batch, self._batch = self._batch, _Batch()
             return batch, self._closing
 

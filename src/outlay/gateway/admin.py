@@ -1,0 +1,135 @@
+"""The admin's surface, on its own port: metrics, how quotas stand, kill switches, late settlements.
+
+``GET /metrics`` (Prometheus), ``GET /quotas``, ``GET /stops``, ``POST /stops`` with ``{"id", "scope", "why"}``,
+``DELETE /stops/ID``. With a token in the environment every request must carry it; without one the port is loopback's.
+"""
+
+from __future__ import annotations
+
+import hmac
+from collections.abc import Callable
+from typing import Any
+
+import orjson
+
+from outlay.gateway.http import Receive, Scope, Send
+from outlay.gateway.meters import Meters
+from outlay.money import plain
+from outlay.operate.quotas.book import Standing, Stop
+from outlay.operate.quotas.limit import in_unit
+from outlay.operate.quotas.quota import Scope as QuotaScope
+from outlay.operate.quotas.store import QuotaStore
+from outlay.operate.quotas.window import moment
+
+__all__ = ["Admin", "standing_json"]
+
+_MOST_BODY = 1 << 16
+_STOP_HINT = 'send {"id": "...", "scope": {"team": "search"}, "why": "..."}; the scope of all calls is {"key": "*"}'
+
+
+class _No(Exception):
+    def __init__(self, status: int, message: str) -> None:
+        super().__init__(message)
+        self.status, self.message = status, message
+
+
+class Admin:
+    """The application; ``token`` empty: whoever reaches the port."""
+
+    def __init__(
+        self, quotas: QuotaStore, meters: Meters, token: str, clock: Callable[[], int], wrong: Callable[[], str | None]
+    ) -> None:
+        self._quotas, self._meters, self._clock, self._wrong = quotas, meters, clock, wrong
+        self._token = f"Bearer {token}".encode() if token else b""
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer one request."""
+        if scope["type"] != "http":
+            return
+        try:
+            said = dict(scope["headers"]).get(b"authorization", b"")
+            if self._token and not hmac.compare_digest(said, self._token):
+                raise _No(401, "send the header: Authorization: Bearer TOKEN")
+            status, kind, content = await self._answer(scope["method"], scope["path"], receive)
+        except _No as no:
+            status, kind, content = no.status, b"application/json", orjson.dumps({"error": no.message})
+        headers = [(b"content-type", kind), (b"content-length", str(len(content)).encode())]
+        await send({"type": "http.response.start", "status": status, "headers": headers})
+        await send({"type": "http.response.body", "body": content})
+
+    async def _answer(self, method: str, path: str, receive: Receive) -> tuple[int, bytes, bytes]:
+        if (method, path) == ("GET", "/metrics"):
+            return 200, b"text/plain; version=0.0.4; charset=utf-8", await self._exposition()
+        if (method, path) == ("GET", "/healthz"):
+            wrong = self._wrong()
+            return 503 if wrong else 200, b"application/json", orjson.dumps({"status": wrong or "ok"})
+        if (method, path) == ("GET", "/quotas"):
+            standings = await self._quotas.standings(self._clock())
+            return 200, b"application/json", orjson.dumps({"quotas": [standing_json(one) for one in standings]})
+        if (method, path) == ("GET", "/stops"):
+            return 200, b"application/json", orjson.dumps({"stops": await self._stops()})
+        if (method, path) == ("POST", "/stops"):
+            await self._quotas.stop(_stop(await _body(receive)))
+            return 200, b"application/json", orjson.dumps({"stops": await self._stops()})
+        if method == "DELETE" and path.startswith("/stops/"):
+            if not await self._quotas.resume(path.removeprefix("/stops/")):
+                raise _No(404, "there is no such stop")
+            return 200, b"application/json", orjson.dumps({"stops": await self._stops()})
+        raise _No(404, "nothing is here; see /metrics, /quotas and /stops")
+
+    async def _exposition(self) -> bytes:
+        from prometheus_client.exposition import generate_latest
+        from prometheus_client.registry import Collector
+
+        standings = await self._quotas.standings(self._clock())
+        found = list(self._meters.metrics(standings, self._wrong()))
+
+        class Counted(Collector):
+            def collect(self) -> Any:  # noqa: ANN401 - as the library has it
+                return found
+
+        return generate_latest(Counted())
+
+    async def _stops(self) -> list[dict[str, Any]]:
+        found = await self._quotas.stops()
+        return [{"id": one.id, "scope": dict(one.scope.wanted), "why": one.why} for one in found.values()]
+
+
+def standing_json(one: Standing) -> dict[str, Any]:
+    """How a quota stands, for programs."""
+    measure = one.quota.limit.measure
+    return {
+        "id": one.quota.id,
+        "scope": {name: list(values) for name, values in one.quota.scope.wanted},
+        "values": list(one.values),
+        "measure": measure,
+        "window": str(one.quota.limit.window),
+        "mode": one.quota.mode,
+        "limit": plain(in_unit(one.quota.limit.amount, measure)),
+        "spent": plain(in_unit(one.spent, measure)),
+        "held": plain(in_unit(one.held, measure)),
+        "resets_at": moment(one.resets).isoformat(timespec="seconds") + "Z",
+    }
+
+
+def _stop(content: bytes) -> Stop:
+    try:
+        said = orjson.loads(content)
+        scope = said["scope"]
+        if not isinstance(scope, dict) or not scope or not isinstance(said["id"], str) or not said["id"]:
+            raise _No(400, _STOP_HINT)
+        return Stop(said["id"], QuotaScope.of(scope), str(said.get("why", "")))
+    except (orjson.JSONDecodeError, KeyError, TypeError):
+        raise _No(400, _STOP_HINT) from None
+
+
+async def _body(receive: Receive) -> bytes:
+    found = b""
+    while True:
+        message = await receive()
+        more: bytes = message.get("body", b"")
+        found += more
+        if len(found) > _MOST_BODY:
+            raise _No(413, "that is too long")
+        if not message.get("more_body"):
+            return found

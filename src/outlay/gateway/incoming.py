@@ -1,0 +1,41 @@
+"""A call as it came from its caller."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from outlay.gateway.wires.spoken import Json, Spoken
+
+if TYPE_CHECKING:
+    from outlay.gateway.http import Receive, Send
+    from outlay.gateway.routes import Route
+    from outlay.gateway.wires.wire import Wire
+
+__all__ = ["Call"]
+
+
+@dataclass(slots=True)
+class Call:
+    """``attributes`` are what quotas look at; ``raw`` is the body as it came, ``body`` what it says.
+
+    ``began`` is the monotonic time in nanoseconds; ``answering`` is set once something of an answer went out.
+    """
+
+    id: str
+    wire: Wire
+    spoken: Spoken
+    body: Json
+    raw: bytes
+    headers: list[tuple[bytes, bytes]]
+    attributes: dict[str, str]
+    routes: tuple[Route, ...]
+    receive: Receive
+    send: Send
+    began: int = field(default_factory=time.perf_counter_ns)
+    answering: bool = False
+
+    def microseconds(self) -> int:
+        """How long ago it began."""
+        return (time.perf_counter_ns() - self.began) // 1000

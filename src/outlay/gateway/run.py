@@ -1,0 +1,249 @@
+"""``outlay gateway``: everything that stands behind its two ports, started and stopped together.
+
+It needs no other process: the quotas are in a file beside it, usage events in a spool, and the ledger takes them up
+when it can. On SIGTERM or SIGINT no new call is let in and those under way are answered and settled.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import socket
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AsyncExitStack, contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+import uvicorn
+
+from outlay.config.gateway import GatewaySettings
+from outlay.errors import ConfigError, UsageError
+from outlay.gateway.admin import Admin
+from outlay.gateway.app import Gateway
+from outlay.gateway.bound import Bounds
+from outlay.gateway.call import Ids, Sender
+from outlay.gateway.callers import Callers, Keys
+from outlay.gateway.event import SPOOLED, ran_out
+from outlay.gateway.http import Receive, Scope, Send
+from outlay.gateway.meters import Meters
+from outlay.gateway.protocol import GuardedProtocol
+from outlay.gateway.routes import Routes
+from outlay.gateway.sending import opened
+from outlay.operate.quotas.embedded import EmbeddedQuotas
+from outlay.operate.quotas.quota import Quota
+from outlay.operate.quotas.store import QuotaStore
+from outlay.prices.ceiling import Ceilings
+from outlay.prices.quick import QuickPrices
+from outlay.prices.tokens import TokenPrices
+from outlay.spool.writer import SpoolWriter
+
+__all__ = ["Listening", "Serving", "serve"]
+
+_CALLS_END = 30
+_SWEEP_EVERY = 1.0
+_KEEP_ALIVE = 75
+Say = Callable[[str], None]
+
+
+@dataclass(frozen=True, slots=True)
+class Serving:
+    """What to serve. ``folder`` is that of the settings, beside which relative paths lie; ``spool`` is for events."""
+
+    settings: GatewaySettings
+    quotas: Sequence[Quota]
+    required_tags: Sequence[str]
+    folder: Path
+    spool: Path
+
+
+@dataclass(frozen=True, slots=True)
+class Listening:
+    """Where it listens now."""
+
+    calls: str
+    admin: str | None
+
+
+def clock() -> int:
+    """Milliseconds since 1970, UTC: read here and nowhere further in."""
+    return time.time_ns() // 1_000_000
+
+
+def serve(serving: Serving, prices: TokenPrices, keys: Keys, started: Callable[[Listening], None], say: Say) -> None:
+    """Serve until SIGTERM or SIGINT. ``started`` is told where, once callers can come; ``say`` what happens."""
+    with suppress(AttributeError):
+        signal.signal(signal.SIGPIPE, signal.SIG_IGN)
+    with asyncio.Runner(loop_factory=_loop_factory()) as runner:
+        runner.run(_serve(serving, prices, keys, started, say))
+
+
+async def _serve(
+    serving: Serving, prices: TokenPrices, keys: Keys, started: Callable[[Listening], None], say: Say
+) -> None:
+    settings = serving.settings
+    async with AsyncExitStack() as stack:
+        routes = Routes(settings.upstreams)
+        calls = stack.enter_context(_listening(settings.listen, "listen"))
+        admin = (
+            stack.enter_context(_listening(settings.admin_listen, "admin_listen")) if settings.admin_listen else None
+        )
+        spool = SpoolWriter(serving.spool)
+        stack.callback(spool.close)
+        quotas = _store(serving, lambda events: spool.append(SPOOLED, b"\n".join(events)))
+        stack.push_async_callback(quotas.close)
+        session = opened(settings.max_connections)
+        stack.push_async_callback(session.close)
+        meters, ids = Meters(), Ids(os.urandom(4).hex())
+        sender = Sender(
+            session,
+            quotas=quotas,
+            bounds=Bounds(Ceilings(prices), settings),
+            prices=QuickPrices(prices),
+            settings=settings,
+            meters=meters,
+            ids=ids,
+            clock=clock,
+        )
+        wrong = _Wrong(quotas, spool)
+        gateway = Gateway(
+            settings,
+            callers=Callers(keys, serving.required_tags),
+            routes=routes,
+            sender=sender,
+            meters=meters,
+            ids=ids,
+            clock=clock,
+            wrong=wrong,
+        )
+        servers = [(_server(gateway, settings.max_connections), calls)]
+        if admin is not None:
+            token = os.environ.get(settings.admin_token_env, "")
+            if not token and not _is_loopback(str(settings.admin_listen)):
+                raise UsageError(
+                    "is open to other machines, and nobody has to say who they are.",
+                    where=f"admin_listen {settings.admin_listen}",
+                    hint=f"Put a secret into the environment variable {settings.admin_token_env}.",
+                )
+            servers.append((_server(Admin(quotas, meters, token, clock, wrong), 100), admin))
+        running = [asyncio.create_task(server.serve([listener])) for server, listener in servers]
+        sweep = asyncio.create_task(_sweep(quotas, say, wrong))
+        stop = asyncio.create_task(_told_to_stop())
+        while not all(server.started for server, _ in servers) and not any(one.done() for one in running):
+            await asyncio.sleep(0.005)
+        started(Listening(_name(calls), _name(admin) if admin else None))
+        await asyncio.wait((stop, *running), return_when=asyncio.FIRST_COMPLETED)
+        say("stopping: calls under way are answered and settled")
+        for server, _ in servers:
+            server.should_exit = True
+        await asyncio.gather(*running, return_exceptions=True)
+        for task in (sweep, stop):
+            task.cancel()
+    for one in running:
+        if not one.cancelled() and (error := one.exception()) is not None:
+            raise error
+
+
+class _Wrong:
+    """What is wrong, if anything: said on /healthz and on the terminal."""
+
+    def __init__(self, quotas: QuotaStore, spool: SpoolWriter) -> None:
+        self._quotas, self._spool = quotas, spool
+
+    def __call__(self) -> str | None:
+        return self._quotas.wrong or self._spool.broken
+
+
+async def _sweep(quotas: QuotaStore, say: Say, wrong: _Wrong) -> None:
+    said: str | None = None
+    while True:
+        await asyncio.sleep(_SWEEP_EVERY)
+        await quotas.sweep(clock())
+        if (now := wrong()) != said:
+            said = now
+            say(now or "all is well again")
+
+
+def _store(serving: Serving, relay: Callable[[Sequence[bytes]], None]) -> QuotaStore:
+    state = serving.settings.state
+    if not state.startswith("sqlite:///"):
+        raise ConfigError(f"'{state}' is not known.", where="[gateway] state", hint="Write sqlite:///gateway.db.")
+    path = serving.folder / state.removeprefix("sqlite:///")
+    return EmbeddedQuotas(
+        path,
+        serving.quotas,
+        now=clock(),
+        on_expiry=serving.settings.on_expiry,
+        relay=relay,
+        ran_out=ran_out,
+    )
+
+
+class _Server(uvicorn.Server):
+    @contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        yield  # the holds under way have to be settled too
+
+
+def _server(app: Callable[[Scope, Receive, Send], object], most: int) -> uvicorn.Server:
+    return _Server(
+        uvicorn.Config(
+            app,
+            interface="asgi3",
+            http=GuardedProtocol,
+            ws="none",
+            lifespan="off",
+            log_config=None,
+            access_log=False,
+            server_header=False,
+            date_header=True,
+            proxy_headers=False,
+            limit_concurrency=most,
+            timeout_keep_alive=_KEEP_ALIVE,
+            timeout_graceful_shutdown=_CALLS_END,
+        )
+    )
+
+
+async def _told_to_stop() -> None:
+    told = asyncio.Event()
+    for name in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(name, told.set)
+    await told.wait()
+
+
+@contextmanager
+def _listening(address: str, option: str) -> Iterator[socket.socket]:
+    host, colon, port = address.rpartition(":")
+    if not colon or not port.isdecimal() or int(port) > 65535:
+        raise ConfigError(f"'{address}' is no address.", where=f"[gateway] {option}", hint="Write HOST:PORT.")
+    host = host.strip("[]")
+    try:
+        found = socket.create_server(
+            (host, int(port)), family=socket.AF_INET6 if ":" in host else socket.AF_INET, backlog=1024
+        )
+    except OSError as error:
+        raise UsageError(
+            f"can't be listened on: {error.strerror}.", where=f"{option} {address}", hint="Is it in use? Try another."
+        ) from None
+    with found:
+        yield found
+
+
+def _name(listener: socket.socket) -> str:
+    host, port = listener.getsockname()[:2]
+    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+
+
+def _is_loopback(address: str) -> bool:
+    host = address.rpartition(":")[0].strip("[]")
+    return host in ("localhost", "::1") or host.startswith("127.")
+
+
+def _loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:
+    try:
+        import uvloop
+    except ImportError:
+        return None
+    return uvloop.new_event_loop
