@@ -11,10 +11,11 @@ import os
 import signal
 import socket
 import time
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import AsyncExitStack, contextmanager, suppress
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import uvicorn
 
@@ -39,11 +40,12 @@ from outlay.prices.quick import QuickPrices
 from outlay.prices.tokens import TokenPrices
 from outlay.spool.writer import SpoolWriter
 
-__all__ = ["Listening", "Serving", "serve"]
+__all__ = ["Listening", "Running", "Serving", "clock", "running", "serve"]
 
 _CALLS_END = 30
 _SWEEP_EVERY = 1.0
 _KEEP_ALIVE = 75
+_ADMINS = 100
 Say = Callable[[str], None]
 
 
@@ -73,29 +75,51 @@ def clock() -> int:
 
 def serve(serving: Serving, prices: TokenPrices, keys: Keys, started: Callable[[Listening], None], say: Say) -> None:
     """Serve until SIGTERM or SIGINT. ``started`` is told where, once callers can come; ``say`` what happens."""
-    with suppress(AttributeError):
+    with suppress(AttributeError):  # a caller that goes away is no end; not every system has the signal
         signal.signal(signal.SIGPIPE, signal.SIG_IGN)
+
+    async def run() -> None:
+        stop = asyncio.create_task(_told_to_stop())
+        async with running(serving, prices, keys, say) as now:
+            started(now.at)
+            await asyncio.wait((stop, now.ended), return_when=asyncio.FIRST_COMPLETED)
+            say("stopping: calls under way are answered and settled")
+        stop.cancel()
+
     with asyncio.Runner(loop_factory=_loop_factory()) as runner:
-        runner.run(_serve(serving, prices, keys, started, say))
+        runner.run(run())
 
 
-async def _serve(
-    serving: Serving, prices: TokenPrices, keys: Keys, started: Callable[[Listening], None], say: Say
-) -> None:
+@dataclass(frozen=True, slots=True)
+class Running:
+    """A gateway that runs. ``ended`` is done when it stopped by itself."""
+
+    at: Listening
+    quotas: QuotaStore
+    meters: Meters
+    ended: asyncio.Future[Any]
+
+
+@asynccontextmanager
+async def running(
+    serving: Serving, prices: TokenPrices, keys: Keys, say: Say = lambda _: None
+) -> AsyncIterator[Running]:
+    """A gateway, until the block is left. Raises :class:`outlay.errors.OutlayError` where it can't start."""
     settings = serving.settings
     async with AsyncExitStack() as stack:
         routes = Routes(settings.upstreams)
+        token = _admin_token(settings)
         calls = stack.enter_context(_listening(settings.listen, "listen"))
-        admin = (
-            stack.enter_context(_listening(settings.admin_listen, "admin_listen")) if settings.admin_listen else None
-        )
+        admin = None
+        if settings.admin_listen is not None:
+            admin = stack.enter_context(_listening(settings.admin_listen, "admin_listen"))
         spool = SpoolWriter(serving.spool)
         stack.callback(spool.close)
         quotas = _store(serving, lambda events: spool.append(SPOOLED, b"\n".join(events)))
         stack.push_async_callback(quotas.close)
         session = opened(settings.max_connections)
         stack.push_async_callback(session.close)
-        meters, ids = Meters(), Ids(os.urandom(4).hex())
+        meters, ids, wrong = Meters(), Ids(os.urandom(4).hex()), _Wrong(quotas, spool)
         sender = Sender(
             session,
             quotas=quotas,
@@ -106,7 +130,6 @@ async def _serve(
             ids=ids,
             clock=clock,
         )
-        wrong = _Wrong(quotas, spool)
         gateway = Gateway(
             settings,
             callers=Callers(keys, serving.required_tags),
@@ -119,29 +142,22 @@ async def _serve(
         )
         servers = [(_server(gateway, settings.max_connections), calls)]
         if admin is not None:
-            token = os.environ.get(settings.admin_token_env, "")
-            if not token and not _is_loopback(str(settings.admin_listen)):
-                raise UsageError(
-                    "is open to other machines, and nobody has to say who they are.",
-                    where=f"admin_listen {settings.admin_listen}",
-                    hint=f"Put a secret into the environment variable {settings.admin_token_env}.",
-                )
-            servers.append((_server(Admin(quotas, meters, token, clock, wrong), 100), admin))
-        running = [asyncio.create_task(server.serve([listener])) for server, listener in servers]
+            servers.append((_server(Admin(quotas, meters, token, clock, wrong), _ADMINS), admin))
+        tasks = [asyncio.create_task(server.serve([listener])) for server, listener in servers]
         sweep = asyncio.create_task(_sweep(quotas, say, wrong))
-        stop = asyncio.create_task(_told_to_stop())
-        while not all(server.started for server, _ in servers) and not any(one.done() for one in running):
-            await asyncio.sleep(0.005)
-        started(Listening(_name(calls), _name(admin) if admin else None))
-        await asyncio.wait((stop, *running), return_when=asyncio.FIRST_COMPLETED)
-        say("stopping: calls under way are answered and settled")
-        for server, _ in servers:
-            server.should_exit = True
-        await asyncio.gather(*running, return_exceptions=True)
-        for task in (sweep, stop):
-            task.cancel()
-    for one in running:
-        if not one.cancelled() and (error := one.exception()) is not None:
+        ended = asyncio.ensure_future(asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED))
+        try:
+            while not all(server.started for server, _ in servers) and not ended.done():
+                await asyncio.sleep(0.005)
+            yield Running(Listening(_name(calls), _name(admin) if admin else None), quotas, meters, ended)
+        finally:
+            for server, _ in servers:
+                server.should_exit = True
+            await asyncio.gather(*tasks, return_exceptions=True)
+            sweep.cancel()
+            await asyncio.gather(sweep, ended, return_exceptions=True)
+    for task in tasks:
+        if not task.cancelled() and (error := task.exception()) is not None:
             raise error
 
 
@@ -204,6 +220,18 @@ def _server(app: Callable[[Scope, Receive, Send], object], most: int) -> uvicorn
             timeout_graceful_shutdown=_CALLS_END,
         )
     )
+
+
+def _admin_token(settings: GatewaySettings) -> str:
+    """The admin's secret; none is needed where only this machine reaches the port. Raises :class:`UsageError`."""
+    token = os.environ.get(settings.admin_token_env, "")
+    if settings.admin_listen is not None and not token and not _is_loopback(settings.admin_listen):
+        raise UsageError(
+            "is open to other machines, and nobody has to say who they are.",
+            where=f"admin_listen {settings.admin_listen}",
+            hint=f"Put a secret into the environment variable {settings.admin_token_env}.",
+        )
+    return token
 
 
 async def _told_to_stop() -> None:
