@@ -30,7 +30,14 @@ from outlay.optimize.commitments.ladder import Owned
 from outlay.optimize.commitments.ledger_pools.pools import UNKNOWN, LedgerDemand
 from outlay.optimize.commitments.offers.offer import Offer
 from outlay.optimize.commitments.offers.offer_file import EVERY_POOL, read_offers
-from outlay.optimize.commitments.outlook.price_history import BillPrices, PriceHistory, bill_prices, price_history
+from outlay.optimize.commitments.outlook.price_decline import DatedPrice
+from outlay.optimize.commitments.outlook.price_history import (
+    BillPrices,
+    PriceHistory,
+    bill_prices,
+    place_of,
+    price_history,
+)
 from outlay.optimize.commitments.plan import today_of
 from outlay.periods import parse_day
 from outlay.prices.gpu_prices import GpuPrices
@@ -53,6 +60,8 @@ class Inputs:
     notes: tuple[str, ...] = ()
     histories: Mapping[str, PriceHistory] = field(default_factory=dict)
     names: tuple[str, ...] = ()
+    billed: Mapping[str, Sequence[DatedPrice]] = field(default_factory=dict)
+    """What the bill paid on demand in each month, by pool: of those whose GPUs are of one machine."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,7 +135,17 @@ def inputs_from_ledger(
         notes=(*_unused(read, known), *found.demand.notes, *found.notes),
         histories=_histories(chosen, paid, tables),
         names=tuple(known),
+        billed={one.pool: _of_one_machine(one.pool, paid) for one in chosen},
     )
+
+
+def _of_one_machine(pool: str, paid: BillPrices) -> Sequence[DatedPrice]:
+    """None where the pool's GPUs are of several machines: their mean falls when work moves, which is no price."""
+    place = place_of(pool)
+    found = [] if isinstance(place, str) else paid.get(place, [])
+    if len({(one.machine, one.currency) for one in found}) != 1:
+        return []
+    return [replace(one, price=round(one.price, 12)) for one in found]
 
 
 def _unused(offers: Sequence[Offer], known: Sequence[str]) -> list[str]:
@@ -176,6 +195,7 @@ def _priced(offer: Offer, demand: LedgerDemand) -> Offer:
     return replace(
         offer,
         on_demand_price=round(rate.unit_price, 12),
+        paid_by_bill=True,
         source=f"{offer.source}; {said}" if offer.source else said,
     )
 
