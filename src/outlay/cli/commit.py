@@ -88,8 +88,7 @@ def plan_command(
     owned. Nothing is bought.
     """
     from outlay.errors import UsageError
-    from outlay.optimize.commitments.inputs import Tables
-    from outlay.optimize.commitments.plan import plan, today_of
+    from outlay.optimize.commitments.inputs import Tables, plan_of
     from outlay.optimize.commitments.plan_json import plan_json
     from outlay.optimize.commitments.pool_names import misnamed
     from outlay.problems import summarise
@@ -102,17 +101,7 @@ def plan_command(
         tables = Tables.of(price_tables((*settings.prices.gpus, *catalogs), prices), settings.commitments)
         given = _inputs(common, settings, tables=tables, **options)
         days = last_purchases(bought, [one.pool for one in given.demands])
-        found = plan(
-            given.demands,
-            given.offers,
-            settings.commitments,
-            owned=given.owned,
-            histories=given.histories,
-            today=today_of(given.demands),
-            paths=paths,
-            notes=given.notes,
-            progress=report_progress,
-        )
+        found = plan_of(given, settings.commitments, paths=paths, progress=report_progress)
         unions = None if options["pools"] else [one.pool for one in found.pools if one.union is not None]
         strange = misnamed(settings.commitments, given.names, unions)
         found = replace(found, notes=(*found.notes, *strange))

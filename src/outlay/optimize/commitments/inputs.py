@@ -12,7 +12,7 @@ Dated prices (:mod:`~.outlook.price_history`) come from tables, and from the bil
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from decimal import Decimal
@@ -38,12 +38,12 @@ from outlay.optimize.commitments.outlook.price_history import (
     place_of,
     price_history,
 )
-from outlay.optimize.commitments.plan import today_of
+from outlay.optimize.commitments.plan import Plan, plan, today_of
 from outlay.periods import parse_day
 from outlay.prices.gpu_prices import GpuPrices
 from outlay.problems import Problem
 
-__all__ = ["Inputs", "NoGpuHoursError", "Tables", "inputs_from_files", "inputs_from_ledger", "owned_by_pool"]
+__all__ = ["Inputs", "NoGpuHoursError", "Tables", "inputs_from_files", "inputs_from_ledger", "owned_by_pool", "plan_of"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,6 +75,29 @@ class Tables:
     def of(cls, prices: GpuPrices, settings: CommitmentSettings) -> Tables:
         """With the successors that the settings name."""
         return cls(prices, tuple(one.successor for one in settings.pools if one.successor is not None))
+
+
+def plan_of(
+    given: Inputs,
+    settings: CommitmentSettings,
+    *,
+    paths: int | None = None,
+    parallel: bool = True,
+    progress: Callable[[str], None] = lambda _: None,
+) -> Plan:
+    """The plan of all inputs as of the end of their demand: what is shown, and what stands."""
+    return plan(
+        given.demands,
+        given.offers,
+        settings,
+        owned=given.owned,
+        histories=given.histories,
+        today=today_of(given.demands),
+        paths=paths,
+        notes=given.notes,
+        parallel=parallel,
+        progress=progress,
+    )
 
 
 class NoGpuHoursError(UsageError):
