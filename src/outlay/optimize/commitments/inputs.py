@@ -18,6 +18,8 @@ from datetime import datetime
 from decimal import Decimal
 from pathlib import Path
 
+import numpy as np
+
 from outlay.config import CommitmentSettings
 from outlay.errors import UsageError, nearest
 from outlay.ledger.engine.duckdb import session
@@ -44,6 +46,11 @@ from outlay.prices.gpu_prices import GpuPrices
 from outlay.problems import Problem
 
 __all__ = ["Inputs", "NoGpuHoursError", "Tables", "inputs_from_files", "inputs_from_ledger", "owned_by_pool", "plan_of"]
+
+_LAG_HOURS = 48
+_STEADY_HOURS = 4 * HOURS_A_WEEK
+_STEADY = 0.95
+"""Share of the hours in which a pool is in use that is nearly always so, as a continuous pipeline is."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,7 +153,8 @@ def inputs_from_ledger(
     for name in pools:
         if name not in known:
             raise UsageError(f"the ledger has no pool '{name}'.", where="--pool", hint=nearest(name, known))
-    chosen = tuple(one.demand for one in found.demand.pools if not pools or one.pool.name in pools)
+    cut = [_without_lag(one.demand) for one in found.demand.pools if not pools or one.pool.name in pools]
+    chosen = tuple(demand for demand, _ in cut)
     read = read_offers(offers) if offers is not None else ()
     asked = [_for(read, name) for name in known if not pools or name in pools]
     shared = [offer for offer in read if len(offer.pools) > 1 and set(offer.pools) <= {one.pool for one in chosen}]
@@ -155,10 +163,31 @@ def inputs_from_ledger(
         chosen,
         (*priced, *shared),
         owned_by_pool(found),
-        notes=(*_unused(read, known), *found.demand.notes, *found.notes),
+        notes=(*_unused(read, known), *(note for _, note in cut if note), *found.demand.notes, *found.notes),
         histories=_histories(chosen, paid, tables),
         names=tuple(known),
         billed={one.pool: _of_one_machine(one.pool, paid) for one in chosen},
+    )
+
+
+def _without_lag(demand: Demand) -> tuple[Demand, str]:
+    """Without the last hours that nobody used, of a pool that was nearly always in use; and a note of it.
+
+    A bill's services come in at their own pace, a day or two late: storage of yesterday is there before the machines
+    are. Taken for zero, two such days are a drop by 29 % that withdraws what stands. Work that did end is seen as soon
+    as the stretch is longer than a bill lags.
+    """
+    used = np.flatnonzero(demand.nanos)
+    idle = len(demand) - 1 - int(used[-1]) if len(used) else 0
+    if not 0 < idle <= _LAG_HOURS:
+        return demand, ""
+    cut = demand.part(0, len(demand) - idle)
+    before = cut.last(_STEADY_HOURS)
+    if int(np.count_nonzero(before.nanos)) < _STEADY * before.hours:
+        return demand, ""
+    return cut, (
+        f"{demand.pool}: nothing was used in the last {idle} hours that the bill speaks of, and nearly always before. "
+        "Bills lag by a day or two, so these hours are taken as unknown."
     )
 
 

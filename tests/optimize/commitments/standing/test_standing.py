@@ -46,7 +46,7 @@ def made(level: str | None = "100", verdict: Any = "commit", *, days: float = 0,
     at = NOW + timedelta(days=days)
     amount = None if level is None else Decimal(level)
     told: dict[str, Any] = {
-        "computed": Computation(at, "load", f"digest {days}", {"costs": days}),
+        "computed": Computation(at, "load", f"digest {days}", {"costs": int(days)}),
         "pool": POOL,
         "verdict": verdict,
         "since": at,
@@ -116,6 +116,26 @@ def test_a_sudden_drop_withdraws_and_is_kept(tmp_path: Path) -> None:
     assert [(one.verdict, one.computed.at) for one in status.standing] == [("wait", NOW + 8 * DAY)]
     assert status.withdrawn == (replace(change, covered=False),)
     assert status_of(ledger, now=NOW + 98 * DAY).withdrawn == ()
+
+
+@pytest.mark.parametrize(("late", "change"), [(1, None), (2, None), (3, "withdrawn")])
+def test_machines_that_a_bill_has_not_told_yet_withdraw_nothing(tmp_path: Path, late: int, change: str | None) -> None:
+    settings = settings_of(tmp_path)
+    first = recomputed(ledger_with(tmp_path, STEADY), settings)
+    known = len(STEADY) + 7 - late
+    fee = {"SkuMeter": "TimedStorage-ByteHrs", "PricingUnit": "GB-Hours", "Tags": ""}
+    rows = [gpu(24 * day, "240", cost="3840", hours=24) for day in range(known)]
+    rows += [gpu(24 * (known + day), hours=24, **fee) for day in range(late)]
+    ledger = Ledger(tmp_path / "ledger")
+    load(ledger, [write_csv(tmp_path / "bill.csv", rows, [*COLUMNS, *MORE])], Settings())
+    one = recomputed(ledger, settings, days=7)
+    assert one.change == change
+    if change is None:
+        assert (one.since, one.level) == (NOW, first.level)
+        assert one.demand_until == datetime(2026, 10, 1) + known * DAY
+        assert settings.commitments.offers is not None
+        given = inputs_from_ledger(ledger, (), settings.commitments.offers)
+        assert any(f"nothing was used in the last {24 * late} hours" in note for note in given.notes)
 
 
 def test_what_recovers_is_committed_again_with_a_new_date(tmp_path: Path) -> None:
