@@ -84,7 +84,7 @@ def _times(cost: Decimal, best: Decimal) -> str:
 def show_backtests(
     found: Sequence[Backtest], not_tested: Sequence[str] = (), problems: Sequence[ProblemSummary] = ()
 ) -> None:
-    """Prints the answer and each pool on stdout, which had no offer to follow, and what of the demand could not be used."""
+    """Prints the answer, each pool, which had no offer to follow, and what of the demand could not be used."""
     console = Console(highlight=False, markup=False, emoji=False)
     console.print()
     for said in answers(found):
