@@ -135,14 +135,23 @@ def test_as_of_knows_nothing_later(tmp_path: Path) -> None:
 def test_the_backtest(tmp_path: Path) -> None:
     status, out, _ = run_outlay("commit", "backtest", *files(tmp_path), "--json")
     assert status == 0
-    (pool,) = json.loads(out)["pools"]
+    said = json.loads(out)
+    (pool,) = said["pools"]
+    assert said["answer"] == [pool["answer"]]
+    assert pool["answer"].startswith("Following the plan would have saved $")
+    assert pool["prices"]["commitment_dated"] is False
+    assert [one["offer"] for one in pool["left_out"]] == ["3y"]
     assert pool["term_scaled"] is True
     assert float(pool["break_even_rule"]["of_clairvoyant"]) <= pool["break_even_rule"]["bound"] == 2
     assert float(pool["followed"]["of_on_demand"]) < 1
     assert [one["verdict"] for one in pool["decisions"]] == ["wait", "wait", "commit", "commit"]
     status, out, _ = run_outlay("commit", "backtest", *files(tmp_path))
     assert status == 0
+    out = " ".join(out.split())
+    assert out.startswith(pool["answer"])
     assert "The plan, followed" in out
+    assert "Prices are today's, taken for the whole history" in out
+    assert "Left out: 3y: its price is unknown" in out
 
 
 def test_the_backtest_leaves_out_pools_without_an_offer(tmp_path: Path) -> None:

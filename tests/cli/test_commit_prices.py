@@ -113,8 +113,10 @@ def test_the_bill_of_the_ledger_comes_before_tables(tmp_path: Path) -> None:
         return found
 
     told = market()
-    # Slopes: 0 from February to June, ln 0.5 over 122 days, and between them over 242 days, 7.956 months.
-    assert (told["price_decline"], told["basis"]) == ("0.083434", "bill 2026-02 to 2026-10")
+    # Slopes: 0 from February to June, ln 0.5 over 122 days, and between them over 242 days, 7.956 months. Less than a
+    # year of prices is taken as the year's: 1 - 0.5 ** (1 / 12).
+    assert (told["price_decline"], told["basis"]) == ("0.056126", "bill 2026-02 to 2026-10")
+    assert told["first_to_last"] == "0.083434"
     assert [one["per_gpu_hour"] for one in told["prices"]] == ["10", "10", "5"]
     early = market("--as-of", "2026-07-01")
     assert (early["price_decline"], early["basis"]) == ("0", "bill 2026-02 to 2026-06")

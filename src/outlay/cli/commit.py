@@ -88,8 +88,7 @@ def plan_command(
     owned. Nothing is bought.
     """
     from outlay.errors import UsageError
-    from outlay.optimize.commitments.inputs import Tables
-    from outlay.optimize.commitments.plan import plan, today_of
+    from outlay.optimize.commitments.inputs import Tables, plan_of
     from outlay.optimize.commitments.plan_json import plan_json
     from outlay.optimize.commitments.pool_names import misnamed
     from outlay.problems import summarise
@@ -102,17 +101,7 @@ def plan_command(
         tables = Tables.of(price_tables((*settings.prices.gpus, *catalogs), prices), settings.commitments)
         given = _inputs(common, settings, tables=tables, **options)
         days = last_purchases(bought, [one.pool for one in given.demands])
-        found = plan(
-            given.demands,
-            given.offers,
-            settings.commitments,
-            owned=given.owned,
-            histories=given.histories,
-            today=today_of(given.demands),
-            paths=paths,
-            notes=given.notes,
-            progress=report_progress,
-        )
+        found = plan_of(given, settings.commitments, paths=paths, progress=report_progress)
         unions = None if options["pools"] else [one.pool for one in found.pools if one.union is not None]
         strange = misnamed(settings.commitments, given.names, unions)
         found = replace(found, notes=(*found.notes, *strange))
@@ -152,18 +141,26 @@ def backtest_command(
 ) -> int:
     """What following the plan would have cost on this history, against on-demand and against perfect foresight.
 
-    Beside it stands the online break-even rule, which costs at most twice what perfect foresight does. Where the
-    history is shorter than two terms, terms are scaled to 28 days, and the result says so.
+    Beside it stands the online break-even rule, which costs at most twice what perfect foresight does. Prices are those
+    of their days where offers say valid_from. Where the history is shorter than two terms, terms are scaled to 28 days,
+    and the result says so.
     """
     from outlay.optimize.commitments.foresight.backtest import backtest, nothing_to_test
+    from outlay.optimize.commitments.inputs import Tables
     from outlay.optimize.commitments.pool_names import misnamed
     from outlay.problems import summarise
+    from outlay.report.commit_backtest import answers, show_backtests
 
     settings = common.settings()
     with progress(common) as report_progress:
         report_progress("reading")
-        given = _inputs(common, settings, **options)
-        skipped = {one.pool: why for one in given.demands if (why := nothing_to_test(one, given.offers))}
+        tables = Tables.of(price_tables(settings.prices.gpus, None), settings.commitments)
+        given = _inputs(common, settings, tables=tables, **options)
+        skipped = {
+            one.pool: why
+            for one in given.demands
+            if (why := nothing_to_test(one, given.offers, given.billed.get(one.pool, ())))
+        }
         tested = [one for one in given.demands if one.pool not in skipped] or given.demands[:1]
         found = [
             backtest(
@@ -172,6 +169,8 @@ def backtest_command(
                 settings.commitments,
                 term_hours=term_hours,
                 every_hours=every_hours,
+                billed=given.billed.get(one.pool, ()),
+                history=given.histories.get(one.pool),
                 progress=report_progress,
             )
             for one in tested
@@ -182,10 +181,9 @@ def backtest_command(
     if common.as_json:
         untested = [{"pool": pool, "why": why} for pool, why in skipped.items()]
         told = [one.to_json() for one in problems]
-        show_json({"pools": [one.to_json() for one in found], "not_tested": untested, "problems": told})
+        pools = [{"answer": answers([one])[0], **one.to_json()} for one in found]
+        show_json({"answer": answers(found), "pools": pools, "not_tested": untested, "problems": told})
     else:
-        from outlay.report.commit_backtest import show_backtests
-
         show_backtests(found, list(skipped), problems)
     return PARTIAL if problems else 0
 

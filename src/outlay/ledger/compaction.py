@@ -1,4 +1,4 @@
-"""Few files instead of many: what live take-up appends every half minute is put together, without changing a row.
+"""Few files instead of many: what is appended every half minute, or at every load, is put together, row for row.
 
 Files of like size are put together when there are many of them, so that a row is written anew a few times in its life
 and not at every append. It is a commit like any other: a load at the same time is safe, and what was there before can
@@ -12,7 +12,6 @@ from collections.abc import Collection, Sequence
 
 from outlay.ledger.delta import Change, DeltaFolder, LiveFile, NewFile, Scope
 from outlay.ledger.engine.duckdb import identifier, literal, session
-from outlay.ledger.tables.table import FACT_PARTITION
 
 __all__ = ["compact"]
 
@@ -24,7 +23,7 @@ _OPTIONS = "FORMAT parquet, COMPRESSION zstd, RETURN_STATS"
 
 
 def compact(folder: DeltaFolder, sources: Collection[str]) -> int:
-    """Put the many small files of a table of facts together, of ``sources``; returns how many there are no more.
+    """Put the many small files of a table together, of ``sources``; returns how many there are no more.
 
     Raises :class:`outlay.errors.LedgerError`, with nothing changed, when others kept committing first.
     """
@@ -69,7 +68,7 @@ def _many(files: Sequence[LiveFile]) -> list[LiveFile]:
 
 def _together(folder: DeltaFolder, scope: Scope, files: Sequence[LiveFile]) -> NewFile:
     target = folder.path / folder.folder(scope) / f"part-compacted-{uuid.uuid4().hex}.parquet"
-    dropped = ", ".join(identifier(name) for name in FACT_PARTITION)
+    dropped = ", ".join(identifier(name) for name in folder.values(scope))
     relation = folder.scan([str(folder.path / file.path) for file in files])
     with session() as connection:
         row = connection.execute(

@@ -28,7 +28,7 @@ def show_owned(found: Ownership) -> None:
     console = Console(highlight=False, markup=False, emoji=False)
     console.print()
     if found.since is None or found.until is None:
-        console.print("The ledger has no GPU-hours by the hour: load a bill or telemetry.")
+        console.print("The ledger has no GPU-hours by the hour and no commitment of GPUs: load a bill or telemetry.")
     else:
         console.print(Text(_headline(found), style="bold"))
     if found.holdings:
@@ -52,6 +52,8 @@ def _headline(found: Ownership) -> str:
         return f"{when}: no commitment to GPUs is on the bill or in the list."
     lost = " and ".join(amount(value, currency) for currency, value in sorted(sums.items()))
     more = f"; of {count(unknown, 'more')} it is not known" if unknown else ""
+    if lost and any(one.unused_at_least for one in found.commitments):
+        lost = f"at least {lost}"
     return f"{when}: {lost or 'an unknown amount'} of {count(len(found.commitments), 'commitment')} went unused{more}."
 
 
@@ -88,9 +90,10 @@ def _places(holdings: tuple[Holding, ...]) -> Table:
 def _commitments(found: tuple[CommitmentUse, ...]) -> Table:
     table = _table("Commitments", "GPUs", "Used", "Unused", "Ends", "By", what="Commitment")
     for one in sorted(found, key=lambda one: -(one.unused_cost or 0))[:_MOST]:
-        name = shortened(clean(one.name or one.kind or one.id), 40)
+        name = one.name or one.kind or one.id
+        shown = shortened(clean(name), 40)
         table.add_row(
-            Text.assemble(name, "\n", (shortened(clean(one.id), 36), "dim")) if name != one.id else name,
+            Text.assemble(shown, "\n", (shortened(clean(one.id), 36), "dim")) if name != one.id else shown,
             _NO if one.gpus is None else f"{one.gpus.normalize():f}",
             percent(one.utilization),
             _money(one.unused_cost, one.currency),
@@ -128,6 +131,11 @@ def _remarks(console: Console, found: Ownership) -> None:
     if spread:
         remarks.append(
             f"Billed in rows of more than an hour, so that peaks inside them are not seen: {listed(spread, 3)}."
+        )
+    if names := [one.id for one in found.commitments if one.unused_at_least]:
+        remarks.append(
+            f"Computed from such rows, spread evenly: at most so much was used, and at least so much went unused of "
+            f"{listed(names, 3)}."
         )
     remarks += [
         f"No demand: {one.gpu_hours or 0:,.0f} GPU-hours of {one.pool} in {count(one.rows, 'row')}, {one.why}."

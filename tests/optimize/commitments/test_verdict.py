@@ -213,6 +213,14 @@ def test_an_offer_that_ended_has_no_verdict() -> None:
     assert plan([steady(20)], [old], SETTINGS, today=date(2026, 10, 18), paths=50).pools[0].verdict.word == "commit"
 
 
+def test_an_offer_that_has_not_begun_has_no_verdict() -> None:
+    new = offer(valid_from="2026-10-19")
+    early = plan([steady(20)], [new], SETTINGS, today=date(2026, 10, 18), paths=50)
+    assert early.pools[0].verdict.word == "wait"
+    assert early.pools[0].options[0].why == "the offer begins on 2026-10-19: ask for one that holds"
+    assert plan([steady(20)], [new], SETTINGS, today=date(2026, 10, 19), paths=50).pools[0].verdict.word == "commit"
+
+
 def test_the_optimum_and_the_caps_count_what_is_paid_back() -> None:
     days = demand([20.0 if 8 <= hour % 24 < 20 else 10.0 for hour in range(20 * 168)])
     insured = offer("1.20", name="insured", kind="flex", flex=Flex(premium=Decimal("0.10")))

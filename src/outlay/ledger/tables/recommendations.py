@@ -1,8 +1,9 @@
 """The ``recommendations`` table: what was recommended for each pool of GPUs each time that it was computed.
 
 Rows are only ever added, all pools of one computation in one commit, so the table says what was recommended at any
-time, on what demand, and when and why it was withdrawn. What stands now are the rows of the newest ``at``. A row
-carries since when it has held, so that nobody has to read all that came before it.
+time, on what demand, and when and why it was withdrawn. Files are put together where there are many, row for row. What
+stands now are the rows of the newest ``at``. A row carries since when it has held, so that nobody has to read all that
+came before it.
 """
 
 from __future__ import annotations
@@ -40,6 +41,7 @@ RECOMMENDATIONS: tuple[Column, ...] = (
     Column("level_before", MONEY_SQL, meaning="the level of that"),
     Column("demand_until", "TIMESTAMP", meaning="the end of the demand that it rests on"),
     Column("inputs", "VARCHAR", False, meaning="digest of demand, offers, settings and what is owned"),
+    Column("glance", "VARCHAR", meaning="digest of the files, offers and settings that all that was read from"),
     Column("tables", "VARCHAR", False, meaning="versions of the tables that it was computed from, a JSON object"),
     Column("x_Trigger", "VARCHAR", False, allowed=TRIGGERS, meaning="why it was computed: load, daily or asked"),
     Column("x_Month", "VARCHAR", False, meaning="YYYY-MM of at"),

@@ -12,11 +12,13 @@ Dated prices (:mod:`~.outlook.price_history`) come from tables, and from the bil
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from decimal import Decimal
 from pathlib import Path
+
+import numpy as np
 
 from outlay.config import CommitmentSettings
 from outlay.errors import UsageError, nearest
@@ -30,13 +32,25 @@ from outlay.optimize.commitments.ladder import Owned
 from outlay.optimize.commitments.ledger_pools.pools import UNKNOWN, LedgerDemand
 from outlay.optimize.commitments.offers.offer import Offer
 from outlay.optimize.commitments.offers.offer_file import EVERY_POOL, read_offers
-from outlay.optimize.commitments.outlook.price_history import BillPrices, PriceHistory, bill_prices, price_history
-from outlay.optimize.commitments.plan import today_of
+from outlay.optimize.commitments.outlook.price_decline import DatedPrice
+from outlay.optimize.commitments.outlook.price_history import (
+    BillPrices,
+    PriceHistory,
+    bill_prices,
+    place_of,
+    price_history,
+)
+from outlay.optimize.commitments.plan import Plan, plan, today_of
 from outlay.periods import parse_day
 from outlay.prices.gpu_prices import GpuPrices
 from outlay.problems import Problem
 
-__all__ = ["Inputs", "NoGpuHoursError", "Tables", "inputs_from_files", "inputs_from_ledger", "owned_by_pool"]
+__all__ = ["Inputs", "NoGpuHoursError", "Tables", "inputs_from_files", "inputs_from_ledger", "owned_by_pool", "plan_of"]
+
+_LAG_HOURS = 48
+_STEADY_HOURS = 4 * HOURS_A_WEEK
+_STEADY = 0.95
+"""Share of the hours in which a pool is in use that is nearly always so, as a continuous pipeline is."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +67,8 @@ class Inputs:
     notes: tuple[str, ...] = ()
     histories: Mapping[str, PriceHistory] = field(default_factory=dict)
     names: tuple[str, ...] = ()
+    billed: Mapping[str, Sequence[DatedPrice]] = field(default_factory=dict)
+    """What the bill paid on demand in each month, by pool: of those whose GPUs are of one machine."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,6 +82,29 @@ class Tables:
     def of(cls, prices: GpuPrices, settings: CommitmentSettings) -> Tables:
         """With the successors that the settings name."""
         return cls(prices, tuple(one.successor for one in settings.pools if one.successor is not None))
+
+
+def plan_of(
+    given: Inputs,
+    settings: CommitmentSettings,
+    *,
+    paths: int | None = None,
+    parallel: bool = True,
+    progress: Callable[[str], None] = lambda _: None,
+) -> Plan:
+    """The plan of all inputs as of the end of their demand: what is shown, and what stands."""
+    return plan(
+        given.demands,
+        given.offers,
+        settings,
+        owned=given.owned,
+        histories=given.histories,
+        today=today_of(given.demands),
+        paths=paths,
+        notes=given.notes,
+        parallel=parallel,
+        progress=progress,
+    )
 
 
 class NoGpuHoursError(UsageError):
@@ -114,7 +153,8 @@ def inputs_from_ledger(
     for name in pools:
         if name not in known:
             raise UsageError(f"the ledger has no pool '{name}'.", where="--pool", hint=nearest(name, known))
-    chosen = tuple(one.demand for one in found.demand.pools if not pools or one.pool.name in pools)
+    cut = [_without_lag(one.demand) for one in found.demand.pools if not pools or one.pool.name in pools]
+    chosen = tuple(demand for demand, _ in cut)
     read = read_offers(offers) if offers is not None else ()
     asked = [_for(read, name) for name in known if not pools or name in pools]
     shared = [offer for offer in read if len(offer.pools) > 1 and set(offer.pools) <= {one.pool for one in chosen}]
@@ -123,10 +163,41 @@ def inputs_from_ledger(
         chosen,
         (*priced, *shared),
         owned_by_pool(found),
-        notes=(*_unused(read, known), *found.demand.notes, *found.notes),
+        notes=(*_unused(read, known), *(note for _, note in cut if note), *found.demand.notes, *found.notes),
         histories=_histories(chosen, paid, tables),
         names=tuple(known),
+        billed={one.pool: _of_one_machine(one.pool, paid) for one in chosen},
     )
+
+
+def _without_lag(demand: Demand) -> tuple[Demand, str]:
+    """Without the last hours that nobody used, of a pool that was nearly always in use; and a note of it.
+
+    A bill's services come in at their own pace, a day or two late: storage of yesterday is there before the machines
+    are. Taken for zero, two such days are a drop by 29 % that withdraws what stands. Work that did end is seen as soon
+    as the stretch is longer than a bill lags.
+    """
+    used = np.flatnonzero(demand.nanos)
+    idle = len(demand) - 1 - int(used[-1]) if len(used) else 0
+    if not 0 < idle <= _LAG_HOURS:
+        return demand, ""
+    cut = demand.part(0, len(demand) - idle)
+    before = cut.last(_STEADY_HOURS)
+    if int(np.count_nonzero(before.nanos)) < _STEADY * before.hours:
+        return demand, ""
+    return cut, (
+        f"{demand.pool}: nothing was used in the last {idle} hours that the bill speaks of, and nearly always before. "
+        "Bills lag by a day or two, so these hours are taken as unknown."
+    )
+
+
+def _of_one_machine(pool: str, paid: BillPrices) -> Sequence[DatedPrice]:
+    """None where the pool's GPUs are of several machines: their mean falls when work moves, which is no price."""
+    place = place_of(pool)
+    found = [] if isinstance(place, str) else paid.get(place, [])
+    if len({(one.machine, one.currency) for one in found}) != 1:
+        return []
+    return [replace(one, price=round(one.price, 12)) for one in found]
 
 
 def _unused(offers: Sequence[Offer], known: Sequence[str]) -> list[str]:
@@ -176,6 +247,7 @@ def _priced(offer: Offer, demand: LedgerDemand) -> Offer:
     return replace(
         offer,
         on_demand_price=round(rate.unit_price, 12),
+        paid_by_bill=True,
         source=f"{offer.source}; {said}" if offer.source else said,
     )
 

@@ -134,7 +134,7 @@ def plan(
         market = pool_market(_said_of(one.pool, settings), (histories or {}).get(one.pool), alone, today)
         tasks.append(_Task(one, alone, standing.get(one.pool, ()), market))
     markets = {task.demand.pool: task.market for task in tasks}
-    for union in unions(demands, [one for one in offers if not one.ended(today)]):
+    for union in unions(demands, [one for one in offers if one.not_for_sale(today) is None]):
         held = tuple(_worth_of(held, union, name) for name in union.members for held in standing.get(name, ()))
         said = _said_of(union.demand.pool, settings)
         if said.pool == union.demand.pool and said.price_decline is not None:
@@ -154,8 +154,8 @@ def plan(
         for task in tasks:
             progress(f"planning {task.demand.pool}")
             found.append(work(task))
-    past = [one for one in offers if one.ended(today)]
-    told = [*notes, *(f"{one.where or one.pool}: the offer '{one.name}' ended on {one.valid_until}." for one in past)]
+    not_now = [(one, why) for one in offers if (why := one.not_for_sale(today))]
+    told = [*notes, *(f"{one.where or one.pool}: the offer '{one.name}' {why}." for one, why in not_now)]
     if many and paths is None:
         told.append(
             f"{len(tasks)} pools: {count} simulated futures each instead of {PATHS}. --paths sets another number."
@@ -209,8 +209,8 @@ def _pool_plan(
     above = None if futures is None else futures.above(held / NANOS)
     outlook = Outlook(above, task.market.market, seed_of(demand.pool, _SAMPLES), market_known=task.market.known)
     options = tuple(
-        Option(offer, why=f"the offer ended on {offer.valid_until}: ask for one that holds")
-        if offer.ended(today)
+        Option(offer, why=f"the offer {why}: ask for one that holds")
+        if (why := offer.not_for_sale(today))
         else option(offer, history, outlook, settings, held)
         for offer in task.offers
     )

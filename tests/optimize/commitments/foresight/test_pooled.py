@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from decimal import Decimal
 from fractions import Fraction
 from itertools import product
+from typing import Any
 
 import numpy as np
 import pytest
@@ -14,6 +16,7 @@ from hypothesis import strategies as st
 from outlay.errors import OutlayError, UsageError
 from outlay.optimize.commitments.demand import NANOS
 from outlay.optimize.commitments.foresight import online, pooled
+from outlay.optimize.commitments.foresight.tariff import Period, Tariff, flat
 from outlay.optimize.commitments.sizing import Levels
 from tests.optimize.commitments.hours import fleet, of
 
@@ -118,9 +121,10 @@ def test_billionths_scale(hours: list[int | None], price: Decimal, term: int) ->
 
 
 def test_a_result_that_is_not_the_cheapest_is_not_passed_on(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(
-        pooled, "_programme", lambda needed, fee, term, solve=pooled._programme: solve(needed, 9.0, term)
-    )
+    def dear(needed: Any, costs: Any, term: int, solve: Any = pooled._programme) -> Any:
+        return solve(needed, replace(costs, fee=costs.fee * 0 + 9.0), term)
+
+    monkeypatch.setattr(pooled, "_programme", dear)
 
     with pytest.raises(OutlayError, match="no purchases were proven"):
         pooled.clairvoyant(of([1, 2, 1]), Decimal("0.6"), ONE, 2)
@@ -158,3 +162,78 @@ def test_the_real_fleet(discount: str, optimum: str, followed: str, ratio: str, 
     assert round(rule.share or 0, 4) == Decimal(followed)
     assert round(rule.ratio(best) or 0, 3) == Decimal(ratio)
     assert round(online.break_even(demand, price, ONE, 672).ratio(best) or 0, 3) == Decimal(by_levels)
+
+
+rates = st.lists(st.tuples(st.none() | prices, prices), min_size=1, max_size=3)
+
+
+def tariff(told: list[tuple[Decimal | None, Decimal]], hours: int) -> Tariff:
+    """As many stretches of equal length as there are prices."""
+    each = max(1, hours // len(told))
+    held = [Period(n * each, price, on_demand) for n, (price, on_demand) in enumerate(told) if n * each < hours]
+    return Tariff(hours, tuple(held))
+
+
+def dated_cost(hours: list[int | None], bought: list[int], prices: Tariff, term: int, *, within: bool) -> Fraction:
+    total = Fraction(0)
+    for t, need in enumerate(hours):
+        at = prices.at(t)
+        total += Fraction(at.on_demand) * max(0, (need or 0) - sum(bought[max(0, t - term + 1) : t + 1]))
+        if bought[t]:
+            assert at.price is not None
+            total += Fraction(at.price) * (min(term, len(hours) - t) if within else term) * bought[t]
+    return total
+
+
+@given(st.lists(st.none() | st.integers(0, 2), min_size=1, max_size=6), rates, st.integers(1, 7), st.booleans())
+@settings(deadline=None)
+def test_the_optimum_of_changing_prices_is_the_least_of_all_purchases(
+    hours: list[int | None], told: list[tuple[Decimal | None, Decimal]], term: int, within: bool
+) -> None:
+    prices = tariff(told, len(hours))
+    best = pooled.clairvoyant_at(of(hours), prices, term, within=within)
+    options = [range(3) if prices.at(t).price is not None else range(1) for t in range(len(hours))]
+    tried = min(dated_cost(hours, list(one), prices, term, within=within) for one in product(*options))
+
+    assert float(best.within if within else best.cost) == pytest.approx(float(tried), rel=1e-6)
+    assert Fraction(best.on_demand_cost) == dated_cost(hours, [0] * len(hours), prices, term, within=within)
+
+
+@given(st.lists(gpus, min_size=1, max_size=30), rates, st.integers(1, 9))
+@settings(deadline=None)
+def test_the_rule_at_changing_prices_buys_when_the_rent_of_a_term_reaches_the_fee(
+    hours: list[int | None], told: list[tuple[Decimal | None, Decimal]], term: int
+) -> None:
+    prices = tariff(told, len(hours))
+    assume(not prices.constant)
+    followed = pooled.break_even_at(of(hours), prices, term)
+    served, bought = [0] * (len(hours) + term), [0] * len(hours)
+    for t in range(len(hours)):
+        price = prices.at(t).price
+        window = range(max(0, t - term + 1), t + 1)
+        while (
+            price is not None
+            and (hours[t] or 0) > served[t]
+            and sum(prices.at(i).on_demand for i in window if (hours[i] or 0) > served[i]) >= price * term
+        ):
+            bought[t] += 1
+            for i in range(window.start, t + term):
+                served[i] += 1
+
+    assert followed.reservations == sum(bought)
+    assert Fraction(followed.cost) == dated_cost(hours, bought, prices, term, within=False)
+    assert Fraction(followed.within) == dated_cost(hours, bought, prices, term, within=True)
+
+
+@given(st.lists(gpus, min_size=1, max_size=40) | walks.filter(bool), prices, st.integers(1, 12))
+@settings(deadline=None)
+def test_within_the_history_the_optimum_is_below_whatever_was_bought(
+    hours: list[int | None], price: Decimal, term: int
+) -> None:
+    demand = of(hours)
+    flat_rate = flat(len(demand), price, ONE)
+    best = pooled.clairvoyant_at(demand, flat_rate, term, within=True)
+    for other in (pooled.clairvoyant_at(demand, flat_rate, term), pooled.break_even(demand, price, ONE, term)):
+        assert float(best.within) <= float(other.within) * (1 + pooled.TOLERANCE)
+        assert other.cost == other.within + other.owed_after
+    assert best.within <= best.on_demand_cost

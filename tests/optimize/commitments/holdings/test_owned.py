@@ -64,6 +64,64 @@ def test_the_bill_tells_used_and_unused(tmp_path: Path) -> None:
     assert found.hourly["H100/us-east-1/inference"].tolist() == nanos(8, 8, 8, 4)
 
 
+def a_day(row: dict[str, str], day: int) -> dict[str, str]:
+    """The row as one of a whole day of October, counted from 0."""
+    first = DAY + timedelta(days=day)
+    ends = first + timedelta(days=1)
+    return row | {"ChargePeriodStart": f"{first.isoformat()}Z", "ChargePeriodEnd": f"{ends.isoformat()}Z"}
+
+
+def test_a_bill_by_the_day_is_told_day_by_day_to_the_cent(tmp_path: Path) -> None:
+    bill = [
+        a_day(committed(0, "20", cost="600.01"), 0),
+        a_day(unused(0, "28", cost="839.99"), 0),
+        a_day(committed(0, "48", cost="1440"), 1),
+        a_day(gpu(0, "10", cost="550"), 1),
+        a_day(unused(0, "48", cost="1440"), 2),
+    ]
+    found = owned_of(ledger_of(tmp_path, bill, reservations=[reserved()]))
+    days = place(found).days
+    told = [(one.demand, one.covered, one.owned, one.unused, one.unused_cost, one.basis) for one in days.values()]
+    assert told == [
+        (Decimal(160), Decimal(160), Decimal(384), Decimal(224), Decimal("839.99"), "bill"),
+        (Decimal(464), Decimal(384), Decimal(384), Decimal(0), Decimal(0), "bill"),
+        (Decimal(0), Decimal(0), Decimal(384), Decimal(384), Decimal(1440), "bill"),
+    ]
+    one = only(found)
+    assert (one.unused_cost, one.unused_at_least) == (Decimal("2279.99"), False)
+    # By the hour it is what the days have: 16 GPUs, whatever was used of them.
+    line = found.hourly["H100/us-east-1/inference"]
+    assert [int(line[24 * n : 24 * n + 24].sum()) for n in range(3)] == nanos(384, 384, 384)
+
+
+def test_days_without_any_use_are_in_the_answer(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    found = owned_of(ledger_of(tmp_path, [a_day(unused(0, "48", cost="1440"), day) for day in (0, 1)]))
+    assert (found.since, found.until) == (DAY, DAY + timedelta(days=2))
+    show_owned(found)
+    shown = " ".join(capsys.readouterr().out.split())
+    assert "1 Oct 2026 to 2 Oct 2026: $2,880.00 of 1 commitment went unused." in shown
+    assert shown.count("instances/abc-1") == 1  # its id alone, once, where it has no name
+
+
+def test_what_is_computed_from_days_is_a_bound_and_is_said_to_be_one(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    bill = [a_day(gpu(0, "12", cost="660"), day) for day in range(3)]
+    found = owned_of(ledger_of(tmp_path, bill, reservations=[reserved(InstanceCount=1)]))
+    one = only(found)
+    # 12 machine-hours a day are half of the machine if they were even; had 12 run in one hour, it served one of them.
+    assert (one.used, one.unused_cost, one.unused_at_least) == (Decimal(288), Decimal(1080), True)
+    assert one.to_json()["unused_at_least"] is True
+    show_owned(found)
+    shown = " ".join(capsys.readouterr().out.split())
+    assert "1 Oct 2026 to 3 Oct 2026: at least $1,080.00 of 1 commitment went unused." in shown
+    assert "at most so much was used, and at least so much went unused of abc-1." in shown
+    other = tmp_path / "hours"
+    other.mkdir()
+    hours = owned_of(ledger_of(other, [gpu(0), FEE], reservations=[reserved()]))
+    assert only(hours).unused_at_least is False
+
+
 def test_corrections_of_unused_rows_are_netted(tmp_path: Path) -> None:
     back = unused(0, "-1", cost="-30", ChargeClass="Correction")
     one = only(owned_of(ledger_of(tmp_path, [committed(0), unused(1), unused(2), back])))

@@ -92,6 +92,14 @@ def test_an_offers_last_day_is_a_day(tmp_path: Path) -> None:
         read_offers(written(tmp_path, named + "A10,1y,12,USD,end of year\n"))
 
 
+def test_an_offers_first_day_is_a_day_before_its_last(tmp_path: Path) -> None:
+    named = "pool,offer,term_months,currency,valid_from,valid_until\n"
+    (one,) = read_offers(written(tmp_path, named + "A10,1y,12,USD,2026-01-01,2026-01-01\n"))
+    assert (one.valid_from, one.valid_until) == ("2026-01-01", "2026-01-01")
+    with pytest.raises(UnreadableError, match="ends on 2026-01-01, before it begins on 2026-01-02"):
+        read_offers(written(tmp_path, named + "A10,1y,12,USD,2026-01-02,2026-01-01\n"))
+
+
 @pytest.mark.parametrize(
     ("text", "message"),
     [

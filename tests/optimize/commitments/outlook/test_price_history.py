@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import date, datetime
+from datetime import date, datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -15,7 +15,7 @@ from outlay.metrics.relations import COSTS, RELATIONS
 from outlay.metrics.views import open_view
 from outlay.optimize.commitments.outlook.futures import Market
 from outlay.optimize.commitments.outlook.market import falling_most, pool_market
-from outlay.optimize.commitments.outlook.price_decline import DatedPrice, Kind, decline_of
+from outlay.optimize.commitments.outlook.price_decline import DatedPrice, Decline, Kind, decline_of
 from outlay.optimize.commitments.outlook.price_history import PriceHistory, bill_prices, price_history
 from outlay.optimize.commitments.outlook.risk import lock_in
 from outlay.prices.gpu_prices import GpuPrices
@@ -75,7 +75,7 @@ def test_the_median_of_all_pairs_is_taken() -> None:
     assert found.monthly == Decimal("0.040044")
     late = [price(date(2026, month, 1), "10" if month < 10 else "5") for month in range(1, 12)]
     cut = decline_of(late, "USD")
-    assert cut.monthly == 0  # 36 + 1 of 55 pairs see no change: it is in today's price
+    assert cut.monthly == 0  # 27 of 44 pairs of 60 days see no change: it is in today's price
     assert cut.first_to_last == Decimal("0.067002")  # 304 days, 9.995 months: 1 - 0.5 ** (1 / 9.995)
 
 
@@ -85,6 +85,51 @@ def test_work_that_moves_to_a_cheaper_machine_is_no_price_cut() -> None:
         *(price(day, "6", machine="aws p5.4xlarge") for day in (SECOND, THIRD)),
     ]
     assert decline_of(both, "USD").monthly == 0
+
+
+def test_what_moved_within_days_is_no_rate_by_the_month() -> None:
+    days = [date(2025, 9, 1), date(2025, 9, 2), date(2025, 9, 3), date(2026, 9, 1)]
+    found = decline_of([price(day, cost) for day, cost in zip(days, ("10", "9.5", "9", "9"), strict=True)], "USD")
+    # Three pairs of a day or two would tell 80 % a month and more; of the three of a year, the middle one tells
+    # ln(9 / 9.5) / (364 x 24 / 730).
+    assert found.monthly == Decimal("0.004508")
+    two = [price(date(2026, 9, 1), "10"), price(date(2026, 9, 3), "5")]
+    assert decline_of(two, "USD").monthly is None
+
+
+def test_less_than_a_year_of_prices_is_taken_as_the_years() -> None:
+    def over(days: int) -> Decline:
+        return decline_of([price(FIRST, "10"), price(FIRST + timedelta(days=days), "5")], "USD")
+
+    year = over(365).monthly
+    assert year == Decimal("0.056126")  # 1 - 0.5 ** (1 / 12)
+    assert over(60).monthly == over(182).monthly == year  # a halving in two months is no halving every two months
+    assert over(60).first_to_last == Decimal("0.296289")  # as it was: 1 - 0.5 ** (730 / (60 x 24))
+    assert over(730).monthly == Decimal("0.028468")
+
+
+def test_a_price_of_all_regions_is_no_earlier_price_of_this_one() -> None:
+    lines = [
+        ",".join(COLUMNS),
+        "aws,p5.48xlarge,,on_demand,98.32,USD,,,2024-09-06,a list",
+        "aws,p5.48xlarge,us-east-1,on_demand,49.16,USD,,,2026-09-06,a list",
+    ]
+    tables = GpuPrices([read_table([f"{line}\n" for line in lines], "t.csv")])
+    told = [one for one in history(tables).prices if one.source == "a list"]
+    assert [one.everywhere for one in told] == [True, False]
+    found = decline_of(told, "USD")
+    assert (found.monthly, found.why) == (None, "no machine has two dated prices 60 days apart")
+
+
+def test_a_successor_for_nothing_is_no_candidate(tmp_path: Path) -> None:
+    rates = tmp_path / "rates.csv"
+    rates.write_text(
+        "provider,item,rate,unit_price,currency,region,valid_from\nAWS,p5en.48xlarge,on_demand,0,USD,us-east-1,\n"
+    )
+    told = table("p5en.48xlarge,us-east-1,80,2025-10-01")
+    assert [one.gpu for one in history(told).candidates][:1] == ["H200"]
+    free = GpuPrices([read_table([",".join(COLUMNS) + "\n"], "t.csv")], read_rates(rates))
+    assert "H200" not in [one.gpu for one in history(free).candidates]
 
 
 def test_a_rise_counts_as_no_change_and_is_said() -> None:
@@ -168,7 +213,8 @@ def test_the_bill_tells_a_price_a_month_and_machine(tmp_path: Path) -> None:
     assert list(early) == [("H100", "us-east-1")]
     (told,) = (decline_of(found["H100", "us-east-1"], "USD"),)
     assert told.basis == "bill 2026-06 to 2026-09"
-    assert told.monthly == Decimal("0.174538")  # 92 days, 3.0247 months: 1 - 0.559805 ** (1 / 3.0247)
+    assert told.first_to_last == Decimal("0.174538")  # 92 days, 3.0247 months: 1 - 0.559805 ** (1 / 3.0247)
+    assert told.monthly == Decimal("0.047197")  # taken as the year's: 1 - 0.559805 ** (1 / 12)
 
 
 def test_a_table_tells_the_first_day_and_the_day_it_was_read(tmp_path: Path) -> None:

@@ -16,7 +16,8 @@ import pytest
 from outlay.config import Settings
 from outlay.errors import LedgerError, UsageError
 from outlay.ledger.store import Ledger
-from outlay.optimize.commitments.inputs import NoGpuHoursError
+from outlay.ledger.tables.recommendations import RECOMMENDATIONS
+from outlay.optimize.commitments.inputs import NoGpuHoursError, inputs_from_ledger
 from outlay.optimize.commitments.standing import standing_table
 from outlay.optimize.commitments.standing.recompute import after_load, recompute
 from outlay.optimize.commitments.standing.standing import Before, Computation, Recommendation, stand
@@ -24,7 +25,7 @@ from outlay.optimize.commitments.standing.standing_table import keep, known_alre
 from outlay.optimize.commitments.standing.status import status_of
 from outlay.report.commit_status import change_line
 from outlay.sources.loading import load
-from tests.optimize.commitments.ledgers import reserved
+from tests.optimize.commitments.ledgers import ARN, MORE, gpu, reserved
 from tests.optimize.commitments.standings import (
     NOW,
     POOL,
@@ -34,17 +35,18 @@ from tests.optimize.commitments.standings import (
     recomputed,
     settings_of,
 )
+from tests.sources.focus_bills import COLUMNS, write_csv
 
 HALVED = [5] * 7
 DAY = timedelta(days=1)
 
 
-def made(level: str | None = "100", verdict: Any = "commit", *, days: int = 0, **more: Any) -> Recommendation:
+def made(level: str | None = "100", verdict: Any = "commit", *, days: float = 0, **more: Any) -> Recommendation:
     """A recommendation of 1y, computed so many days after NOW."""
     at = NOW + timedelta(days=days)
     amount = None if level is None else Decimal(level)
     told: dict[str, Any] = {
-        "computed": Computation(at, "load", f"digest {days}", {"costs": days}),
+        "computed": Computation(at, "load", f"digest {days}", {"costs": int(days)}),
         "pool": POOL,
         "verdict": verdict,
         "since": at,
@@ -114,6 +116,26 @@ def test_a_sudden_drop_withdraws_and_is_kept(tmp_path: Path) -> None:
     assert [(one.verdict, one.computed.at) for one in status.standing] == [("wait", NOW + 8 * DAY)]
     assert status.withdrawn == (replace(change, covered=False),)
     assert status_of(ledger, now=NOW + 98 * DAY).withdrawn == ()
+
+
+@pytest.mark.parametrize(("late", "change"), [(1, None), (2, None), (3, "withdrawn")])
+def test_machines_that_a_bill_has_not_told_yet_withdraw_nothing(tmp_path: Path, late: int, change: str | None) -> None:
+    settings = settings_of(tmp_path)
+    first = recomputed(ledger_with(tmp_path, STEADY), settings)
+    known = len(STEADY) + 7 - late
+    fee = {"SkuMeter": "TimedStorage-ByteHrs", "PricingUnit": "GB-Hours", "Tags": ""}
+    rows = [gpu(24 * day, "240", cost="3840", hours=24) for day in range(known)]
+    rows += [gpu(24 * (known + day), hours=24, **fee) for day in range(late)]
+    ledger = Ledger(tmp_path / "ledger")
+    load(ledger, [write_csv(tmp_path / "bill.csv", rows, [*COLUMNS, *MORE])], Settings())
+    one = recomputed(ledger, settings, days=7)
+    assert one.change == change
+    if change is None:
+        assert (one.since, one.level) == (NOW, first.level)
+        assert one.demand_until == datetime(2026, 10, 1) + known * DAY
+        assert settings.commitments.offers is not None
+        given = inputs_from_ledger(ledger, (), settings.commitments.offers)
+        assert any(f"nothing was used in the last {24 * late} hours" in note for note in given.notes)
 
 
 def test_what_recovers_is_committed_again_with_a_new_date(tmp_path: Path) -> None:
@@ -212,6 +234,55 @@ def test_the_same_inputs_make_no_new_row_within_a_day(tmp_path: Path) -> None:
     again = recomputed(ledger, settings, days=1)
     assert (again.since, again.change, again.computed.inputs) == (NOW, None, first.computed.inputs)
     assert len(read(ledger)) == 2
+
+
+def test_a_load_of_other_things_reads_no_demand(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    settings = settings_of(tmp_path)
+    ledger = ledger_with(tmp_path, STEADY)
+    recomputed(ledger, settings)
+    reads: list[str] = []
+    read_all: Callable[..., Any] = inputs_from_ledger
+
+    def told(*arguments: Any, **more: Any) -> Any:
+        reads.append("read")
+        return read_all(*arguments, **more)
+
+    monkeypatch.setattr("outlay.optimize.commitments.standing.recompute.inputs_from_ledger", told)
+    other = [gpu(24 * day, SkuMeter="BoxUsage:m5.large", SubAccountId="2") for day in range(3)]
+    load(ledger, [write_csv(tmp_path / "other.csv", other, [*COLUMNS, *MORE])], Settings(), source="other")
+    assert len({scope.source for _, scope in ledger.live_files()}) == 2
+    assert after_load(ledger, settings, ["costs"], now=NOW + DAY / 2).changes == ()
+    assert reads == []
+
+    # A row without a GPU, but of the commitment of some: what a payer's account was left with.
+    told_of = {"CommitmentDiscountId": ARN, "CommitmentDiscountStatus": "Unused", "CommitmentDiscountCategory": "Usage"}
+    other[0] |= told_of
+    load(ledger, [write_csv(tmp_path / "other.csv", other, [*COLUMNS, *MORE])], Settings(), source="other")
+    assert after_load(ledger, settings, ["costs"], now=NOW + DAY / 2).notes == ()
+    assert reads == ["read"]
+    # A day later all is read, whatever the files are.
+    assert recomputed(ledger, settings, days=1).change is None
+    assert reads == ["read"] * 2
+
+
+def test_a_table_without_the_glance_gets_it(tmp_path: Path) -> None:
+    ledger = Ledger(tmp_path / "ledger")
+    ledger.recommendations().create([one for one in RECOMMENDATIONS if one.name != "glance"])
+    one = made()
+    keep(ledger, [one], one.computed, DAY)
+    assert "glance" in {field.name for field in ledger.recommendations().table().schema().fields}
+
+
+def test_many_computations_are_put_together_and_read_as_they_were(tmp_path: Path) -> None:
+    ledger = Ledger(tmp_path / "ledger")
+    rows = [made(days=0), *(made(None, "wait", days=n / 1000, p50=Decimal("0.01")) for n in range(1, 70))]
+    for one in rows:
+        keep(ledger, [one], one.computed, timedelta(0))
+    assert files_of(ledger)[0] < 40
+    assert [one.computed.at for one in read(ledger)] == [one.computed.at for one in rows]
+    assert [one.change for one in read(ledger)] == ["new", "withdrawn", *[None] * 68]
+    kept = read(ledger)[5]
+    assert kept == replace(rows[5], since=rows[1].since)
 
 
 @pytest.mark.parametrize("changed", ["demand", "offers", "settings"])
@@ -333,7 +404,7 @@ def test_what_goes_wrong_is_a_note_and_what_stood_stays(
     elif broken == "no offers":
         (tmp_path / "offers.csv").unlink()
     else:
-        monkeypatch.setattr("outlay.optimize.commitments.standing.recompute.plan", lambda *_, **__: 1 / 0)
+        monkeypatch.setattr("outlay.optimize.commitments.standing.recompute.plan_of", lambda *_, **__: 1 / 0)
         ledger_with(tmp_path, [*STEADY, 10])
     found = after_load(ledger, settings, ["costs"], now=NOW + DAY)
     (note,) = found.notes

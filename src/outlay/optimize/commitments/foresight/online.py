@@ -61,8 +61,9 @@ _WIDE = Context(prec=100)
 class Bought:
     """What a rule bought over a history. ``rented`` and ``committed`` are GPU-hours; ``reservations`` GPUs.
 
-    ``committed`` has the whole terms, also what passes the last hour. ``reserved`` has the GPUs that are reserved in
-    each hour, in billionths: int64, as long as the demand.
+    ``cost`` and ``committed`` have the whole terms, also what passes the last hour; ``owed_after`` is what of the cost
+    is for the hours past it. ``reserved`` has the GPUs that are reserved in each hour, in billionths: int64, as long as
+    the demand.
     """
 
     cost: Decimal
@@ -71,6 +72,12 @@ class Bought:
     rented: Decimal
     committed: Decimal
     reserved: NDArray[np.int64]
+    owed_after: Decimal
+
+    @property
+    def within(self) -> Decimal:
+        """What of the cost is for the hours of the history: each term counts by its hours in it, as bills amortise."""
+        return self.cost - self.owed_after
 
     @property
     def share(self) -> Decimal | None:
@@ -270,4 +277,5 @@ def settled(
             rented=gpus(rented),
             committed=gpus(started * term),
             reserved=reserved,
+            owed_after=(gpus(started * term) - gpus(int(reserved.sum()))) * price,
         )

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from datetime import datetime
+from datetime import date, datetime, time, timedelta
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -33,6 +33,8 @@ if TYPE_CHECKING:
     import duckdb
 
 __all__ = ["owned"]
+
+_DAY = timedelta(days=1)
 
 
 def owned(
@@ -64,20 +66,28 @@ def owned(
     computed = compute(held, matched, billed, axis, rates or {})
     unused = unused_by_hour(connection, axis.first, axis.length)
     end = at or axis.end or until
+    told = [day for one in billed for days in one.days.values() for day in days]
+    first = min((one for one in (axis.start, *map(_midnight, told)) if one is not None), default=None)
+    last = max((one for one in (axis.end, *(_midnight(day + _DAY) for day in told)) if one is not None), default=None)
+    spread = frozenset(one.pool.name for one in demand.pools if one.widest > 1)
     tables = {one.table: one.version for one in demand.pools if one.version is not None}
     return Ownership(
-        since=since or axis.start,
-        until=until or axis.end,
+        since=since or first,
+        until=until or last,
         at=end,
         demand=demand,
         holdings=holdings(axis, held, billed, computed),
-        commitments=commitment_uses(held, matched, billed, computed, axis),
+        commitments=commitment_uses(held, matched, billed, computed, axis, spread=spread),
         expiries=_expiries(held, end),
         left_out=left_out,
         hourly=_hourly(axis, held, computed, unused),
         tables=tables | ({COMMITMENTS.name: version} if version is not None else {}),
         notes=_notes(version, held),
     )
+
+
+def _midnight(day: date) -> datetime:
+    return datetime.combine(day, time())
 
 
 def _from_bill(one: Held, billed: Sequence[Billed]) -> Held:

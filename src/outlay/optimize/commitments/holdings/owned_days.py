@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from datetime import date, timedelta
 from decimal import Decimal, localcontext
 from typing import Any
@@ -213,15 +213,22 @@ def commitment_uses(
     billed: Sequence[Billed],
     computed: Computed,
     axis: Axis,
+    *,
+    spread: Collection[str],
 ) -> tuple[CommitmentUse, ...]:
-    """Commitments of the list that were in force or are on the bill, and those that only the bill has."""
+    """Commitments of the list that were in force or are on the bill, and those that only the bill has.
+
+    ``spread`` names the pools whose demand is not told by the hour.
+    """
     of_list = {id(one) for told in matched.values() for one in told}
     found = []
     for own in held:
         told, days = matched[own.id], _computed_days(own, computed, axis)
         missing = bool(computed.unknown[own.id].any())
         if told or days or missing:
-            found.append(_use(own, told, days, missing=missing, why=computed.why.get(own.id)))
+            one = _use(own, told, days, missing=missing, why=computed.why.get(own.id))
+            serves = (pool.name for pool in axis.pools if own.serves(pool.gpu, pool.region, None, None))
+            found.append(replace(one, unused_at_least=bool(days) and not set(spread).isdisjoint(serves)))
     found += [_use(None, (one,), {}, missing=False, why=None) for one in billed if id(one) not in of_list]
     return tuple(sorted(found, key=lambda one: (one.gpu or "~", one.region or "", one.id)))
 

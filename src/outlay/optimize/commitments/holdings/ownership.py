@@ -133,7 +133,9 @@ class Holding:
 class CommitmentUse:
     """A commitment, who tells of it, and what it did in the window: as the bill says, and as computed where it doesn't.
 
-    ``told_by`` is ``list``, ``bill`` or ``both``. ``other_cost`` is what other things than GPUs used of it. For a
+    ``unused_at_least``: some of it was computed from rows of more than an hour, spread evenly. Of demand that comes and
+    goes within them less was served than of even demand, so what was used is at most, and what went unused at least as
+    said. ``told_by`` is ``list``, ``bill`` or ``both``. ``other_cost`` is what other things than GPUs used of it. For a
     commitment of money ``unused_cost`` is the whole of what it left over, whatever for.
     """
 
@@ -161,6 +163,7 @@ class CommitmentUse:
     other_cost: Decimal
     rows: int
     why: str | None
+    unused_at_least: bool = False
 
     @property
     def utilization(self) -> Decimal | None:
@@ -195,6 +198,7 @@ class CommitmentUse:
             "unused_gpu_hours": _text(self.unused),
             "used_cost": _text(self.used_cost),
             "unused_cost": _text(self.unused_cost),
+            "unused_at_least": self.unused_at_least,
             "other_cost": plain(self.other_cost),
             "utilization": _text(self.utilization),
             "rows": self.rows,

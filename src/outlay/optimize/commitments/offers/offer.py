@@ -76,7 +76,10 @@ class Flex:
 
 @dataclass(frozen=True, slots=True)
 class Offer:
-    """One offer for one pool, or for ``pools`` together. Where it was read is in ``where``."""
+    """One offer for one pool, or for ``pools`` together. Where it was read is in ``where``.
+
+    ``paid_by_bill``: it told no on-demand price, and has the one that the bill paid of late.
+    """
 
     pools: tuple[str, ...]
     name: str
@@ -98,6 +101,8 @@ class Offer:
     source: str | None = None
     flex: Flex | None = None
     carrying: Decimal = Decimal(0)
+    valid_from: str | None = None
+    paid_by_bill: bool = False
     where: str = ""
 
     @property
@@ -192,9 +197,15 @@ class Offer:
         """Hours of the term, 730 a month."""
         return self.term_months * HOURS_A_MONTH
 
-    def ended(self, today: date | None) -> bool:
-        """Whether its last day is past; never where today is not known."""
-        return self.valid_until is not None and today is not None and self.valid_until < today.isoformat()
+    def not_for_sale(self, today: date | None) -> str | None:
+        """Why it can't be bought on a day, in words; None where it can, and where the day is not known."""
+        if today is None:
+            return None
+        if self.valid_until is not None and self.valid_until < today.isoformat():
+            return f"ended on {self.valid_until}"
+        if self.valid_from is not None and self.valid_from > today.isoformat():
+            return f"begins on {self.valid_from}"
+        return None
 
     @property
     def missing(self) -> str | None:

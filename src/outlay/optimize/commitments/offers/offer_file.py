@@ -52,6 +52,7 @@ FIELDS: dict[str, str] = {
     "provider": "who sells it",
     "region": "where it holds",
     "sku": "what the provider calls it when it is bought: offering id, instance type, commitment type",
+    "valid_from": "the day from which its prices hold, '2026-01-01'; before it the offer has no verdict",
     "valid_until": "the day on which the offer ends, '2026-12-31'; after it the offer has no verdict",
     "source": "where the price is from: a quote, a list and its date",
     "premium": "flex: paid per committed GPU-hour on top",
@@ -188,7 +189,7 @@ def _offer(row: Mapping[str | None, Any] | Mapping[str, Any], where: str) -> Off
         provider=cells.get("provider") or None,
         region=cells.get("region") or None,
         sku=cells.get("sku") or None,
-        valid_until=_last_day(cells, where),
+        **_validity(cells, where),
         source=cells.get("source") or None,
         flex=(flex or Flex()) if kind == "flex" else None,
         where=where.rsplit("/", 1)[-1],
@@ -267,12 +268,19 @@ def _share(cells: Mapping[str, str], name: str, where: str) -> Decimal | None:
     return value
 
 
-def _last_day(cells: Mapping[str, str], where: str) -> str | None:
-    text = cells.get("valid_until", "")
+def _validity(cells: Mapping[str, str], where: str) -> dict[str, Any]:
+    first, last = (_day(cells, name, where) for name in ("valid_from", "valid_until"))
+    if first is not None and last is not None and last < first:
+        raise UnreadableError(f"ends on {last}, before it begins on {first}.", where=where, hint="Give it a day more.")
+    return {"valid_from": first, "valid_until": last}
+
+
+def _day(cells: Mapping[str, str], name: str, where: str) -> str | None:
+    text = cells.get(name, "")
     try:
         return date.fromisoformat(text).isoformat() if text else None
     except ValueError:
-        raise UnreadableError(f"'{text}' is no valid_until.", where=where, hint="Write a day: 2026-12-31.") from None
+        raise UnreadableError(f"'{text}' is no {name}.", where=where, hint="Write a day: 2026-12-31.") from None
 
 
 def _count(cells: Mapping[str, str], name: str, where: str, *, least: int = 1) -> int | None:

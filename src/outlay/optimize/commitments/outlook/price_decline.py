@@ -4,14 +4,18 @@ A commitment's price is fixed for its term, the market's is not: AWS' p5.48xlarg
 decline is estimated from prices of one kind, the first that can tell: the bill, the user's price file, tables. Of
 tables one source alone, if one alone can tell; else several together, which is said.
 
-    decline = 1 - exp(median over pairs of (ln later price - ln earlier price) / months between)
+    decline = 1 - exp(slope * min(1, months of history / 12))
+    slope   = median over pairs of (ln later price - ln earlier price) / months between
 
-is the Theil-Sen slope; a month has 730 hours. A pair is two prices of *one machine at one seller in one currency*: the
-mean price of a pool also falls when its work moves to a cheaper machine, which is no price cut. Machines whose prices
-span less than sixty days say nothing. A rise counts as no change, as growth does in :mod:`~.futures`.
+is the Theil-Sen slope; a month has 730 hours. A pair is two prices of *one machine at one seller in one place and
+currency*, sixty days apart or more: the mean price of a pool also falls when its work moves to a cheaper machine, or a
+list for all regions is followed by one for this, and neither is a price cut; and what moved within days is no rate by
+the month. A rise counts as no change, as growth does in :mod:`~.futures`.
 
-The trap is the single recent cut. It is in today's price already, and the median over a year passes over it; so the
-rate from the first to the last price stands beside the estimate.
+The traps. Prices fall in steps, years apart. A history of a few months that saw one would tell it as a fall by as much
+every few months; so what less than a year of it tells is taken as the year's. And the single recent cut is in today's
+price already: the median over a year passes over it. So the rate from the first to the last price, as it was, stands
+beside the estimate.
 """
 
 from __future__ import annotations
@@ -30,7 +34,8 @@ from outlay.optimize.commitments.offers.offer import HOURS_A_MONTH
 __all__ = ["LEAST_DAYS", "DatedPrice", "Decline", "Kind", "decline_of"]
 
 LEAST_DAYS = 60
-"""Days between a machine's first and last price, below which they tell no decline."""
+"""Days between two prices of a machine, below which they tell no decline."""
+_YEAR_MONTHS = 12
 _SIX = Decimal("0.000001")
 
 Kind = Literal["bill", "price file", "catalogue"]
@@ -39,7 +44,10 @@ _KINDS: tuple[Kind, ...] = ("bill", "price file", "catalogue")
 
 @dataclass(frozen=True, slots=True)
 class DatedPrice:
-    """A GPU-hour on demand cost ``price`` on a day, in a machine of a seller (``aws p5.48xlarge``)."""
+    """A GPU-hour on demand cost ``price`` on a day, in a machine of a seller (``aws p5.48xlarge``).
+
+    ``everywhere``: the price is for all regions, not for the one that was asked for.
+    """
 
     on: date
     price: Decimal
@@ -48,6 +56,12 @@ class DatedPrice:
     source: str
     machine: str
     stale: bool = False
+    everywhere: bool = False
+
+    @property
+    def sold(self) -> tuple[str, bool]:
+        """What a later price must be of to be this one's."""
+        return self.machine, self.everywhere
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,7 +93,7 @@ def decline_of(prices: Iterable[DatedPrice], currency: str | None) -> Decline:
         for group, mixed in _groups(of_kind):
             if found := _estimate(group, mixed):
                 return found
-    if len({(one.machine, one.on) for one in told}) < 2:
+    if len({(one.sold, one.on) for one in told}) < 2:
         return Decline(None, why="fewer than two dated prices", prices=tuple(told))
     return Decline(None, why=f"no machine has two dated prices {LEAST_DAYS} days apart", prices=tuple(told))
 
@@ -95,9 +109,9 @@ def _groups(prices: Sequence[DatedPrice]) -> Iterable[tuple[list[DatedPrice], bo
 
 
 def _estimate(prices: Sequence[DatedPrice], mixed: bool) -> Decline | None:
-    by_machine: dict[str, list[DatedPrice]] = {}
+    by_machine: dict[tuple[str, bool], list[DatedPrice]] = {}
     for one in sorted(prices, key=lambda one: one.on):
-        by_machine.setdefault(one.machine, []).append(one)
+        by_machine.setdefault(one.sold, []).append(one)
     used = [group for group in by_machine.values() if _days(group) >= LEAST_DAYS]
     if not used:
         return None
@@ -105,11 +119,11 @@ def _estimate(prices: Sequence[DatedPrice], mixed: bool) -> Decline | None:
         math.log(later.price / earlier.price) / _months(earlier, later)
         for group in used
         for earlier, later in itertools.combinations(group, 2)
-        if later.on > earlier.on
+        if (later.on - earlier.on).days >= LEAST_DAYS
     ]
-    slope = statistics.median(slopes)
     longest = max(used, key=_days)
     first, last = longest[0], longest[-1]
+    slope = statistics.median(slopes) * min(1.0, _months(first, last) / _YEAR_MONTHS)
     receipt = tuple(one for group in used for one in group)
     return Decline(
         monthly=max(Decimal(0), _fall(slope)),
@@ -123,9 +137,9 @@ def _estimate(prices: Sequence[DatedPrice], mixed: bool) -> Decline | None:
 
 def _days(prices: Sequence[DatedPrice]) -> int:
     """The longest history of one machine among them."""
-    days: dict[str, list[date]] = {}
+    days: dict[tuple[str, bool], list[date]] = {}
     for one in prices:
-        days.setdefault(one.machine, []).append(one.on)
+        days.setdefault(one.sold, []).append(one.on)
     return max((max(found) - min(found)).days for found in days.values())
 
 

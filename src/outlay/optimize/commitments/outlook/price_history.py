@@ -104,7 +104,9 @@ class _Known:
         day = self.today or max((one.on for one in prices), default=date.min)
         machines = sorted({(one.provider, one.instance_type) for one in self.tables.dated(name, self.region)})
         asked = (self.tables.price(provider, kind, self.region, "on_demand", day) for provider, kind in machines)
-        return [_dated(one, one.as_of or one.valid_from or day) for one in asked if one is not None]
+        return [
+            _dated(one, one.as_of or one.valid_from or day) for one in asked if one is not None and one.per_gpu_hour
+        ]
 
 
 def _dates(price: GpuPrice) -> Iterable[DatedPrice]:
@@ -121,7 +123,8 @@ def _dated(price: GpuPrice, day: date) -> DatedPrice:
     assert price.per_gpu_hour is not None
     kind: Kind = "price file" if price.yours else "catalogue"
     machine = f"{price.provider} {price.instance_type}"
-    return DatedPrice(day, price.per_gpu_hour, price.currency, kind, price.source, machine, price.stale)
+    everywhere = price.region is None
+    return DatedPrice(day, price.per_gpu_hour, price.currency, kind, price.source, machine, price.stale, everywhere)
 
 
 def _bandwidth(name: str, of: str) -> Decimal | None:

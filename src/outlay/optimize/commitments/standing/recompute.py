@@ -1,9 +1,9 @@
 """Computing anew what is recommended: after a load, once a day, or when someone asks.
 
-The plan is that of ``outlay commit plan``, from the ledger and the offers of the settings. What it rests on has a
-digest: demand hour by hour, offers with their prices, what is owned, dated
-prices, the settings. Where nothing of it changed, nothing
-is planned and no row is written until the last computation is a day old.
+The plan is that of ``outlay commit plan``, from the ledger and the offers of the settings. First a glance
+(:mod:`~.glance`): where no file is another, nothing is read. What a plan rests on has a digest besides: demand hour by
+hour, offers with their prices, what is owned, dated prices, the settings. Where nothing of it changed, nothing is
+planned. Neither spares the computation that is due when the last one is a day old.
 
 A load never fails by it: it is done by then, and what went wrong here is a note of it.
 """
@@ -22,8 +22,8 @@ from outlay.errors import OutlayError, UsageError
 from outlay.ledger.store import Ledger
 from outlay.ledger.tables.commitments import COMMITMENTS
 from outlay.ledger.tables.gpu_usage import GPU_USAGE
-from outlay.optimize.commitments.inputs import Inputs, NoGpuHoursError, Tables, inputs_from_ledger
-from outlay.optimize.commitments.plan import plan, today_of
+from outlay.optimize.commitments.inputs import Inputs, NoGpuHoursError, Tables, inputs_from_ledger, plan_of
+from outlay.optimize.commitments.standing.glance import glance
 from outlay.optimize.commitments.standing.standing import Computation, Recommendation, Trigger, recommended
 from outlay.optimize.commitments.standing.standing_table import keep, known_already, newest, read
 from outlay.prices.gpu_prices import GpuPrices, read_catalogues
@@ -66,8 +66,11 @@ def recompute(
             where="[commitments] offers",
             hint="Name a file of offers in outlay.toml, see docs/reference/commitments.md.",
         )
-    progress("recommendations: reading demand")
     standing = newest(read(ledger))
+    seen = glance(ledger, settings, offers)
+    if standing and seen is not None and standing[0].computed.same_glance(seen, now, fresh):
+        return None
+    progress("recommendations: reading demand")
     versions = _versions(ledger)
     try:
         if not versions:
@@ -78,19 +81,10 @@ def recompute(
         if not standing:
             raise
         given = Inputs((), (), {})
-    computed = Computation(now, trigger, _digest(given, settings.commitments), versions)
+    computed = Computation(now, trigger, _digest(given, settings.commitments), versions, seen)
     if standing and known_already(standing[0].computed, computed, fresh):
         return None
-    found = plan(
-        given.demands,
-        given.offers,
-        settings.commitments,
-        owned=given.owned,
-        histories=given.histories,
-        today=today_of(given.demands),
-        parallel=parallel,
-        progress=progress,
-    )
+    found = plan_of(given, settings.commitments, parallel=parallel, progress=progress)
     return keep(ledger, recommended(found, computed), computed, fresh)
 
 

@@ -17,7 +17,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import Any, Literal
 
@@ -43,12 +43,20 @@ Trigger = Literal["load", "daily", "asked"]
 
 @dataclass(frozen=True, slots=True)
 class Computation:
-    """One computation: when, why, and of what: the digest of all that it rests on, and the tables' versions."""
+    """One computation: when, why, and of what: the digest of all that it rests on, and the tables' versions.
+
+    ``glance`` is the digest of the files that it was read from; None where there is none.
+    """
 
     at: datetime
     trigger: Trigger
     inputs: str
     tables: Mapping[str, int]
+    glance: str | None = None
+
+    def same_glance(self, glance: str, now: datetime, fresh: timedelta) -> bool:
+        """Whether what was computed stands without another look: of the same files, less than ``fresh`` ago."""
+        return self.glance == glance and now - self.at < fresh
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,13 +10,16 @@ from __future__ import annotations
 import json
 import uuid
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
+from outlay.errors import LedgerError
+from outlay.ledger.compaction import compact
 from outlay.ledger.delta import Change, DeltaFolder, LiveFile, NewFile, Scope, arrow_schema
 from outlay.ledger.store import Ledger
-from outlay.ledger.tables.recommendations import RECOMMENDATIONS, RECOMMENDATIONS_PARTITION
+from outlay.ledger.tables.recommendations import RECOMMENDATIONS, RECOMMENDATIONS_PARTITION, TRIGGERS
 from outlay.optimize.commitments.standing.standing import Before, Computation, Recommendation, stand
 
 __all__ = ["keep", "newest", "read"]
@@ -25,6 +28,7 @@ _MONTHS = 4
 """The newest months that are read: the last ninety days lie in them."""
 _WRITER = "recommendations"
 _OWN = tuple(column for column in RECOMMENDATIONS if column.name not in RECOMMENDATIONS_PARTITION)
+_NAMES = [column.name for column in _OWN]
 
 
 def read(ledger: Ledger) -> list[Recommendation]:
@@ -48,6 +52,7 @@ def keep(
     """
     folder = ledger.recommendations()
     folder.create(RECOMMENDATIONS)
+    folder.ensure_columns(RECOMMENDATIONS)
     rows: list[Recommendation] = []
     written: list[NewFile] = []
 
@@ -69,7 +74,16 @@ def keep(
     except BaseException:
         _discard(folder, written)
         raise
-    return None if done is None else rows
+    if done is None:
+        return None
+    _put_together(folder)
+    return rows
+
+
+def _put_together(folder: DeltaFolder) -> None:
+    """Every computation adds a file, and every load reads those of months."""
+    with suppress(LedgerError):  # what was computed is kept; the next computation tries again
+        compact(folder, TRIGGERS)
 
 
 def known_already(last: Computation, now: Computation, fresh: timedelta) -> bool:
@@ -92,7 +106,9 @@ def _rows(folder: DeltaFolder, file: LiveFile) -> list[Recommendation]:
     from pyarrow.parquet import ParquetFile
 
     with ParquetFile(folder.path / file.path) as parquet:
-        return [_from_row(row, file.scope.source) for row in parquet.read().to_pylist()]
+        rows = parquet.read().to_pylist()
+    # A file of before there was a column has none.
+    return [_from_row({**dict.fromkeys(_NAMES), **row}, file.scope.source) for row in rows]
 
 
 def _write(folder: DeltaFolder, rows: Sequence[Recommendation]) -> NewFile:
@@ -114,6 +130,7 @@ def _to_row(one: Recommendation) -> dict[str, Any]:
         "at": one.computed.at,
         "inputs": one.computed.inputs,
         "tables": json.dumps(dict(one.computed.tables)),
+        "glance": one.computed.glance,
         "reasons": json.dumps(one.reasons, ensure_ascii=False),
         "would_change": json.dumps(one.would_change, ensure_ascii=False),
         "verdict_before": before and before.verdict,
@@ -125,7 +142,7 @@ def _to_row(one: Recommendation) -> dict[str, Any]:
 
 
 def _from_row(row: Mapping[str, Any], trigger: Any) -> Recommendation:  # noqa: ANN401 - a word that the table allows
-    computed = Computation(row["at"], trigger, row["inputs"], json.loads(row["tables"]))
+    computed = Computation(row["at"], trigger, row["inputs"], json.loads(row["tables"]), row["glance"])
     before = None
     if row["since_before"] is not None:
         before = Before(row["verdict_before"], row["since_before"], row["offer_before"], row["level_before"])
