@@ -69,8 +69,10 @@ def comparisons(plan: Plan) -> dict[str, Comparison]:
 def chosen(plan: Plan) -> list[PoolPlan]:
     """The purchases that can all be made and that are expected to save most, in the order of the plan."""
     buying = [one for one in plan.pools if bought(one) is not None]
-    kept = {one.pool for group in _groups(buying) for one in _best(group)}
-    return [one for one in buying if one.pool in kept]
+    shared = {name for one in buying for name in one.members}
+    rivals = [one for one in buying if one.members or one.pool in shared]
+    kept = {one.pool for group in _groups(rivals) for one in _best(group)}
+    return [one for one in buying if one.pool in kept or not (one.members or one.pool in shared)]
 
 
 def _compared(union: PoolPlan, alone: Sequence[PoolPlan]) -> Comparison:

@@ -41,7 +41,7 @@ def plan_json(plan: Plan) -> dict[str, Any]:
             "max_loss_probability": plain(plan.settings.max_loss_probability),
         },
         "notes": list(plan.notes),
-        "pools": [{**pool_json(one), **alternatives_json(plan, one)} for one in plan.pools],
+        "pools": [{**pool_json(one), **told} for one, told in zip(plan.pools, alternatives_json(plan), strict=True)],
     }
 
 

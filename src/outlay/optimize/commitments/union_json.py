@@ -12,7 +12,7 @@ from outlay.money import plain
 from outlay.optimize.commitments.alternatives import Comparison, Side, bought, chosen, comparisons
 from outlay.optimize.commitments.json_figures import cents
 from outlay.optimize.commitments.mixture import Mixture
-from outlay.optimize.commitments.plan import Plan, PoolPlan
+from outlay.optimize.commitments.plan import Plan
 from outlay.optimize.commitments.union import Union
 
 __all__ = ["alternatives_json", "union_json"]
@@ -32,16 +32,21 @@ def union_json(union: Union) -> dict[str, Any]:
     return found
 
 
-def alternatives_json(plan: Plan, one: PoolPlan) -> dict[str, Any]:
-    """Of a pool the unions that serve it, of a union its members alone; whether the purchase counts in totals."""
-    found: dict[str, Any] = {}
-    if not one.members:
-        unions = [other for other in plan.pools if one.pool in other.members]
-        found["served_by"] = [{"pool": other.pool, "verdict": other.verdict.word} for other in unions]
-    elif (compared := comparisons(plan).get(one.pool)) is not None:
-        found["alternatives"] = _compared(compared)
-    if bought(one) is not None:
-        found["counted"] = any(other.pool == one.pool for other in chosen(plan))
+def alternatives_json(plan: Plan) -> list[dict[str, Any]]:
+    """For each pool the unions that serve it, for a union its members alone; whether the purchase counts in totals."""
+    unions = [one for one in plan.pools if one.members]
+    compared, counted = comparisons(plan), {one.pool for one in chosen(plan)}
+    found = []
+    for one in plan.pools:
+        told: dict[str, Any] = {}
+        if not one.members:
+            serving = [union for union in unions if one.pool in union.members]
+            told["served_by"] = [{"pool": union.pool, "verdict": union.verdict.word} for union in serving]
+        elif one.pool in compared:
+            told["alternatives"] = _compared(compared[one.pool])
+        if bought(one) is not None:
+            told["counted"] = one.pool in counted
+        found.append(told)
     return found
 
 
