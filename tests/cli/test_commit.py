@@ -175,7 +175,7 @@ def test_the_terminal_says_which_purchases_are_alternatives_and_cuts_no_column(t
     given = ("--demand", str(tmp_path / "demand.csv"), "--offers", str(tmp_path / "offers.csv"))
     status, out, _ = run_outlay("commit", "plan", *given)
     assert status == 0
-    assert "Not counted here: A|B. What is advised there would be bought in place of" in " ".join(out.split())
+    assert "Not counted here: A, B. What is advised there would be bought in place of" in " ".join(out.split())
     assert "an hour of on-demand usage of sp" in " ".join(out.split())
     assert "At the plan's own rates that is a commitment of $" in out
     assert [line.split()[-1] for line in out.splitlines() if line.lstrip().startswith("Offer ")] == ["month"] * 3

@@ -91,7 +91,8 @@ def test_every_option_has_the_numbers_of_the_plan(whole: Page) -> None:
     assert len(options) == 2 * 6 + 2 + 2 + 1  # for every pool, for one, the plan in each of its pools, and in both
     for pool, said in options:
         at = (pool, said["offer"])
-        for name in ("quantity", "buy", "saving", "exposure", "unit_price", "on_demand_price"):
+        prices = ("unit_price",) if said["price_unit"].startswith("share") else ("unit_price", "on_demand_price")
+        for name in ("quantity", "buy", "saving", "exposure", *prices):
             assert whole.number(*at, name) == said[name], name
         for name in ("saving_rate", "coverage", "utilization", "discount", "break_even_utilization"):
             same(whole.number(*at, name), said[name])

@@ -85,4 +85,4 @@ def test_a_savings_plan_of_one_pool_is_told_in_money_too(capsys: pytest.CaptureF
     show_plan(plan([pool], offers, CommitmentSettings(), today=today_of([pool]), paths=50))
     said = " ".join(capsys.readouterr().out.split())
     assert "buy 69.95 GPUs of 1y" in said
-    assert "At the plan's own rates that is a commitment of $83.94 an hour." in said
+    assert "At the plan's own rates that is a commitment of $83.94 an hour" in said

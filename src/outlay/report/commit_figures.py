@@ -21,6 +21,7 @@ __all__ = [
     "figure",
     "gpu_price",
     "level",
+    "level_in",
     "level_text",
     "money",
     "points",
@@ -88,6 +89,13 @@ def level(metric: str, value: Decimal | None, unit: str) -> Markup:
     return unknown(metric) if value is None else figure(metric, plain(value), level_text(value), unit)
 
 
+def level_in(metric: str, value: Decimal, unit: str, short: str) -> Markup:
+    """A quantity in a column of several units: GPUs as they are, others with ``short`` behind: ``15,022 USD/h``."""
+    if not short:
+        return level(metric, value, unit)
+    return figure(metric, plain(value), f"{level_text(value)} {short}", unit)
+
+
 def level_text(value: Decimal) -> str:
     """``1,658``, ``12.5``, ``0.125``: whole from 1,000 on."""
     if value == value.to_integral_value() or abs(value) >= _LARGE:
@@ -101,7 +109,7 @@ def whole(metric: str, value: int | None, prefix: str = "") -> Markup:
 
 
 def gpu_price(metric: str, value: Decimal | None, currency: str) -> Markup:
-    """A price per GPU-hour, or a savings plan's for a unit of on-demand money, with two digits to six."""
+    """A price per GPU-hour, with two digits to six."""
     if value is None:
         return unknown(metric)
     exact = plain(value)

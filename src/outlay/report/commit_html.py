@@ -13,6 +13,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
 from decimal import Decimal
+from functools import partial
 from pathlib import Path, PurePath
 
 from markupsafe import Markup
@@ -28,6 +29,7 @@ from outlay.report import commit_figures as figures
 from outlay.report.commit_charts import Level, Mark, draw_curve, draw_demand, grain_of, within
 from outlay.report.commit_ladder import after, draw_ladder, ladder_of
 from outlay.report.commit_options import Group, compared
+from outlay.report.commit_unions import compared_line, promise_line, served_line, together_lines, unit_text
 from outlay.report.commit_wording import (
     REFILLS,
     advised,
@@ -92,7 +94,7 @@ def _page(plan: Plan, problems: Sequence[ProblemSummary]) -> str:
     made = environment()
     made.globals |= {
         name: getattr(figures, name)
-        for name in ("chance", "estimate", "level", "money", "points", "share", "unknown", "whole")
+        for name in ("chance", "estimate", "level", "level_in", "money", "points", "share", "unknown", "whole")
     }
     made.filters |= {
         "percent": percent,
@@ -111,6 +113,11 @@ def _page(plan: Plan, problems: Sequence[ProblemSummary]) -> str:
         "volatility": volatility_lines,
         "ending": ending,
         "refills": REFILLS,
+        "short_unit": unit_text,
+        "served": partial(served_line, plan),
+        "compared": partial(compared_line, plan),
+        "together": together_lines,
+        "promise": promise_line,
     }
     drawn = _drawn(plan)
     chosen = advised(plan)

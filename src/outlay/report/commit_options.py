@@ -68,7 +68,7 @@ def compared(options: Sequence[Option], unit: str, paths: int) -> list[Group]:
 
     found = [
         group("Terms", *_terms(unit)),
-        group("Strings of the flexible ones", *_STRINGS),
+        group("Strings of the flexible ones", _premium(unit), *_STRINGS),
         group("Over the history given: exact", *_history(unit)),
         group(f"Over the term: estimates from {paths:,} simulated futures", *_TERM),
         group("What it binds", *_BINDS),
@@ -100,14 +100,28 @@ def _month(one: Option) -> Markup:
 
 
 def _terms(unit: str) -> Sequence[tuple[str, str, _Cell]]:
-    per = "a committed GPU-hour" if unit == "GPUs" else "for usage worth 1.00 on demand"
+    shares = unit != "GPUs"
+    prices: Sequence[tuple[str, str, _Cell]] = (
+        (
+            "Price",
+            "a committed GPU-hour",
+            lambda one: gpu_price("unit_price", one.offer.unit_price, one.offer.currency),
+        ),
+        ("On-demand", "", lambda one: gpu_price("on_demand_price", one.offer.on_demand_price, one.offer.currency)),
+    )
+    charges: Sequence[tuple[str, str, _Cell]] = (
+        (
+            "Charges",
+            "of on-demand prices, over the pools' mix",
+            lambda one: share("unit_price", one.offer.unit_price, to_tenths=True),
+        ),
+    )
     return (
         ("No figures, because", "", lambda one: _text(one.why)),
         ("Form", "", lambda one: _text(_FORMS[one.offer.form])),
         ("Term", "", lambda one: figure("term_months", str(one.offer.term_months), f"{one.offer.term_months} months")),
         ("Payment", "", lambda one: _text(_PAYMENTS[one.offer.payment])),
-        ("Price", per, lambda one: gpu_price("unit_price", one.offer.unit_price, one.offer.currency)),
-        ("On-demand", "", lambda one: gpu_price("on_demand_price", one.offer.on_demand_price, one.offer.currency)),
+        *(charges if shares else prices),
         ("Discount", "", lambda one: share("discount", one.offer.discount)),
         (
             "Break-even utilisation",
@@ -118,13 +132,23 @@ def _terms(unit: str) -> Sequence[tuple[str, str, _Cell]]:
     )
 
 
+def _premium(unit: str) -> tuple[str, str, _Cell]:
+    if unit != "GPUs":
+        return "Premium", "of on-demand prices", _flex(lambda flex, _: share("premium", flex.premium, to_tenths=True))
+    return "Premium", "a GPU-hour", _flex(lambda flex, one: gpu_price("premium", flex.premium, one.offer.currency))
+
+
 def _history(unit: str) -> Sequence[tuple[str, str, _Cell]]:
     def best(one: Option) -> Decimal | None:
         return None if one.optimum is None else one.optimum.quantity
 
     return (
         ("Level", f"{unit} in all, with what is owned", lambda one: level("quantity", _of(one, "quantity"), unit)),
-        ("To buy", "", lambda one: level("buy", None if one.outcome is None else gpus(one.buy), unit)),
+        (
+            "To buy",
+            "" if unit == "GPUs" else unit,
+            lambda one: level("buy", None if one.outcome is None else gpus(one.buy), unit),
+        ),
         ("Kept down by", "", lambda one: _text(one.bound_by)),
         ("Coverage", "of demand", lambda one: share("coverage", _of(one, "coverage"))),
         ("Utilisation", "of the level", lambda one: share("utilization", _of(one, "utilization"))),
@@ -161,7 +185,6 @@ _STRINGS: Sequence[tuple[str, str, _Cell]] = (
         "without what is paid back",
         _flex(lambda _, one: share("break_even_without_payback", one.offer.price_ratio)),
     ),
-    ("Premium", "a GPU-hour", _flex(lambda flex, one: gpu_price("premium", flex.premium, one.offer.currency))),
     ("Fee", "of the saving", _flex(lambda flex, _: share("fee_share", flex.fee_share))),
     ("Pays back", "of the unused part's cost", _flex(lambda flex, _: share("cashback", flex.cashback))),
     ("Only once unused is above", "", _flex(lambda flex, _: share("trigger", flex.trigger))),

@@ -22,6 +22,7 @@ from outlay.optimize.commitments.ladder import Step
 from outlay.optimize.commitments.option import Option
 from outlay.optimize.commitments.plan import Plan, PoolPlan
 from outlay.problems import ProblemSummary
+from outlay.report.commit_unions import compared_line, promise_line, served_line, together_lines, unit_text
 from outlay.report.commit_wording import (
     REFILLS,
     bound,
@@ -54,7 +55,7 @@ def show_plan(
     if alternatives := not_counted(plan):
         console.print(Text(clean(alternatives)))
     for one in by_verdict(plan)[:_MOST_POOLS]:
-        _show_pool(console, one, (since or {}).get(one.pool))
+        _show_pool(console, plan, one, (since or {}).get(one.pool))
     if len(plan.pools) > _MOST_POOLS:
         console.print(f"\n{len(plan.pools) - _MOST_POOLS:,} more pools (--json has them all, --pool shows one).")
     console.print()
@@ -74,7 +75,7 @@ def _headline(plan: Plan) -> str:
     )
 
 
-def _show_pool(console: Console, one: PoolPlan, since: datetime | None) -> None:
+def _show_pool(console: Console, plan: Plan, one: PoolPlan, since: datetime | None) -> None:
     verdict = one.verdict
     held = "" if since is None else f" (since {since:%Y-%m-%d})"
     console.print()
@@ -87,7 +88,7 @@ def _show_pool(console: Console, one: PoolPlan, since: datetime | None) -> None:
         console.print(Padding(Text(clean(reason)), (0, 0, 0, 2)))
     if table := _table(one, roomy=console.width >= _ROOMY):
         console.print(Padding(table, (0, 0, 0, 2)))
-    for line in _lines(one):
+    for line in _lines(plan, one):
         console.print(Padding(Text(clean(line), style="dim"), (0, 0, 0, 2)))
 
 
@@ -113,7 +114,19 @@ def _table(one: PoolPlan, *, roomy: bool) -> Table | None:
     if not priced:
         return None
     table = Table(box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False, padding=(0, int(roomy), 0, 0))
-    for name in ("Offer", "Level", "Covers", "Used", "Saves", "P10", "P50", "P90", "Loses", "By\nmonth"):
+    worth = unit_text(one)
+    for name in (
+        "Offer",
+        f"Level\n{worth}" if worth else "Level",
+        "Covers",
+        "Used",
+        "Saves",
+        "P10",
+        "P50",
+        "P90",
+        "Loses",
+        "By\nmonth",
+    ):
         first = name == "Offer"
         table.add_column(name, justify="left" if first else "right", no_wrap=not first, min_width=12 if first else None)
     for option in priced:
@@ -158,8 +171,9 @@ def compact(value: float, currency: str) -> str:
     return about(Decimal(round(value)), currency)
 
 
-def _lines(one: PoolPlan) -> list[str]:
-    found = [
+def _lines(plan: Plan, one: PoolPlan) -> list[str]:
+    found = [line for line in (served_line(plan, one), compared_line(plan, one)) if line]
+    found += [
         said
         for option in one.options
         if option.why is not None and (said := f"{option.offer.name}: {option.why}.") not in one.verdict.reasons
@@ -183,20 +197,20 @@ def _lines(one: PoolPlan) -> list[str]:
     if best is not None and best.bound_by and one.verdict.word == "commit":
         found.append(f"The level is bound by {best.bound_by}.")
     if one.owned:
-        held = quantity(gpus(sum(owned.nanos for owned in one.owned)))
+        held, worth = gpus(sum(owned.nanos for owned in one.owned)), unit_text(one)
+        told = f"{quantity(held)} GPUs" if not worth else f"GPUs worth {quantity(held)} {worth} on demand"
         found.append(
-            " ".join([f"Owned now: {held} GPUs. Each level has them in it, at the price of its offer.", *ending(one)])
+            " ".join([f"Owned now: {told}. Each level has them in it, at the price of its offer.", *ending(one)])
         )
-    by_rates = unit(one) != "GPUs" or (best is not None and best.offer.form == "savings_plan")
-    if best is not None and one.verdict.word == "commit" and by_rates and best.offer.bound_price:
-        promise = amount(gpus(best.buy) * best.offer.bound_price, best.offer.currency)
-        found.append(f"At the plan's own rates that is a commitment of {promise} an hour.")
+    if promise := promise_line(one):
+        found.append(promise)
+    worth = f" ({unit_text(one)} of on-demand usage)" if unit_text(one) else ""
     steps = [_step(step) for step in one.ladder if not step.refill]
     if steps:
-        found.append(f"Ladder: {', '.join(steps)}.")
+        found.append(f"Ladder{worth}: {', '.join(steps)}.")
     refills = [f"{_step(step)} {step.why}" for step in one.ladder if step.refill]
     if refills and best is not None:
-        found.append(f"Refill by {best.offer.name}: {'; '.join(refills)}. {REFILLS}")
+        found.append(f"Refill by {best.offer.name}{worth}: {'; '.join(refills)}. {REFILLS}")
     if best is not None and best.exposure and one.verdict.word == "commit":
         found.append(
             f"Binds {amount(best.exposure, best.offer.currency)} over {best.offer.term_months} months, used or not."
@@ -213,12 +227,7 @@ def _lines(one: PoolPlan) -> list[str]:
         )
         found.append(f"If it certainly happened within the term, median saving: {told}.")
     found += volatility_lines(one)
-    if one.union is not None and one.union.mix is not None:
-        mix = one.union.mix
-        quantities = ", ".join(f"{value:,.4g} of {name}" for name, value in mix.quantities.items() if value > 1e-6)
-        found.append(
-            f"All offers on these pools together, optimum: {quantities or 'none'}; saves {mix.saving_rate:.1%}."
-        )
+    found += together_lines(one)
     found += [f"Would change it: {change}" for change in one.verdict.changes]
     return found
 
@@ -230,7 +239,8 @@ def _step(step: Step) -> str:
 def _assumptions(plan: Plan) -> list[str]:
     told = ", ".join(f"{one.name} (x{one.factor:g}, {one.per_year:g} a year)" for one in plan.scenarios)
     return [
-        "Level: GPUs committed in all. Covers, Used, Saves: exact, over the history given. P10, P50, P90: saving over "
+        "Level: GPUs committed in all; of a union by money what their usage costs on demand an hour. Covers, Used, "
+        "Saves: exact, over the history given. P10, P50, P90: saving over "
         f"the term, Loses: share of futures that lose, both estimates from {plan.paths:,} simulated futures, which "
         f"assume {told}. By month: until when the GPUs must be needed for the whole term's cost to be earned."
     ]

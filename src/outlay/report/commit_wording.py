@@ -1,7 +1,7 @@
 """What the terminal and the HTML file say of a commitment plan in the same words.
 
 The trap is in the totals: a pool and the union that it belongs to are planned for the same demand, so their purchases
-are alternatives. A union is added up only where none of its pools is committed to by itself.
+are alternatives (:mod:`outlay.optimize.commitments.alternatives`). What is worth more is added up, the rest is named.
 """
 
 from __future__ import annotations
@@ -11,12 +11,14 @@ from datetime import date, datetime
 from decimal import Decimal
 
 from outlay.money import add_exactly, percent, plain
+from outlay.optimize.commitments.alternatives import bought, chosen
 from outlay.optimize.commitments.demand import gpus
 from outlay.optimize.commitments.ladder import soon_ended
 from outlay.optimize.commitments.option import Option
 from outlay.optimize.commitments.outlook.price_history import Candidate
 from outlay.optimize.commitments.plan import Plan, PoolPlan
 from outlay.problems import ProblemSummary
+from outlay.report.commit_unions import unit_text
 from outlay.report.wording import about, amount, count
 
 __all__ = [
@@ -49,20 +51,12 @@ def by_verdict(plan: Plan) -> list[PoolPlan]:
 
 def recommended(one: PoolPlan) -> Option | None:
     """The option that the verdict advises to buy; None where it is to wait, or never."""
-    return one.verdict.best if one.verdict.word == "commit" else None
+    return bought(one)
 
 
 def advised(plan: Plan) -> list[tuple[PoolPlan, Option]]:
-    """The purchases that can all be made: each pool's demand is bought for once."""
-    found: list[tuple[PoolPlan, Option]] = []
-    taken: set[str] = set()
-    for one in plan.pools:
-        best = recommended(one)
-        members = one.members or (one.pool,)
-        if best is not None and not taken.intersection(members):
-            taken.update(members)
-            found.append((one, best))
-    return found
+    """The purchases that can all be made: each pool's demand is bought for once, where it is worth most."""
+    return [(one, best) for one in chosen(plan) if (best := recommended(one)) is not None]
 
 
 def alternatives(plan: Plan) -> list[str]:
@@ -189,5 +183,8 @@ def ending(one: PoolPlan) -> list[str]:
     for held in soon_ended(one.owned, end.date()):
         if held.until is not None and held.until not in planned:
             ends[held.until] = ends.get(held.until, 0) + held.nanos
-    told = ", ".join(f"{plain(gpus(nanos).quantize(_HUNDREDTH))} on {day}" for day, nanos in sorted(ends.items()))
+    worth = f" {unit_text(one)}" if unit_text(one) else ""
+    told = ", ".join(
+        f"{plain(gpus(nanos).quantize(_HUNDREDTH))}{worth} on {day}" for day, nanos in sorted(ends.items())
+    )
     return [f"Ends, with nothing planned in its place: {told}."] if told else []

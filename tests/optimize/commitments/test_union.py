@@ -209,3 +209,104 @@ def test_what_is_owned_counts_in_a_plan_of_money() -> None:
     assert [one.nanos for one in union.owned] == [40 * NANOS, 40 * NANOS]
     assert union.verdict.word == "wait"
     assert plan(pools, rates, SETTINGS, paths=200).pools[-1].verdict.word == "commit"
+
+
+def test_the_cost_of_capital_weighs_in_the_choice_and_not_in_what_is_committed() -> None:
+    """10 GPUs at 2.00 and 10 at 1.00, all upfront: the seller bills 30 an hour; the money costs 5 % more."""
+    rates = [
+        offer("2.00", "4.00", pools=("a",), name="plan", form="savings_plan", payment="all_upfront"),
+        offer("1.00", "2.00", pools=("b",), name="plan", form="savings_plan", payment="all_upfront"),
+    ]
+    settings = CommitmentSettings(cost_of_capital=Decimal("0.10"))
+    union = plan(CONSTANT, rates, settings, paths=50).pools[-1].union
+    assert union is not None
+    assert union.mix is not None
+    assert union.mix.quantities["plan"] == pytest.approx(30)
+    assert union.mix.cost == pytest.approx(30 * 1.05 * 20 * 168)
+    assert union.mix.saving_rate == pytest.approx(1 - 0.5 * 1.05)
+
+
+def test_all_offers_together_are_beside_what_is_owned_and_each_part_has_its_unit() -> None:
+    offers = [*_plan_of("3.00", "3.00"), offer("2.00", "4.00", pools=("a",), name="r")]
+    owned = {"a": (Owned(4 * NANOS, None),), "b": (Owned(7 * NANOS, None),)}
+    found = plan(CONSTANT, offers, SETTINGS, owned=owned, paths=50)
+    (json,) = [one for one in plan_json(found)["pools"] if one["members"]]
+    hours = 20 * 168
+    assert [(one["offer"], one["pools"], one["quantity"], one["unit"]) for one in json["together"]["of"]] == [
+        ("plan", ["a", "b"], 9.0, "USD per hour, as the seller bills it"),
+        ("r (a)", ["a"], 6.0, "GPUs"),
+    ]
+    assert json["together"]["beside_owned"] is True
+    # 6 GPUs of a at half of 4.00, 3 of b at three quarters of it.
+    assert Decimal(json["together"]["saving"]) == (6 * 2 + 3 * 1) * hours
+    assert Decimal(json["together"]["on_demand_cost"]) == 9 * 4 * hours
+    assert json["apart"]["of"] == [
+        {"pool": "a", "offer": "r", "quantity": "6", "saving": str(6 * 2 * hours)},
+        {"pool": "b", "offer": "plan", "quantity": "3", "saving": str(3 * hours)},
+    ]
+    assert json["apart"]["saving"] == str(15 * hours)
+
+
+def test_a_plan_with_an_unknown_rate_is_in_no_optimum() -> None:
+    offers = [
+        offer("3.00", "4.00", pools=("a",), name="plan", form="savings_plan"),
+        offer(None, "4.00", pools=("b",), name="plan", form="savings_plan"),
+        offer("3.50", "4.00", pools=("b",), name="r"),
+    ]
+    union = plan(CONSTANT, offers, SETTINGS, paths=50).pools[-1]
+    assert union.union is not None
+    assert union.union.mix is not None
+    assert list(union.union.mix.quantities) == ["r (b)"]
+    assert union.verdict.reasons[1] == (
+        "plan: its price for b is unknown: give unit_price (per GPU-hour over the term)."
+    )
+
+
+def test_a_missing_on_demand_price_is_asked_for_by_the_name_of_its_pool() -> None:
+    offers = [
+        offer("3.00", "4.00", pools=("a",), name="plan", form="savings_plan"),
+        offer("3.00", None, pools=("b",), name="plan", form="savings_plan"),
+    ]
+    union = plan(CONSTANT, offers, SETTINGS, paths=50).pools[-1]
+    assert "plan: the on-demand price of b is unknown: give on_demand_price (per GPU-hour)." in union.verdict.reasons
+
+
+def test_units_for_several_pools_stand_beside_each_pools_own_in_the_optimum() -> None:
+    """40 of each pool are always needed: at the better price in a; 60 more between both by what serves either."""
+    offers = [
+        offer("1.40", "2.00", pools=("a", "b"), name="either"),
+        offer("1.00", "2.00", pools=("a",), name="own", max_gpus=Decimal(25)),
+    ]
+    union = plan(SWINGING, offers, SETTINGS, paths=50).pools[-1].union
+    assert union is not None
+    assert union.mixture is not None
+    assert union.mix is not None
+    assert union.mix.quantities == {"either (a|b)": pytest.approx(75), "own (a)": pytest.approx(25)}
+    (apart,) = union.mixture.apart
+    assert (apart.pool, int(apart.quantity), int(apart.saving)) == ("a", 25, 25 * 20 * 168)
+    alone = plan(SWINGING, offers[:1], SETTINGS, paths=50).pools[-1].union
+    assert alone is not None
+    assert alone.mixture is None  # nothing beside the union's own offer: its optimum is there already
+
+
+def test_two_on_demand_prices_give_no_optimum_and_it_says_so() -> None:
+    offers = [offer("1.40", "2.00", pools=("a", "b"), name="either"), offer("1.00", "3.00", pools=("a",), name="own")]
+    (json,) = [one for one in plan_json(plan(SWINGING, offers, SETTINGS, paths=50))["pools"] if one["members"]]
+    assert json["together"] is None
+    assert json["together_why"] == "'own' gives another on-demand price of a than the union's offers"
+
+
+def test_what_a_plan_of_money_charges_is_called_a_share() -> None:
+    found = plan(CONSTANT, _plan_of("3.00", "3.00"), SETTINGS, paths=50)
+    union = found.pools[-1]
+    assert union.verdict.word == "commit"
+    (said,) = [one for one in union.verdict.changes if "worthless" in one]
+    assert said == (
+        "A plan that charges 100.0% of on-demand prices or more (now 75.0% over the pools' mix), or on-demand prices "
+        "lower by 25.0% or more, makes it worthless."
+    )
+    (json,) = [one for one in plan_json(found)["pools"] if one["members"]]
+    assert json["options"][0]["price_unit"] == "share of on-demand prices"
+    assert plan_json(found)["pools"][0]["options"][0]["price_unit"] == "currency per GPU-hour"
+    dear = plan(CONSTANT, _plan_of("4.40", "4.40"), SETTINGS, paths=50).pools[-1]
+    assert dear.options[0].why == "it is no cheaper than on-demand (110% of on-demand prices)"

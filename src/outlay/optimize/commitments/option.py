@@ -168,7 +168,8 @@ def option(
     best = _optimum(offer, history)
     optimum = history.outcome(offer, best)
     if price >= on_demand:
-        return Option(offer, why=f"it is no cheaper than on-demand ({price} against {on_demand})", optimum=optimum)
+        against = f"{percent(price)} of on-demand prices" if offer.shares else f"{price} against {on_demand}"
+        return Option(offer, why=f"it is no cheaper than on-demand ({against})", optimum=optimum)
     prospect = outlook.prospect(offer)
     limits = _limits(offer, history, best, settings, owned)
     if prospect is not None and offer.flex is None:

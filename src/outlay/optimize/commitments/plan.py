@@ -31,6 +31,7 @@ from outlay.optimize.commitments.outlook.market import PoolMarket, falling_most,
 from outlay.optimize.commitments.outlook.price_history import PriceHistory
 from outlay.optimize.commitments.outlook.risk import Risk, term_weeks
 from outlay.optimize.commitments.outlook.volatility import Volatility, volatility
+from outlay.optimize.commitments.served import served_by
 from outlay.optimize.commitments.sizing import Levels, Outcome
 from outlay.optimize.commitments.union import Union, unions
 from outlay.optimize.commitments.verdict import Evidence, Verdict, evidence, judge
@@ -134,7 +135,8 @@ def plan(
         market = pool_market(_said_of(one.pool, settings), (histories or {}).get(one.pool), alone, today)
         tasks.append(_Task(one, alone, standing.get(one.pool, ()), market))
     markets = {task.demand.pool: task.market for task in tasks}
-    for union in unions(demands, [one for one in offers if one.not_for_sale(today) is None]):
+    owned_now = {name: sum(one.nanos for one in held) for name, held in standing.items()}
+    for union in unions(demands, [one for one in offers if one.not_for_sale(today) is None], owned_now):
         held = tuple(_worth_of(held, union, name) for name in union.members for held in standing.get(name, ()))
         said = _said_of(union.demand.pool, settings)
         if said.pool == union.demand.pool and said.price_decline is not None:
@@ -154,6 +156,7 @@ def plan(
         for task in tasks:
             progress(f"planning {task.demand.pool}")
             found.append(work(task))
+    found = _pointed(found)
     not_now = [(one, why) for one in offers if (why := one.not_for_sale(today))]
     told = [*notes, *(f"{one.where or one.pool}: the offer '{one.name}' {why}." for one, why in not_now)]
     if many and paths is None:
@@ -161,6 +164,24 @@ def plan(
             f"{len(tasks)} pools: {count} simulated futures each instead of {PATHS}. --paths sets another number."
         )
     return Plan(tuple(found), settings, today, count, scenarios_of(settings), tuple(told))
+
+
+def _pointed(found: Sequence[PoolPlan]) -> list[PoolPlan]:
+    """Pools that only a union serves point to its verdict."""
+    unions = [one for one in found if one.members]
+    return [
+        one
+        if one.members
+        else replace(
+            one,
+            verdict=served_by(
+                one.verdict,
+                one.options,
+                {union.pool: union.verdict for union in unions if one.pool in union.members},
+            ),
+        )
+        for one in found
+    ]
 
 
 def _worth_of(held: Owned, union: Union, pool: str) -> Owned:

@@ -5,12 +5,12 @@ What can't be said is null with a ``why`` beside it.
 
 from __future__ import annotations
 
-from datetime import date, datetime
 from decimal import Decimal
 from typing import Any
 
 from outlay.money import plain
 from outlay.optimize.commitments.demand import gpus
+from outlay.optimize.commitments.json_figures import cents, moment, ratio
 from outlay.optimize.commitments.ladder import Step
 from outlay.optimize.commitments.offers.offer import Offer
 from outlay.optimize.commitments.option import Option
@@ -19,10 +19,10 @@ from outlay.optimize.commitments.outlook.volatility import Volatility
 from outlay.optimize.commitments.plan import Plan, PoolPlan
 from outlay.optimize.commitments.sizing import Outcome
 from outlay.optimize.commitments.stability import Stability
+from outlay.optimize.commitments.union_json import alternatives_json, union_json
 
-__all__ = ["moment", "plan_json", "pool_json", "ratio"]
+__all__ = ["cents", "moment", "plan_json", "pool_json", "ratio"]
 
-_SIX = Decimal("0.000001")
 _CENT = Decimal("0.01")
 
 
@@ -41,7 +41,7 @@ def plan_json(plan: Plan) -> dict[str, Any]:
             "max_loss_probability": plain(plan.settings.max_loss_probability),
         },
         "notes": list(plan.notes),
-        "pools": [pool_json(one) for one in plan.pools],
+        "pools": [{**pool_json(one), **told} for one, told in zip(plan.pools, alternatives_json(plan), strict=True)],
     }
 
 
@@ -96,19 +96,7 @@ def pool_json(one: PoolPlan) -> dict[str, Any]:
     if best is None:
         found["optimum_why"] = "no offer for this pool has a known price"
     if one.union is not None:
-        mix = one.union.mix
-        found["together"] = (
-            None
-            if mix is None
-            else {
-                "quantities": {name: round(value, 6) for name, value in mix.quantities.items()},
-                "saving_rate": round(mix.saving_rate, 6),
-                "hours": mix.hours,
-            }
-        )
-        if one.union.why:
-            found["together_why"] = one.union.why
-        found["blended_discount"] = one.union.blended
+        found.update(union_json(one.union))
     return found
 
 
@@ -141,23 +129,6 @@ def risk_json(risk: Risk | None) -> dict[str, Any]:
         "worst": cents(risk.worst),
         "loss_probability": str(round(risk.loss_probability, 4)),
     }
-
-
-def ratio(value: Decimal | None) -> str | None:
-    """A ratio with six decimals."""
-    return None if value is None else plain(value.quantize(_SIX))
-
-
-def cents(value: float) -> str:
-    """An estimate, rounded to the hundredth."""
-    return plain(Decimal(repr(float(value))).quantize(_CENT))
-
-
-def moment(at: datetime | date | int | None) -> str | int | None:
-    """An hour or a day as JSON has it; hours that are only counted stay numbers."""
-    if isinstance(at, datetime):
-        return f"{at.isoformat()}Z"
-    return at.isoformat() if isinstance(at, date) else at
 
 
 def _volatility(found: Volatility) -> dict[str, Any]:
@@ -277,6 +248,7 @@ def offer_json(offer: Offer) -> dict[str, Any]:
         "payment": offer.payment,
         "unit_price": None if offer.unit_price is None else plain(offer.unit_price),
         "on_demand_price": None if offer.on_demand_price is None else plain(offer.on_demand_price),
+        "price_unit": "share of on-demand prices" if offer.shares else "currency per GPU-hour",
         "currency": offer.currency,
         "discount": ratio(offer.discount),
         "carrying": plain(offer.carrying),

@@ -4,17 +4,21 @@ One pool and one offer need no solver, the optimum is a quantile (:mod:`~.sizing
 several pools at different rates, beside reservations that serve one each at a better rate, the quantities depend on
 each other hour by hour:
 
-    minimise   sum over offers k of price_k Q_k T + sum over pools p and hours t of od_p y_pt
+    minimise   sum over offers k of cost_k Q_k T + sum over pools p and hours t of od_p y_pt
     such that  y_pt + sum over k of s_kpt >= D_pt      what is not served is bought on demand
                sum over p of w_kp s_kpt <= Q_k          an offer serves no more than was committed, in each hour
                0 <= Q_k <= most_k, y >= 0, s >= 0
 
-``w_kp`` is the plan's rate where money is committed (Q in money per hour, price 1), and 1 where units are. An offer
-that serves one pool only needs no ``s``: its Q stands in the pool's own row. AWS spends a savings plan on the usage
-with the highest discount first; the optimum does so too, as the last dollar of a plan is worth most there.
+``w_kp`` is the plan's rate where money is committed (Q in money per hour), and 1 where units are. An offer that serves
+one pool only needs no ``s``: its Q stands in the pool's own row. AWS spends a savings plan on the usage with the
+highest discount first; the optimum does so too, as the last dollar of a plan is worth most there.
 
-Only hours that every pool knows take part. The solver works in floats; what it returns is a quantity, and what that
-would have cost is worked out again exactly by whoever asks.
+The trap is in what a committed unit costs. A seller spends a commitment at its own rates and bills Q, no more. What
+money costs that is paid early, and a premium, weigh in ``cost_k`` alone (1 and the surcharge, where money is
+committed). Were they in the rates, Q would be larger than what the seller is to be asked for.
+
+What is owned of a pool serves it first and is paid already: ``D_pt`` is what it leaves. Only hours that every pool
+knows take part. The solver works in floats; what it returns is a quantity and an estimate of its cost.
 """
 
 from __future__ import annotations
@@ -30,7 +34,7 @@ from numpy.typing import NDArray
 from outlay.errors import OutlayError, UsageError
 from outlay.optimize.commitments.demand import NANOS, Demand
 
-__all__ = ["MOST_CELLS", "Mix", "Shared", "solve"]
+__all__ = ["MOST_CELLS", "Mix", "Part", "Shared", "solve"]
 
 MOST_CELLS = 100_000
 """Variables of one programme: six pools of 26 weeks with one plan over all have 53,000 and take some 7 seconds."""
@@ -38,22 +42,51 @@ MOST_CELLS = 100_000
 
 @dataclass(frozen=True, slots=True)
 class Shared:
-    """An offer as the programme sees it: what a GPU-hour of it costs in each pool that it serves."""
+    """An offer as the programme sees it: what a GPU-hour of it is billed at in each pool that it serves.
+
+    ``surcharge`` is what it costs beyond, as a share of that: the cost of capital, and a premium.
+    """
 
     name: str
     rates: Mapping[str, Decimal]
     by_money: bool
     most: Decimal | None = None
+    surcharge: Decimal = Decimal(0)
+
+    @property
+    def cost(self) -> Decimal:
+        """What a committed unit costs an hour: a GPU, or 1.00 of the seller's money."""
+        return (Decimal(1) if self.by_money else next(iter(self.rates.values()))) * (1 + self.surcharge)
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """What to commit of one offer: GPUs, or ``by_money`` what the seller bills an hour."""
+
+    name: str
+    pools: tuple[str, ...]
+    by_money: bool
+    quantity: float
 
 
 @dataclass(frozen=True, slots=True)
 class Mix:
-    """The optimum: by offer what to commit (GPUs, or money per hour), and its cost in floats of the solver."""
+    """The optimum: what to commit of each offer, and its cost in floats of the solver, beside what is owned."""
 
-    quantities: Mapping[str, float]
+    parts: tuple[Part, ...]
     cost: float
     on_demand_cost: float
     hours: int
+
+    @property
+    def quantities(self) -> dict[str, float]:
+        """By the offer's name."""
+        return {one.name: one.quantity for one in self.parts}
+
+    @property
+    def saving(self) -> float:
+        """Money, against on-demand alone."""
+        return self.on_demand_cost - self.cost
 
     @property
     def saving_rate(self) -> float:
@@ -61,15 +94,21 @@ class Mix:
         return 1 - self.cost / self.on_demand_cost if self.on_demand_cost else 0.0
 
 
-def solve(demands: Sequence[Demand], on_demand: Mapping[str, Decimal], offers: Sequence[Shared]) -> Mix:
+def solve(
+    demands: Sequence[Demand],
+    on_demand: Mapping[str, Decimal],
+    offers: Sequence[Shared],
+    owned: Mapping[str, int] | None = None,
+) -> Mix:
     """The cheapest quantities of ``offers`` for the history of ``demands``; ``on_demand`` is per pool and GPU-hour.
 
-    All demands cover the same hours. Raises :class:`UsageError` for a programme of more than :data:`MOST_CELLS`
-    variables.
+    All demands cover the same hours. ``owned`` has billionths of a GPU by pool. Raises :class:`UsageError` for a
+    programme of more than :data:`MOST_CELLS` variables.
     """
     pools = [one.pool for one in demands]
     known = np.logical_and.reduce([one.known for one in demands])
-    needed = np.array([one.nanos[known] / NANOS for one in demands])
+    held = owned or {}
+    needed = np.array([np.maximum(one.nanos[known] - held.get(one.pool, 0), 0) / NANOS for one in demands])
     rows = _Programme(pools, needed, [float(on_demand[pool]) for pool in pools], offers)
     solver = highspy.Highs()  # type: ignore[no-untyped-call]
     solver.setOptionValue("output_flag", False)
@@ -85,7 +124,10 @@ def solve(demands: Sequence[Demand], on_demand: Mapping[str, Decimal], offers: S
         )
     values = np.asarray(solver.getSolution().col_value)[: len(offers)]
     return Mix(
-        {offer.name: max(0.0, float(value)) for offer, value in zip(offers, values, strict=True)},
+        tuple(
+            Part(offer.name, tuple(offer.rates), offer.by_money, max(0.0, float(value)))
+            for offer, value in zip(offers, values, strict=True)
+        ),
         float(solver.getInfo().objective_function_value),
         float(needed.sum(axis=1) @ np.array(rows.on_demand)),
         needed.shape[1],
@@ -145,9 +187,7 @@ class _Programme:
         model = highspy.HighsLp()
         model.num_col_, model.num_row_ = self._columns, rows
         cost = np.zeros(self._columns)
-        cost[: len(offers)] = [
-            hours * (1.0 if one.by_money else float(next(iter(one.rates.values())))) for one in offers
-        ]
+        cost[: len(offers)] = [hours * float(one.cost) for one in offers]
         cost[len(offers) : len(offers) + capacity] = np.repeat(self.on_demand, hours)
         upper = np.full(self._columns, infinite)
         upper[: len(offers)] = [infinite if one.most is None else float(one.most) for one in offers]

@@ -8,7 +8,10 @@ those that can't. Two kinds:
   per hour on demand. The plan's discount is then the one of the pools' mix over the history, as spent on the highest
   discount first; where discounts differ that is a mean, and the plan says so.
 
-What all offers on those pools together would best be, specific and shared ones, is the linear programme's to say.
+The trap is the word price: an offer of money is made into one with the on-demand price 1, so what stands where others
+have a price is the *share* of on-demand that the plan charges, and its premium and cost of capital are shares as well.
+
+What all offers on those pools together would best be, specific and shared ones, is the :mod:`~.mixture`'s to say.
 """
 
 from __future__ import annotations
@@ -21,9 +24,10 @@ import numpy as np
 
 from outlay.errors import UsageError
 from outlay.optimize.commitments.demand import Demand, gpus, together
+from outlay.optimize.commitments.mixture import Mixture, common, mixture, plans_of
 from outlay.optimize.commitments.offers.offer import Offer
 from outlay.optimize.commitments.offers.offer_file import EVERY_POOL
-from outlay.optimize.commitments.programme import Mix, Shared, solve
+from outlay.optimize.commitments.programme import Mix
 
 __all__ = ["Union", "unions"]
 
@@ -34,9 +38,10 @@ _WIDE = Context(prec=50)
 class Union:
     """Several pools as one. ``by_money``: its demand is in on-demand money per hour, and so are quantities.
 
-    ``blended``: the plan's discount differs between the pools, and the one shown is that of their mix. ``mix`` is the
-    optimum of all offers on these pools together; None where a price is missing or the programme too large (``why``).
-    ``on_demand`` is what a GPU-hour of each member costs on demand, where money is promised.
+    ``blended``: the plan's discount differs between the pools, and the one shown is that of their mix. ``mixture`` has
+    the optimum of all offers on these pools together; None where no other offer serves any of them. ``why`` says why
+    there is no optimum where one was looked for. ``on_demand`` is what a GPU-hour of each member costs on demand;
+    ``rates`` what each of ``offers`` charges for it, where money is promised.
     """
 
     members: tuple[str, ...]
@@ -44,28 +49,27 @@ class Union:
     offers: tuple[Offer, ...]
     by_money: bool
     blended: bool
-    mix: Mix | None = None
+    mixture: Mixture | None = None
     why: str | None = None
     on_demand: Mapping[str, Decimal] = field(default_factory=dict)
+    rates: tuple[Mapping[str, Decimal], ...] = ()
+
+    @property
+    def mix(self) -> Mix | None:
+        """The optimum of all offers on these pools together, where there is one."""
+        return None if self.mixture is None else self.mixture.together
 
 
-def unions(demands: Sequence[Demand], offers: Sequence[Offer]) -> list[Union]:
-    """The unions that ``offers`` make of ``demands``, each set of pools once."""
-    by_pool = {one.pool: one for one in demands}
+def unions(demands: Sequence[Demand], offers: Sequence[Offer], owned: Mapping[str, int] | None = None) -> list[Union]:
+    """The unions that ``offers`` make of ``demands``, each set of pools once; ``owned`` in billionths of a GPU."""
+    by_pool, held = {one.pool: one for one in demands}, owned or {}
     units: dict[tuple[str, ...], list[Offer]] = {}
-    plans: dict[tuple[object, ...], list[Offer]] = {}
     for offer in offers:
         if len(offer.pools) > 1 and not offer.by_money:
             units.setdefault(offer.pools, []).append(offer)
-        elif offer.by_money and "*" not in offer.pools:
-            plans.setdefault(_terms(offer), []).append(offer)
-    found = [
-        Union(members, together("|".join(members), [by_pool[one] for one in members]), tuple(listed), False, False)
-        for members, listed in units.items()
-    ]
+    found = [_of_units(members, listed, by_pool, offers, held) for members, listed in units.items()]
     shared: dict[tuple[tuple[str, ...], str], list[list[Offer]]] = {}
-    for entries in plans.values():
-        spread = [replace(entry, pools=(pool,)) for entry in entries for pool in entry.pools]
+    for spread in plans_of(offers):
         members = tuple(dict.fromkeys(pool for entry in spread for pool in entry.pools))
         if 1 < len(members) < len(spread):
             twice = next(
@@ -78,13 +82,26 @@ def unions(demands: Sequence[Demand], offers: Sequence[Offer]) -> list[Union]:
             )
         if len(members) > 1:
             shared.setdefault((members, spread[0].currency), []).append(spread)
-    found.extend(_of_money(members, plans_of, by_pool, offers) for (members, _), plans_of in shared.items())
+    found.extend(_of_money(members, plans, by_pool, offers, held) for (members, _), plans in shared.items())
     return found
 
 
-def _terms(offer: Offer) -> tuple[object, ...]:
-    """What entries must have in common to be one plan: a name alone may stand for one year and for three."""
-    return offer.name, offer.currency, offer.form, offer.kind, offer.term_months, offer.payment, offer.upfront
+def _of_units(
+    members: tuple[str, ...],
+    listed: Sequence[Offer],
+    demands: Mapping[str, Demand],
+    offers: Sequence[Offer],
+    owned: Mapping[str, int],
+) -> Union:
+    """With the mixture only where another offer serves some of the pools: else the optimum is the union's own."""
+    union = Union(members, together("|".join(members), [demands[one] for one in members]), tuple(listed), False, False)
+    others = [one for one in offers if one.pools != members and set(one.pools) <= {*members, EVERY_POOL}]
+    priced = [one for one in listed if one.on_demand_price is not None]
+    if not others or not priced or len({(one.on_demand_price, one.currency) for one in priced}) > 1:
+        return union
+    on_demand = dict.fromkeys(members, priced[0].on_demand_price or Decimal(0))
+    found = mixture(members, demands, offers, on_demand, currency=priced[0].currency, owned=owned)
+    return replace(union, mixture=found, why=found.why, on_demand=on_demand)
 
 
 def _of_money(
@@ -92,6 +109,7 @@ def _of_money(
     plans: Sequence[Sequence[Offer]],
     demands: Mapping[str, Demand],
     offers: Sequence[Offer],
+    owned: Mapping[str, int],
 ) -> Union:
     name = "|".join(members)
     on_demand: dict[str, Decimal] = {}
@@ -106,20 +124,25 @@ def _of_money(
     if len(on_demand) < len(members):
         missing = sorted(set(members) - set(on_demand))
         plain = together(name, [demands[one] for one in members])
-        unknown = tuple(replace(plan[0], pools=members, unit_price=None, on_demand_price=None) for plan in plans)
+        lacking = f"the on-demand price of {', '.join(missing)} is unknown: give on_demand_price (per GPU-hour)"
+        unknown = tuple(
+            replace(plan[0], pools=members, unit_price=None, on_demand_price=None, shares=True, lacking=lacking)
+            for plan in plans
+        )
         return Union(members, plain, unknown, True, False, why=f"no on-demand price of {', '.join(missing)}")
     spend = _spend(name, [demands[one] for one in members], on_demand)
     blended = [_blended(plan, demands, members, on_demand) for plan in plans]
-    mix, why = _mix(members, plans, demands, offers, on_demand)
+    found = mixture(members, demands, offers, on_demand, currency=plans[0][0].currency, owned=owned)
     return Union(
         members=members,
         demand=spend,
         offers=tuple(offer for offer, _ in blended),
         by_money=True,
         blended=any(differs for _, differs in blended),
-        mix=mix,
-        why=why,
+        mixture=found,
+        why=found.why,
         on_demand=on_demand,
+        rates=tuple({entry.pool: entry.unit_price or Decimal(0) for entry in plan} for plan in plans),
     )
 
 
@@ -143,10 +166,12 @@ def _blended(
     The mix is that of the hours that every pool knows, as the union's demand is. What is paid upfront and a premium
     are per GPU-hour too, and become shares in the same way.
     """
-    first = replace(plan[0], pools=tuple(members), on_demand_price=Decimal(1))
-    if any(entry.unit_price is None for entry in plan):
-        return replace(first, unit_price=None, carrying=Decimal(0)), False
-    hours = {one.pool: gpus(one.total) for one in _together([demands[pool] for pool in members])}
+    first = replace(plan[0], pools=tuple(members), on_demand_price=Decimal(1), shares=True)
+    unknown = [entry.pool for entry in plan if entry.unit_price is None]
+    if unknown:
+        lacking = f"its price for {', '.join(unknown)} is unknown: give unit_price (per GPU-hour over the term)"
+        return replace(first, unit_price=None, carrying=Decimal(0), lacking=lacking), False
+    hours = {one.pool: gpus(one.total) for one in common([demands[pool] for pool in members])}
     with localcontext(_WIDE):
         total = sum((hours[pool] * on_demand[pool] for pool in members), Decimal(0))
 
@@ -165,48 +190,3 @@ def _blended(
             premium = share({entry.pool: entry.flex.premium if entry.flex else Decimal(0) for entry in plan}, 0)
             found = replace(found, flex=replace(found.flex, premium=premium))
     return found, len(discounts) > 1
-
-
-def _together(demands: Sequence[Demand]) -> list[Demand]:
-    """The demands over the hours that all of them know; the others are gaps in each."""
-    whole = together("", demands)
-    parts = [one.part(one.position(whole.first), one.position(whole.end)) for one in demands]
-    return [replace(one, nanos=np.where(whole.known, one.nanos, 0), known=whole.known) for one in parts]
-
-
-def _mix(
-    members: Sequence[str],
-    plans: Sequence[Sequence[Offer]],
-    demands: Mapping[str, Demand],
-    offers: Sequence[Offer],
-    on_demand: Mapping[str, Decimal],
-) -> tuple[Mix | None, str | None]:
-    found = []
-    for plan in plans:
-        rates = {entry.pool: entry.price for entry in plan if entry.price is not None}
-        if len(rates) == len(plan):
-            found.append((plan[0], Shared(plan[0].name, rates, True)))
-    for offer in offers:
-        if len(offer.pools) > 1 or offer.by_money or offer.price is None or offer.currency != plans[0][0].currency:
-            continue
-        for pool in members if offer.pool == EVERY_POOL else {offer.pool} & set(members):
-            found.append((offer, Shared(f"{offer.name} ({pool})", {pool: offer.price}, False, offer.max_gpus)))
-    if not found:
-        return None, "no offer on these pools has a known price"
-    try:
-        return solve(_together([demands[one] for one in members]), on_demand, _told_apart(found)), None
-    except UsageError as error:
-        return None, str(error)
-
-
-def _told_apart(offers: Sequence[tuple[Offer, Shared]]) -> list[Shared]:
-    """Each under a name of its own: offers of one name get their terms, and a number where these are the same too."""
-    names: list[str] = []
-    for offer, one in offers:
-        alike = [other for other, shared in offers if shared.name == one.name]
-        name = one.name if len(alike) == 1 else f"{one.name}, {offer.term_months} months {offer.payment}"
-        names.append(name)
-    return [
-        replace(one, name=name if names.count(name) == 1 else f"{name} #{names[: number + 1].count(name)}")
-        for number, ((_, one), name) in enumerate(zip(offers, names, strict=True))
-    ]

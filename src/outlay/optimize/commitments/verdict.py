@@ -76,6 +76,7 @@ class Verdict:
     """The word, its reasons, and what would change it.
 
     ``decisive`` is the place of the reason that decided. ``covered``: nothing is wanted beyond what is owned.
+    ``unpriced``: it was decided for want of an offer with a price, or with one below on-demand.
     """
 
     word: Word
@@ -84,6 +85,7 @@ class Verdict:
     best: Option | None = None
     decisive: int = 0
     covered: bool = False
+    unpriced: bool = False
 
     @property
     def because(self) -> str:
@@ -198,6 +200,7 @@ def _without_price(seen: Evidence, options: Sequence[Option]) -> Verdict:
             "never",
             ("No offer is cheaper than on-demand.", *(f"{one.offer.name}: {one.why}." for one in dearer)),
             ("A price below on-demand.",),
+            unpriced=True,
         )
     missing = [f"{one.offer.name}: {one.why}." for one in options if one.optimum is None]
     holds = " that still holds" if any(one.optimum is None and one.offer.missing is None for one in options) else ""
@@ -205,6 +208,7 @@ def _without_price(seen: Evidence, options: Sequence[Option]) -> Verdict:
         "wait",
         (f"No offer has a known price{holds}, so nothing can be said of what it would save.", *missing),
         ("An offer for this pool with its price: --offers FILE.",) if not options else tuple(missing),
+        unpriced=True,
     )
 
 
@@ -341,13 +345,20 @@ def _withdrawn(seen: Evidence, best: Option, settings: CommitmentSettings) -> li
 def _worthless(best: Option) -> list[str]:
     """At which prices the level would have saved nothing over the history."""
     price, on_demand = best.worthless_price, best.worthless_on_demand
-    told = []
+    offer, told = best.offer, []
     if price is not None:
         told.append(
-            f"a committed price of {price:.4f} {best.offer.currency} an hour or more (now {best.offer.price:.4f})"
+            f"a plan that charges {percent(price, to_tenths=True)} of on-demand prices or more (now "
+            f"{percent(offer.price, to_tenths=True)} over the pools' mix)"
+            if offer.shares
+            else f"a committed price of {price:.4f} {offer.currency} an hour or more (now {offer.price:.4f})"
         )
     if on_demand:
-        told.append(f"on-demand at {on_demand:.4f} or less (now {best.offer.on_demand_price:.4f})")
+        told.append(
+            f"on-demand prices lower by {percent(1 - on_demand, to_tenths=True)} or more"
+            if offer.shares
+            else f"on-demand at {on_demand:.4f} or less (now {offer.on_demand_price:.4f})"
+        )
     if not told:
         return []
     said = ", or ".join(told)

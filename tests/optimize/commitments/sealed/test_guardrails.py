@@ -150,14 +150,58 @@ def test_a_ceiling_below_what_is_owned_and_bought_blocks() -> None:
     assert document["executable"] is False
 
 
-def test_what_is_owned_in_gpus_is_no_sum_with_money() -> None:
-    pools = (steady(20), steady(20, pool="A100"))
-    plans = [offer(pools=(name,), name="sp", form="savings_plan") for name in ("H100", "A100")]
-    owned = {"A100": [Owned(5 * NANOS, None)]}
-    document = sealed(planned(*plans, demands=pools, owned=owned), only=("H100|A100",))
+def test_what_is_owned_in_gpus_and_what_is_bought_in_money_are_added_up_hour_by_hour() -> None:
+    """10 of H100 at 2.00 and 10 of A100 at 4.00 on demand are 60 an hour. 4 A100 are owned: 16 of it."""
+    pools = (demand([10.0] * 20 * 168), demand([10.0] * 20 * 168, pool="A100"))
+    plans = [
+        offer("1.00", "2.00", pools=("H100",), name="sp", form="savings_plan"),
+        offer("3.00", "4.00", pools=("A100",), name="sp", form="savings_plan"),
+    ]
+    owned = {"A100": [Owned(4 * NANOS, None)]}
+    document = sealed(planned(*plans, demands=pools, owned=owned, coverage_ceiling=Decimal(1)), only=("H100|A100",))
     assert {one["pool"] for one in document["purchases"]} == {"H100|A100"}
-    assert check(document, "coverage_ceiling")["passed"] is None
-    assert document["executable"] is None
+    told = check(document, "coverage_ceiling")
+    # It promises so much an hour; 10 of it serve H100, where the discount is largest, the rest A100 at 3.00.
+    bought = document["purchases"]
+    billed = sum((Decimal(one["quantity"]) * Decimal(one["unit_price"]) for one in bought), Decimal(0))
+    assert billed > 10
+    by_hand = (16 + 20 + (billed - 10) / 3 * 4) / 60
+    assert abs(Decimal(told["actual"]) - by_hand) < Decimal("0.000001")
+    assert told["passed"] is True
+    assert document["executable"] is True
+
+
+def test_gpus_owned_of_a_pool_that_idles_cover_no_other() -> None:
+    """A100 is used in half of the hours; the 10 that are owned of it serve no H100, and money is no different."""
+    hours = range(20 * 168)
+    pools = (demand([30.0] * 20 * 168), demand([30.0 * (hour % 2) for hour in hours], pool="A100"))
+    owned = {"A100": [Owned(10 * NANOS, None)]}
+    for form in ("savings_plan", "reservation"):
+        entries = (
+            [offer(pools=(name,), name="both", form=form) for name in ("H100", "A100")]
+            if form == "savings_plan"
+            else [offer(pools=("H100", "A100"), name="both")]
+        )
+        found = planned(*entries, demands=pools, owned=owned, coverage_ceiling=Decimal(1))
+        document = sealed(found, only=("H100|A100",))
+        worth = 2 if form == "savings_plan" else 1
+        level = sum((Decimal(one["quantity"]) for one in document["purchases"]), Decimal(0)) / worth
+        assert 0 < level < 30, form
+        told = check(document, "coverage_ceiling")
+        assert abs(Decimal(told["actual"]) - (5 + level) / 45) < Decimal("0.000001"), form
+
+
+def test_what_ends_within_the_ladder_is_not_counted_beside_what_replaces_it() -> None:
+    pools = (demand([10.0] * 20 * 168), demand([10.0] * 20 * 168, pool="A100"))
+    plans = [offer(pools=(name,), name="sp", form="savings_plan") for name in ("H100", "A100")]
+    found = []
+    for until in (None, date(2026, 11, 1)):
+        made = planned(*plans, demands=pools, owned={"A100": [Owned(4 * NANOS, until)]})
+        found.append(sealed(made, only=("H100|A100",)))
+    stays, ends = found
+    assert any(one["why"].startswith("in place of") for one in ends["purchases"])
+    assert len(ends["purchases"]) == len(stays["purchases"]) + 1
+    assert check(ends, "coverage_ceiling")["actual"] == check(stays, "coverage_ceiling")["actual"] == "0.7"
 
 
 def test_a_spike_is_seen_in_the_evidence() -> None:
@@ -224,6 +268,8 @@ def test_a_pool_is_not_committed_to_alone_and_in_a_union() -> None:
     told = check(document, "overlap")
     assert (told["passed"], told["actual"]) == (False, "2")
     assert "H100 in H100 and H100|A100" in told["words"]
+    assert "H100|A100 is expected to save" in told["words"]
+    assert "USD over 12 months, H100 alone" in told["words"]
     assert document["executable"] is False
     assert document["chosen"] is None
     chosen = sealed(both, only=("H100|A100",))

@@ -12,7 +12,9 @@ Forms differ in what is promised, and so in what is left over:
 - ``savings_plan``: money per hour at the plan's own rates, spent on the usage with the highest discount first, on any
   pool that the plan serves.
 - ``cud``: a committed-use discount on resources: GPUs in every hour, like a reservation.
-- ``cud_spend``: money per hour at on-demand rates, discounted: what it serves is worth the same in every pool.
+- ``cud_spend``: money per hour as well. Google sold it by the usage that it covers at on-demand prices; since 21
+  January 2026 what is committed is the discounted spend, as with a savings plan, and all accounts are on that model
+  (docs.cloud.google.com/docs/cuds-multiprice). So both are counted alike here.
 
 ``kind = "flex"`` is a commitment that pays back a part of what was not used (:mod:`flexible`). What a vendor says of it
 is a claim of the vendor's, and is shown as one.
@@ -79,6 +81,8 @@ class Offer:
     """One offer for one pool, or for ``pools`` together. Where it was read is in ``where``.
 
     ``paid_by_bill``: it told no on-demand price, and has the one that the bill paid of late.
+    ``shares``: it promises money to several pools, so what stands as its prices are shares of what their usage costs on
+    demand, which is 1 (:mod:`~.union`). ``lacking`` says what must be provided of which pool before it has figures.
     """
 
     pools: tuple[str, ...]
@@ -103,6 +107,8 @@ class Offer:
     carrying: Decimal = Decimal(0)
     valid_from: str | None = None
     paid_by_bill: bool = False
+    shares: bool = False
+    lacking: str | None = None
     where: str = ""
 
     @property
@@ -210,6 +216,8 @@ class Offer:
     @property
     def missing(self) -> str | None:
         """What must be provided before anything can be said of this offer; None when nothing is."""
+        if self.lacking is not None:
+            return self.lacking
         if self.unit_price is None:
             return "its price is unknown: give unit_price (per GPU-hour over the term) from a quote or the price list"
         if self.on_demand_price is None:

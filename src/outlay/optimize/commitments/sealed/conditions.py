@@ -94,17 +94,17 @@ def _price(offer: Offer, best: Option) -> list[Condition]:
     price, on_demand = offer.unit_price, offer.on_demand_price
     assert price is not None
     assert on_demand is not None
-    at_most = Condition(
-        "unit_price",
-        "at_most",
-        plain(price),
-        plain(price),
-        f"The committed price is no higher than {plain(price)} {offer.currency}.",
+    dearest = (
+        f"What the plan charges is no more than {plain(price)} of on-demand prices, over the mix of its pools' hours."
+        if offer.shares
+        else f"The committed price is no higher than {plain(price)} {offer.currency}."
     )
+    at_most = Condition("unit_price", "at_most", plain(price), plain(price), dearest)
     if best.worthless_on_demand is None:
         return [at_most]
     worth = best.worthless_on_demand.quantize(_SIX, rounding=ROUND_CEILING)
-    said = f"On-demand costs {plain(worth)} {offer.currency} or more: below, this level would not have paid."
+    least = f"{plain(worth)} of today's prices" if offer.shares else f"{plain(worth)} {offer.currency}"
+    said = f"On-demand costs {least} or more: below, this level would not have paid."
     return [at_most, Condition("on_demand_price", "at_least", plain(worth), plain(on_demand), said)]
 
 

@@ -156,6 +156,7 @@ def _purchase(one: Purchase, plan: Plan, pool: PoolPlan, valid_until: date, numb
         "why": one.why,
         "quantity": plain(one.quantity),
         "unit": "on-demand money per hour" if one.by_money else "GPUs",
+        "commitment": plain(one.committed) if offer.by_money else None,
         "owned_then": plain(gpus(one.owned_then)),
         "offer": offer.name,
         "kind": offer.kind,

@@ -21,10 +21,12 @@ from itertools import pairwise
 
 from outlay.config import GuardrailSettings
 from outlay.money import add_exactly, percent, plain
+from outlay.optimize.commitments.alternatives import Comparison, comparisons
 from outlay.optimize.commitments.offers.offer_file import EVERY_POOL
 from outlay.optimize.commitments.plan import Plan, PoolPlan
-from outlay.optimize.commitments.plan_json import ratio
+from outlay.optimize.commitments.plan_json import cents, ratio
 from outlay.optimize.commitments.sealed.purchase import Purchase
+from outlay.optimize.commitments.sealed.union_coverage import union_coverage
 from outlay.optimize.commitments.sizing import Levels
 
 __all__ = ["Check", "Occasion", "checks", "family"]
@@ -63,7 +65,7 @@ def checks(plan: Plan, bought: Sequence[Purchase], due: Sequence[Purchase], occa
     """Every guardrail against ``bought``, all purchases of ``plan``; ``due`` are those that it may make itself."""
     rails = plan.settings.guardrails
     by_pool = {one.pool: one for one in plan.pools}
-    found = [*_money(rails, bought, occasion.currency), _overlap(bought), _age(plan, rails, occasion)]
+    found = [*_money(rails, bought, occasion.currency), _overlap(plan, bought), _age(plan, rails, occasion)]
     for name in dict.fromkeys(one.pool for one in bought):
         own = [one for one in bought if one.pool == name]
         found.append(_term(rails, own))
@@ -101,7 +103,7 @@ def _money(rails: GuardrailSettings, bought: Sequence[Purchase], currency: str) 
             yield Check(name, None, plain(limit), plain(actual), False, over)
 
 
-def _overlap(bought: Sequence[Purchase]) -> Check:
+def _overlap(plan: Plan, bought: Sequence[Purchase]) -> Check:
     named: dict[str, list[str]] = {}
     for pool, members in dict.fromkeys((one.pool, one.members) for one in bought):
         for member in members or (pool,):
@@ -111,8 +113,20 @@ def _overlap(bought: Sequence[Purchase]) -> Check:
     if not twice:
         return Check("overlap", None, "1", str(most), True, "No pool is committed to twice by this plan.")
     told = "; ".join(f"{member} in {' and '.join(pools)}" for member, pools in sorted(twice.items()))
-    said = f"Pools are committed to more than once: {told}. Choose with --buy."
+    worth = "".join(_worth(one) for one in comparisons(plan).values() if set(one.alone.pools) & set(twice))
+    said = f"Pools are committed to more than once: {told}.{worth} Choose with --buy."
     return Check("overlap", None, "1", str(most), False, said)
+
+
+def _worth(one: Comparison) -> str:
+    """What each of two alternatives is expected to save: who chooses must know."""
+    months = one.months
+    together, alone = (one.together.saving, one.alone.saving) if months else (one.together.monthly, one.alone.monthly)
+    if together is None or alone is None:
+        return ""
+    span = f"over {months} months" if months else "a month of the term"
+    names = " and ".join(one.alone.pools)
+    return f" {one.union} is expected to save {cents(together)} {one.currency} {span}, {names} alone {cents(alone)}."
 
 
 def _age(plan: Plan, rails: GuardrailSettings, occasion: Occasion) -> Check:
@@ -156,14 +170,12 @@ def _coverage(
     """What is owned and what is bought, over the demand of the last ninety days."""
     limit = rails.coverage_ceiling
     levels = Levels(pool.demand.last(_RECENT_HOURS))
-    level = max(one.owned_then for one in own)
-    owned = [name for name in pool.members if name in by_pool and by_pool[name].owned]
-    if own[0].by_money and owned:
-        said = f"What is owned of {', '.join(owned)} is counted in GPUs, this purchase in money: no sum can be taken."
-        return Check("coverage_ceiling", pool.pool, plain(limit), None, None, said)
     if not levels.total:
         return Check("coverage_ceiling", pool.pool, plain(limit), None, None, _UNKNOWN)
-    actual = Decimal(levels.used(level)) / levels.total
+    if pool.members:
+        actual = union_coverage(pool, own, by_pool, _RECENT_HOURS)
+    else:
+        actual = Decimal(levels.used(max(one.owned_then for one in own))) / levels.total
     passed = actual <= limit
     told = f"With what is owned it covers {percent(actual, to_tenths=True)} of the demand of the last 90 days"
     said = f"{told}, at most {percent(limit)}."

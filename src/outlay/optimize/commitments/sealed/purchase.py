@@ -75,7 +75,7 @@ class Purchase:
 
     @property
     def committed(self) -> Decimal:
-        """What the provider itself charges an hour, without another's premium."""
+        """What the provider itself charges an hour, without another's premium: of money, what it is asked for."""
         assert self.offer.unit_price is not None
         return _times(self.quantity, self.offer.unit_price)
 
