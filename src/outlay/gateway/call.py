@@ -185,7 +185,7 @@ class Sender:
         if route.model != spoken.model:
             body = {**body, "model": route.model}
             changed = True
-        if spoken.has_output and spoken.max_tokens is None and held.units:
+        if spoken.has_output and spoken.max_tokens is None and self._is_bounded(held):
             body = dict(body)
             call.wire.limit(body, held.units, route.upstream.settings.provider)
             changed = True
@@ -194,6 +194,10 @@ class Sender:
             strip = call.wire.ask_usage(body)
             changed = changed or strip
         return orjson.dumps(body) if changed else call.raw, strip
+
+    def _is_bounded(self, held: Held) -> bool:
+        """Whether a quota counts on the number of tokens that was held."""
+        return bool(held.units) and not self._quotas.measures(held.attributes) <= {REQUESTS}
 
     async def _failed(self, one: _Try, response: aiohttp.ClientResponse, *, final: bool) -> float | None:
         """An error that the provider answered with: it did nothing, and charges nothing."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -85,9 +84,8 @@ class Route:
 class Routes:
     """All upstreams. Raises :class:`ConfigError` for a secret that is not in the environment."""
 
-    def __init__(self, upstreams: Sequence[UpstreamSettings], environment: Mapping[str, str] | None = None) -> None:
-        known = os.environ if environment is None else environment
-        self.upstreams = {one.id: _upstream(one, known) for one in upstreams}
+    def __init__(self, upstreams: Sequence[UpstreamSettings], environment: Mapping[str, str]) -> None:
+        self.upstreams = {one.id: _upstream(one, environment) for one in upstreams}
         self._found: dict[tuple[str, str, tuple[str, ...]], tuple[Route, ...]] = {}
 
     def of(self, wire: str, model: str, allowed: tuple[str, ...] = ()) -> tuple[Route, ...]:

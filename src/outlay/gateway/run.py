@@ -11,7 +11,7 @@ import os
 import signal
 import socket
 import time
-from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -51,13 +51,18 @@ Say = Callable[[str], None]
 
 @dataclass(frozen=True, slots=True)
 class Serving:
-    """What to serve. ``folder`` is that of the settings, beside which relative paths lie; ``spool`` is for events."""
+    """What to serve. ``folder`` is that of the settings, beside which relative paths lie; ``spool`` is for events.
+
+    ``environment`` holds the secrets that the settings name. Events go into the spool every ``relay_every`` seconds.
+    """
 
     settings: GatewaySettings
     quotas: Sequence[Quota]
     required_tags: Sequence[str]
     folder: Path
     spool: Path
+    environment: Mapping[str, str]
+    relay_every: float = 1.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,8 +112,8 @@ async def running(
     """A gateway, until the block is left. Raises :class:`outlay.errors.OutlayError` where it can't start."""
     settings = serving.settings
     async with AsyncExitStack() as stack:
-        routes = Routes(settings.upstreams)
-        token = _admin_token(settings)
+        routes = Routes(settings.upstreams, serving.environment)
+        token = _admin_token(settings, serving.environment)
         calls = stack.enter_context(_listening(settings.listen, "listen"))
         admin = None
         if settings.admin_listen is not None:
@@ -192,6 +197,7 @@ def _store(serving: Serving, relay: Callable[[Sequence[bytes]], None]) -> QuotaS
         now=clock(),
         on_expiry=serving.settings.on_expiry,
         relay=relay,
+        relay_every=serving.relay_every,
         ran_out=ran_out,
     )
 
@@ -222,9 +228,9 @@ def _server(app: Callable[[Scope, Receive, Send], object], most: int) -> uvicorn
     )
 
 
-def _admin_token(settings: GatewaySettings) -> str:
+def _admin_token(settings: GatewaySettings, environment: Mapping[str, str]) -> str:
     """The admin's secret; none is needed where only this machine reaches the port. Raises :class:`UsageError`."""
-    token = os.environ.get(settings.admin_token_env, "")
+    token = environment.get(settings.admin_token_env, "")
     if settings.admin_listen is not None and not token and not _is_loopback(settings.admin_listen):
         raise UsageError(
             "is open to other machines, and nobody has to say who they are.",

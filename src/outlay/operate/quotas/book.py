@@ -179,8 +179,8 @@ class Book:
         return list(self._counting(attributes))
 
     def measures(self, attributes: Attributes) -> set[Measure]:
-        """What the quotas limit that a call with these attributes falls under."""
-        return {quota.limit.measure for quota, _ in self._matching(attributes)}
+        """What the quotas limit that a call with these attributes falls under; those in shadow mode limit nothing."""
+        return {quota.limit.measure for quota, _ in self._matching(attributes) if quota.mode == "enforce"}
 
     def _stopped(self, attributes: Attributes) -> Denied | None:
         for stop in self.stops.values():

@@ -14,7 +14,8 @@ from pathlib import Path
 from outlay.operate.quotas.ask import Amounts, Ask, Denied, Held
 from outlay.operate.quotas.book import Book, OnExpiry, Standing, Stop
 from outlay.operate.quotas.journal import Journal, Relay
-from outlay.operate.quotas.quota import Quota
+from outlay.operate.quotas.limit import Measure
+from outlay.operate.quotas.quota import Attributes, Quota
 
 __all__ = ["EmbeddedQuotas"]
 
@@ -24,8 +25,8 @@ Tell = Callable[[Held], bytes | None]
 class EmbeddedQuotas:
     """The quotas of the one process that has ``path`` open. To be used from one event loop.
 
-    ``relay`` takes the events over, from another thread; ``ran_out`` makes the event of a hold that nobody settled.
-    Raises :class:`outlay.errors.LedgerError` and :class:`outlay.errors.SpoolError`.
+    ``relay`` takes the events over, from another thread, every ``relay_every`` seconds; ``ran_out`` makes the event of
+    a hold that nobody settled. Raises :class:`outlay.errors.LedgerError` and :class:`outlay.errors.SpoolError`.
     """
 
     def __init__(
@@ -36,10 +37,11 @@ class EmbeddedQuotas:
         now: int,
         on_expiry: OnExpiry = "charge",
         relay: Relay | None = None,
+        relay_every: float = 1.0,
         ran_out: Tell = lambda _: None,
     ) -> None:
         self._book = Book(quotas, on_expiry=on_expiry)
-        self._journal = Journal(path, relay)
+        self._journal = Journal(path, relay, relay_every=relay_every)
         self._ran_out = ran_out
         kept = self._journal.kept
         self._book.restore(kept.changes, kept.live, kept.late)
@@ -78,6 +80,10 @@ class EmbeddedQuotas:
             self._book.settle(held.id, {}, now)
             return Denied("unavailable", f"the hold can't be kept, so the call was not sent: {wrong}.")
         return held
+
+    def measures(self, attributes: Attributes) -> set[Measure]:
+        """What is limited of calls with these attributes."""
+        return self._book.measures(attributes)
 
     def settle(self, id: str, used: Amounts, now: int, event: bytes | None = None) -> bool:
         """Replace a hold by what its call used, and keep the event that tells of it, as one."""

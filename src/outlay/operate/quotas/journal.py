@@ -33,7 +33,6 @@ __all__ = ["Journal", "Kept", "Relay"]
 _VERSION = 1
 _LIVE, _RAN_OUT = 0, 1
 _RELAYED_AT_ONCE = 2_000
-_RELAY_EVERY = 1.0
 _BUSY_SECONDS = 2.0
 _MOMENT = 0.05
 _MOST_WAITING = 500
@@ -84,8 +83,9 @@ class _Batch:
 class Journal:
     """The one process that writes a journal. Raises :class:`LedgerError` where another does, or it can't be read."""
 
-    def __init__(self, path: Path, relay: Relay | None = None) -> None:
+    def __init__(self, path: Path, relay: Relay | None = None, *, relay_every: float = 1.0) -> None:
         self.path = path
+        self._relay_every = relay_every
         path.parent.mkdir(parents=True, exist_ok=True)
         self._lock = Lock(path.with_name(f"{path.name}.lock"), "holds money in this state")
         try:
@@ -215,7 +215,7 @@ class Journal:
                 batch, closing = self._next()
                 if batch:
                     self._write(batch)
-                if closing or time.monotonic() - self._handed_on >= _RELAY_EVERY:
+                if closing or time.monotonic() - self._handed_on >= self._relay_every:
                     self._hand_on()
                 if closing:
                     return
@@ -228,7 +228,7 @@ class Journal:
         """What to write next: what somebody waits for at once, the rest a moment later, all of it together."""
         with self._changed:
             if not (self._batch.told or self._closing):
-                self._changed.wait(_MOMENT if self._batch else _RELAY_EVERY)
+                self._changed.wait(_MOMENT if self._batch else self._relay_every)
             batch, self._batch = self._batch, _Batch()
             return batch, self._closing
 

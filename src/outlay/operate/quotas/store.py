@@ -7,6 +7,8 @@ from typing import Protocol
 
 from outlay.operate.quotas.ask import Amounts, Ask, Denied, Held
 from outlay.operate.quotas.book import Standing, Stop
+from outlay.operate.quotas.limit import Measure
+from outlay.operate.quotas.quota import Attributes
 
 __all__ = ["QuotaStore"]
 
@@ -20,6 +22,9 @@ class QuotaStore(Protocol):
 
     async def hold(self, ask: Ask, now: int) -> Held | Denied:
         """Let a call through, with its hold safe from a crash when this returns; or say which quota has no room."""
+
+    def measures(self, attributes: Attributes) -> set[Measure]:
+        """What is limited of calls with these attributes."""
 
     def settle(self, id: str, used: Amounts, now: int, event: bytes | None = None) -> bool:
         """Replace a hold by what its call used, and keep the event that tells of it. False where it was settled before.
