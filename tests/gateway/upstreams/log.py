@@ -40,7 +40,7 @@ class Entry:
     left_after_s: float | None = None
     """seconds from the request until the caller was seen to have gone, if that was before the answer's end"""
     dropped: str | None = None
-    """where the upstream itself broke the connection"""
+    """where the upstream itself broke the connection; ``stopped`` where it was ended meanwhile"""
     done: bool = False
 
     def header(self, name: str) -> str | None:

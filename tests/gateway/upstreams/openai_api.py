@@ -13,6 +13,7 @@ from __future__ import annotations
 import math
 import struct
 from base64 import b64encode
+from functools import cache
 from typing import Any
 
 from tests.gateway.upstreams.answer import Answer, Call, Refused, Route, input_meters
@@ -30,6 +31,7 @@ _TYPES = {401: "invalid_request_error", 403: "invalid_request_error", 429: "requ
 _CODES = {401: "invalid_api_key", 404: "model_not_found", 429: "rate_limit_exceeded"}
 
 
+@cache
 def known_fields(path: str) -> frozenset[str] | None:
     """What the SDK can send there; None where it isn't told."""
     from openai.types import completion_create_params, embedding_create_params
@@ -104,6 +106,9 @@ class OpenAI:
     name = "openai"
     secret = "sk-upstream-openai"
     root = "/v1"
+
+    def __init__(self) -> None:
+        known_fields("")  # the SDK takes a second to import: not during the first call
 
     def model_of(self, request: Request, body: Any) -> str | None:
         return body.get("model") if isinstance(body, dict) else None

@@ -112,6 +112,10 @@ def test_invoke_streams_events_in_base64_and_repeats_the_counts_in_the_last(bedr
     with closing(connection(bedrock.url)) as to:
         answer = posted(to, f"/model/{MODEL}/invoke-with-response-stream", INVOKE, bearer(bedrock))
         events = [json.loads(b64decode(one["bytes"])) for _, one in decoded(answer.read())]
+    assert [one["type"] for one in events] == [
+        *("message_start", "content_block_start", *["content_block_delta"] * 8, "content_block_stop"),
+        *("message_delta", "message_stop"),
+    ]
     assert events[0]["message"]["usage"]["input_tokens"] == 3
     assert events[-2]["usage"]["output_tokens"] == 8
     assert events[-1]["type"] == "message_stop"

@@ -50,7 +50,9 @@ def test_it_runs_in_a_loop_of_the_test() -> None:
             await running.stop()
             with pytest.raises(sdk.APIConnectionError):
                 await anext(aiter(stream))
-        assert [one.done for one in running.log.entries] == [True, True]
+        first, second = running.log.entries
+        assert (first.done, first.dropped, first.left_after_s) == (True, None, None)
+        assert (second.done, second.dropped, second.left_after_s) == (True, "stopped", None)
 
     asyncio.run(run())
 

@@ -66,6 +66,9 @@ class Upstream:
         """End it, and every connection with it, as a machine that loses power would."""
         assert self._server is not None
         self._server.close()
+        for entry in self.log.entries:
+            if not entry.done:
+                entry.dropped = "stopped"
         ending = [one.task for one in self._connections if one.task is not None and not one.task.done()]
         for connection in list(self._connections):
             if connection.transport is not None:
