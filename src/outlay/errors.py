@@ -8,6 +8,7 @@
     |-- UnreadableError       a file can't be read at all: unknown format, truncated, wrong encoding, empty, a bomb
     |-- ReconciliationError   what was stored is not what the file says; the load was not committed
     |-- LedgerError           the ledger itself: missing, not a ledger, a conflict that outlasted its retries
+    |-- StateError            what Outlay keeps for itself, such as virtual keys, can't be read or written now
     |-- SpoolError            live events can't be stored durably now; what was sent is not acknowledged
     `-- MissingExtraError     a feature whose optional dependency is not installed
 
@@ -27,6 +28,7 @@ __all__ = [
     "OutlayError",
     "ReconciliationError",
     "SpoolError",
+    "StateError",
     "UnreadableError",
     "UsageError",
     "nearest",
@@ -73,6 +75,10 @@ class LedgerError(OutlayError):
 
 class SpoolError(OutlayError):
     """A live event was not stored, and is not acknowledged. Its sender keeps it and sends it again."""
+
+
+class StateError(OutlayError):
+    """The database of virtual keys is missing, can't be reached, or is of a newer Outlay. Nothing was changed."""
 
 
 class MissingExtraError(OutlayError):
