@@ -39,6 +39,11 @@ class Common:
 
         return load_settings(self._config)
 
+    @property
+    def folder(self) -> Path:
+        """Where the settings file lies: relative paths in it start there."""
+        return Path() if self._config is None else self._config.parent
+
     def ledger(self) -> Ledger:
         """The ledger folder that was named."""
         from outlay.ledger.store import Ledger

@@ -39,6 +39,7 @@ COMMANDS = {
     "reprice": ("outlay.cli.reprice", "Usage in the ledger at the prices of today's lists; shown first."),
     "commit": ("outlay.cli.commit", "GPU commitments: what to commit, what not, and what it risks."),
     "spot": ("outlay.cli.spot", "Spot or on-demand for a training job, from a rate or from traces of real capacity."),
+    "keys": ("outlay.cli.keys", "Virtual keys of the gateway: make, list, rotate and revoke them."),
     "explain": ("outlay.cli.explain", "The receipt of a metric: formula, rows, sources, freshness, SQL."),
     "history": ("outlay.cli.history", "The loads of the ledger, newest first."),
 }
