@@ -305,6 +305,13 @@ class Contract:
         assert reason(ring, secret) is None
         assert ring.wrong is None
 
+    def test_a_key_without_its_secrets_is_told_of(self, store: KeyStore) -> None:
+        key, _ = issue(store)
+        with store.database.writing() as connection:
+            connection.execute(text("DELETE FROM outlay_key_secrets"))
+        with pytest.raises(StateError, match=f"the row of key {key.id} can't be read"):
+            store.all_keys()
+
     def test_the_tables_are_those_that_the_program_knows(self, store: KeyStore) -> None:
         with store.database.reading() as connection:
             found = inspect(connection)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import logging
 import os
 import sqlite3
@@ -206,3 +207,16 @@ def test_the_newest_key_is_listed_first(tmp_path: Path) -> None:
     with closing(opened(tmp_path)) as store:
         made = [issue(store, now=NOW + timedelta(hours=hour))[0].id for hour in (1, 0, 2)]
         assert [key.id for key in store.all_keys()] == [made[2], made[0], made[1]]
+
+
+def test_reading_all_keys_leaves_the_collector_as_it_was(tmp_path: Path) -> None:
+    with closing(opened(tmp_path)) as store:
+        issue(store)
+        KeyRing(store.database).refresh()
+        assert gc.isenabled()
+        gc.disable()
+        try:
+            KeyRing(store.database).refresh()
+            assert not gc.isenabled()
+        finally:
+            gc.enable()

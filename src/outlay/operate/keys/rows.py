@@ -87,6 +87,8 @@ def _stored(keys: Sequence[Any], secrets: Sequence[Any], unreadable: list[str] |
 
 def _key(row: Any, secrets: list[Any]) -> Stored:  # noqa: ANN401 - rows of SQLAlchemy
     id, name, tags, models, upstreams, created, expires, revoked, rotated, _ = row
+    if not secrets:
+        raise ValueError(id)
     secrets.sort()
     known = tuple([KeySecret(hint, made, ends) for _, _, _, hint, made, ends in secrets])
     key = VirtualKey(
