@@ -331,6 +331,21 @@ def test_a_price_for_every_context_and_one_for_bought_capacity(tmp_path: Path) -
     assert dearer.bound(1, 1) == 12 * 10**18
 
 
+def test_a_circumstance_that_nobody_named_may_still_be_dearer(tmp_path: Path) -> None:
+    """A rise for every special call holds where a region is told that no price names; nothing ruled regions out."""
+    header = "provider,model,meter,when,multiplier"
+    prices = agreed(tmp_path, header, "mistral,mistral-large,tokens,,1", "mistral,mistral-large,tokens,*,1.5")
+    source = ("mistral", "mistral-large")
+    found = ceiling(prices, *source, _NOW, 1, options=_PLAIN)
+    usage = normalise("mistral", {"prompt_tokens": 1, "completion_tokens": 0})
+    usual = prices.price(usage, *source, _NOW).cost
+    elsewhere = prices.price(usage, *source, _NOW, {"zone": "7"}).cost
+    assert isinstance(found, Ceiling)
+    assert usual is not None
+    assert elsewhere is not None
+    assert usual * Decimal("1.5") == elsewhere == Decimal(found.bound(1)).scaleb(-18)
+
+
 def test_too_many_circumstances_have_no_ceiling(tmp_path: Path) -> None:
     lines = [f"openai,gpt-5,input,1,{key}={value}" for key in "abcdefg" for value in (1, 2)]
     prices = agreed(tmp_path, "provider,model,meter,unit_price,when", *lines)

@@ -181,6 +181,17 @@ def test_the_reason_why_a_call_is_unpriced_names_its_own_time() -> None:
     same(quick, _LIST, usage, ("acme", "unheard of"), _NOW)
 
 
+def test_the_doubt_about_a_variant_without_prices_of_its_own_names_the_day_it_starts() -> None:
+    """Its day is no limit of any price: what is remembered of the day before must end there all the same."""
+    quick = QuickPrices(_LIST)
+    source = ("openai", "gpt-3.5-turbo-1106")
+    usage = normalise("openai", chat(10, 1))
+    day = datetime(2026, 10, 14)
+    early, late = (same(quick, _LIST, usage, source, at, processing="batch") for at in (day - timedelta(hours=1), day))
+    assert "only from 2026-10-14" in str(early.why)
+    assert "has no price for this model" in str(late.why)
+
+
 def test_a_contract_in_another_currency_and_by_the_hour(tmp_path: Path) -> None:
     path = tmp_path / "agreed.csv"
     header = "provider,model,meter,unit_price,per,currency,time_from,time_to"

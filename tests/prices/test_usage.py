@@ -281,6 +281,7 @@ def test_the_cost_that_openrouter_reports() -> None:
     own_key = raw | {"cost": 0, "is_byok": True, "cost_details": {"upstream_inference_cost": 0.0001764}}
     assert normalise("openrouter", own_key).reported_cost == Decimal("0.0001764")
     assert normalise("openrouter", {"prompt_tokens": 1}).reported_cost is None
+    assert normalise("openrouter", {"prompt_tokens": 1, "cost": True}).reported_cost is None
 
 
 @pytest.mark.parametrize(
@@ -352,6 +353,12 @@ def test_a_count_is_a_whole_number(bad: object) -> None:
     with pytest.raises(UsageError, match="prompt_tokens") as caught:
         normalise("openai", {"prompt_tokens": bad})
     assert caught.value.hint
+
+
+def test_a_count_in_a_list_is_a_whole_number_too() -> None:
+    raw = {"inputTokens": 3, "cacheDetails": [{"ttl": "5m", "inputTokens": 1.5}]}
+    with pytest.raises(UsageError, match=r"cacheDetails\.5m\.inputTokens"):
+        normalise("aws", raw)
 
 
 def test_seconds_need_not_be_whole() -> None:
