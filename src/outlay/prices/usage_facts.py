@@ -95,20 +95,25 @@ def read_facts(usage: Mapping[str, Any], shape: Shape) -> Facts:
     found: dict[int, object] = {}
     unread: list[str] = []
     _walk(usage, plan.steps, plan, "", found, unread)
-    said: list[tuple[str, Path, Quantity]] = []
+    counts: dict[str, Quantity] = {}
+    aliases: dict[str, list[tuple[Path, Quantity]]] = {}
+    last: Path = ()
     for number in sorted(found):
         fact, path, names = plan.told[number]
         value = found[number] if names == len(path) else _look(found[number], path, names)
-        if value is not None:
-            said.append((fact, path, _count(value, path, fact)))
-    counts = {fact: count for fact, _, count in said}
+        if value is None:
+            continue
+        count = value if type(value) is int and value >= 0 else _count(value, path, fact)
+        if fact in counts:
+            aliases.setdefault(fact, [(last, counts[fact])]).append((path, count))
+        else:
+            counts[fact] = count
+        last = path
     differing = []
-    if len(counts) < len(said):
-        for fact in counts:
-            aliases = [(path, count) for one, path, count in said if one == fact]
-            counts[fact] = max(count for _, count in aliases)
-            if len({count for _, count in aliases if count}) > 1:
-                differing.append(", ".join(f"{_spelled(path)} {count}" for path, count in aliases))
+    for fact, told in aliases.items():
+        counts[fact] = max(count for _, count in told)
+        if len({count for _, count in told if count}) > 1:
+            differing.append(", ".join(f"{_spelled(path)} {count}" for path, count in told))
     return Facts(counts, differing, unread)
 
 
@@ -174,8 +179,6 @@ def _look(value: object, path: Path, start: int) -> object:
 
 
 def _count(value: object, path: Path, fact: str) -> Quantity:
-    if type(value) is int and value >= 0:  # nearly always
-        return value
     timed = fact.endswith("_seconds")
     if timed and isinstance(value, float) and math.isfinite(value):
         value = Decimal(str(value))
