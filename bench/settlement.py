@@ -1,7 +1,7 @@
 """What a gateway does with prices around each call: the ceiling before it; its usage in one meaning and its cost after.
 
 ``TokenPrices.price`` stands beside its quick form in the same run, measured by turns, and a bare loop beside all. CPU
-time a call: the median of the runs. Starting is a process of its own: imports, then the first ceiling and the first cost.
+time a call: the median of the runs. Starting is a process of its own: imports, the first ceiling, the first cost.
 """
 
 from __future__ import annotations
