@@ -281,7 +281,6 @@ def test_the_cost_that_openrouter_reports() -> None:
     own_key = raw | {"cost": 0, "is_byok": True, "cost_details": {"upstream_inference_cost": 0.0001764}}
     assert normalise("openrouter", own_key).reported_cost == Decimal("0.0001764")
     assert normalise("openrouter", {"prompt_tokens": 1}).reported_cost is None
-    assert normalise("openrouter", {"prompt_tokens": 1, "cost": True}).reported_cost is None
 
 
 @pytest.mark.parametrize(

@@ -58,9 +58,5 @@ def reported_cost(usage: Mapping[str, Any]) -> Decimal | None:
     details = usage.get("cost_details")
     upstream = details.get("upstream_inference_cost") if isinstance(details, Mapping) else None
     parts = [usage.get("cost"), upstream if usage.get("is_byok") is True else None]
-    said = [Decimal(str(part)) for part in parts if _is_number(part)]
-    return sum(said, Decimal(0)) if _is_number(usage["cost"]) else None
-
-
-def _is_number(value: object) -> bool:
-    return isinstance(value, (int, float, Decimal)) and not isinstance(value, bool)
+    said = [Decimal(str(part)) for part in parts if isinstance(part, (int, float, Decimal))]
+    return sum(said, Decimal(0)) if isinstance(usage["cost"], (int, float, Decimal)) else None
