@@ -354,6 +354,12 @@ def test_a_count_is_a_whole_number(bad: object) -> None:
     assert caught.value.hint
 
 
+def test_a_count_in_a_list_is_a_whole_number_too() -> None:
+    raw = {"inputTokens": 3, "cacheDetails": [{"ttl": "5m", "inputTokens": 1.5}]}
+    with pytest.raises(UsageError, match=r"cacheDetails\.5m\.inputTokens"):
+        normalise("aws", raw)
+
+
 def test_seconds_need_not_be_whole() -> None:
     assert normalise("openai", {"seconds": 1.5}).meters["audio_seconds"] == Decimal("1.5")
     with pytest.raises(UsageError):

@@ -13,6 +13,10 @@ from outlay.prices.usage_shapes import CONTEXT, ORDINARY, WRAPPERS
 __all__ = ["hidden_tier", "reported_cost", "unwrapped"]
 
 
+_TELLING = frozenset(key for keys in CONTEXT.values() for key in keys)
+_WRAPPING = frozenset(WRAPPERS)
+
+
 def unwrapped(raw: Mapping[str, Any]) -> tuple[Mapping[str, Any], dict[str, str], dict[str, int]]:
     """The usage object within a response, the price context that both tell (the inner one is the nearer), the tools."""
     if not isinstance(raw, Mapping):
@@ -21,10 +25,13 @@ def unwrapped(raw: Mapping[str, Any]) -> tuple[Mapping[str, Any], dict[str, str]
     tools: dict[str, int] = {}
     while True:
         tools |= server_tools(raw)
-        for name, keys in CONTEXT.items():
-            for key in keys:
-                if isinstance(raw.get(key), str):
-                    found[name] = raw[key].strip().lower()
+        if not _TELLING.isdisjoint(raw):
+            for name, keys in CONTEXT.items():
+                for key in keys:
+                    if isinstance(raw.get(key), str):
+                        found[name] = raw[key].strip().lower()
+        if _WRAPPING.isdisjoint(raw):
+            break
         inside = next((raw[key] for key in WRAPPERS if isinstance(raw.get(key), Mapping)), None)
         if inside is None:
             break
@@ -46,8 +53,10 @@ def hidden_tier(usage: Mapping[str, Any]) -> dict[str, str]:
 
 def reported_cost(usage: Mapping[str, Any]) -> Decimal | None:
     """OpenRouter's ``cost``. With a key of one's own it is only OpenRouter's fee: the upstream's cost comes on top."""
+    if "cost" not in usage:
+        return None
     details = usage.get("cost_details")
     upstream = details.get("upstream_inference_cost") if isinstance(details, Mapping) else None
     parts = [usage.get("cost"), upstream if usage.get("is_byok") is True else None]
     said = [Decimal(str(part)) for part in parts if isinstance(part, (int, float, Decimal))]
-    return sum(said, Decimal(0)) if isinstance(usage.get("cost"), (int, float, Decimal)) else None
+    return sum(said, Decimal(0)) if isinstance(usage["cost"], (int, float, Decimal)) else None

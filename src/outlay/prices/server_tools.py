@@ -20,6 +20,8 @@ _BY_PROMPT = re.compile(r"gemini-[12](\D|$)")
 
 def server_tools(response: Mapping[str, Any]) -> dict[str, int]:
     """The fee meters of a response, nonzero ones only; empty for a bare usage object."""
+    if "output" not in response and "candidates" not in response:
+        return {}
     items = list(_mappings(response.get("output")))
     found = {
         "web_searches": sum(map(_is_search, items)) + _grounded(response),

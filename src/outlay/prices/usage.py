@@ -15,38 +15,26 @@ context used; those are ``inner`` calls here, each with its own model.
 
 from __future__ import annotations
 
-import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from decimal import Decimal
 from types import MappingProxyType
 from typing import Any
 
-from outlay.errors import UsageError, nearest
 from outlay.ledger.meters import FEE_METERS, MODALITIES, modal
 from outlay.prices.response import hidden_tier, reported_cost, unwrapped
-from outlay.prices.usage_shape import Path, Shape, Where
-from outlay.prices.usage_shapes import (
-    CACHE_OUTSIDE,
-    FLAVORS,
-    NOT_COUNTS,
-    REASONING_OUTSIDE,
-    SHAPES,
-)
+from outlay.prices.usage_facts import Quantity, read_facts, shape_of
+from outlay.prices.usage_shape import Shape
+from outlay.prices.usage_shapes import CACHE_OUTSIDE, REASONING_OUTSIDE
 
 __all__ = ["InnerCall", "Quantity", "Remark", "Usage", "normalise"]
 
 _UNCACHED = frozenset({"input", *(modal("input", modality) for modality in MODALITIES)})
-_KNOWN = {
-    shape.name: {step for paths in shape.paths.values() for path in paths for step in path if isinstance(step, str)}
-    for shape in SHAPES
-}
-"""The keys that a shape reads, at any depth."""
-_BY_NAME = {shape.name: shape for shape in SHAPES}
-_COUNT_ENDS = ("tokens", "count", "requests", "calls", "searches", "units", "seconds", "pages", "executions")
-
-Quantity = int | Decimal
-"""Tokens, searches and pages are whole; seconds need not be."""
+_PARTS = frozenset(
+    ["beside_input_image"]
+    + [modal(kind, modality) for kind in ("input", "cache_read", "tool_input", "output") for modality in MODALITIES]
+)
+"""Facts of a modality. Most calls are text, and tell none of them or zeros."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,13 +87,22 @@ def normalise(provider: str, raw: Mapping[str, Any], *, flavor: str | None = Non
     are negative or not whole, and for objects of no known shape.
     """
     usage, context, tools = unwrapped(raw)
-    shape = _shape(usage, flavor)
+    shape = shape_of(usage, flavor)
     if shape.name == "langchain":
         context = {**hidden_tier(usage), **context}
-    remarks: list[Remark] = []
-    facts = {fact: value for fact in shape.paths if (value := _fact(usage, shape, fact, remarks)) is not None}
+    facts = read_facts(usage, shape)
+    remarks = [
+        Remark("aliases-differ", f"two names of one count disagree: {listed}; the larger is used.")
+        for listed in facts.differing
+    ]
+    counts: dict[str, int] = {}
+    fees: dict[str, Quantity] = {}
+    for fact, value in facts.counts.items():
+        if fact in FEE_METERS:
+            fees[fact] = value
+        elif value or fact not in _PARTS:
+            counts[fact] = int(value)
     dialect = (provider.strip().lower().replace("_", "-"), shape.name)
-    counts = {fact: int(value) for fact, value in facts.items() if fact not in FEE_METERS}
     if shape.parts_outside:
         _add_parts(counts)
     cache_outside = shape.cache_outside_input or (dialect in CACHE_OUTSIDE and "cache_miss" not in counts)
@@ -115,11 +112,11 @@ def normalise(provider: str, raw: Mapping[str, Any], *, flavor: str | None = Non
         counts, dialect in REASONING_OUTSIDE or shape.reasoning_outside_output, input_tokens, meters, remarks
     )
     meters.update(tools)
-    meters.update({fact: value for fact, value in facts.items() if fact in FEE_METERS})
+    meters.update(fees)
     if not shape.adds_up:
         meters.setdefault("requests", 1)
     _check(counts, meters, input_tokens + output_tokens, remarks)
-    remarks += [Remark("unread-count", f"{where} is not known and was not read.") for where in _unread(usage, shape)]
+    remarks += [Remark("unread-count", f"{where} is not known and was not read.") for where in facts.unread]
     return Usage(
         shape=shape.name,
         input_tokens=input_tokens,
@@ -158,75 +155,6 @@ def _add_parts(counts: dict[str, int]) -> None:
     counts["input"] -= cached
 
 
-def _shape(usage: Mapping[str, Any], flavor: str | None) -> Shape:
-    if flavor is not None and flavor != "default":
-        name = FLAVORS.get(flavor, flavor)
-        if name not in _BY_NAME:
-            raise UsageError(f"unknown usage flavor '{flavor}'.", hint=nearest(flavor, [*FLAVORS, *_BY_NAME]))
-        return _BY_NAME[name]
-    for shape in SHAPES:
-        if any(_marked(usage, mark) for mark in shape.marks):
-            return shape
-    raise UsageError(
-        f"the usage object has none of the counts of a known provider; its keys are {', '.join(usage) or 'none'}.",
-        hint="Give the object that the provider returns under 'usage' or 'usageMetadata'.",
-    )
-
-
-def _marked(usage: Mapping[str, Any], mark: str) -> bool:
-    if mark.endswith("*"):
-        return any(key.startswith(mark[:-1]) for key in usage)
-    head, _, tail = mark.partition(".")
-    inside = usage.get(head)
-    return inside is not None if not tail else isinstance(inside, Mapping) and tail in inside
-
-
-def _fact(usage: Mapping[str, Any], shape: Shape, fact: str, remarks: list[Remark]) -> Quantity | None:
-    """The number under any of a fact's aliases. They are one number, so the largest is taken, and never the sum."""
-    said = [
-        (path, _count(value, path, fact)) for path in shape.paths[fact] if (value := _look(usage, path)) is not None
-    ]
-    if len(said) <= 1:
-        return said[0][1] if said else None
-    if len({value for _, value in said if value}) > 1:
-        listed = ", ".join(f"{_spelled(path)} {value}" for path, value in said)
-        remarks.append(Remark("aliases-differ", f"two names of one count disagree: {listed}; the larger is used."))
-    return max(value for _, value in said)
-
-
-def _look(value: object, path: Path) -> object:
-    if len(path) == 1 and isinstance(value, dict):  # a shorter way to what follows
-        return value.get(path[0])
-    for depth, step in enumerate(path):
-        if isinstance(step, Where):
-            if not isinstance(value, Sequence) or isinstance(value, str):
-                return None
-            fitting = [item for item in value if isinstance(item, Mapping) and item.get(step.key) in step.values]
-            found = [one for item in fitting if (one := _look(item, path[depth + 1 :])) is not None]
-            return sum(_count(one, path, "") for one in found) if found else None
-        value = value.get(step) if isinstance(value, Mapping) else None
-    return value
-
-
-def _count(value: object, path: Path, fact: str) -> Quantity:
-    if type(value) is int and value >= 0:  # nearly always
-        return value
-    timed = fact.endswith("_seconds")
-    if timed and isinstance(value, float) and math.isfinite(value):
-        value = Decimal(str(value))
-    if not isinstance(value, (int, Decimal)) or isinstance(value, bool) or (isinstance(value, Decimal) and not timed):
-        raise UsageError(
-            f"{value!r} is not a whole number.", where=_spelled(path), hint="Counts are integers, such as 1200."
-        )
-    if value < 0:
-        raise UsageError(f"{value} is negative.", where=_spelled(path), hint="A call uses zero tokens or more.")
-    return value
-
-
-def _spelled(path: Path) -> str:
-    return ".".join(step if isinstance(step, str) else "|".join(step.values) for step in path)
-
-
 def _written(counts: Mapping[str, int]) -> int:
     split = counts.get("cache_write_5m", 0) + counts.get("cache_write_1h", 0)
     return max(counts.get("cache_write", 0), split)
@@ -253,9 +181,22 @@ def _input(
         remarks.append(
             Remark("cache-write-split", f"{short} + {long} tokens by time to live are not the {counts['cache_write']}.")
         )
+    if _PARTS.isdisjoint(counts):
+        meters |= {"input": uncached, "cache_read": read, "tool_input": tool}
+    else:
+        _put_input(counts, uncached, shape.modality_outside_cache or cache_outside, meters, remarks)
+    meters |= {"cache_write_5m": short, "cache_write_1h": long, "cache_write": written - short - long}
+    return uncached + read + written + tool + beside
+
+
+def _put_input(
+    counts: dict[str, int], uncached: int, apart: bool, meters: dict[str, Quantity], remarks: list[Remark]
+) -> None:
+    """Puts what was not written to a cache by modality; ``apart``: what is told of input leaves out what was cached."""
+    read, tool = counts.get("cache_read", 0), counts.get("tool_input", 0)
     told = {m: counts.get(modal("input", m), 0) for m in MODALITIES}
     cached = _fitted("cache_read", read, {m: counts.get(modal("cache_read", m), 0) for m in MODALITIES}, remarks)
-    if not shape.modality_outside_cache and not cache_outside:
+    if not apart:
         told = {m: max(0, told[m] - cached[m]) for m in MODALITIES}
     if (excess := sum(told.values()) - uncached) > 0 and not any(cached.values()):
         for m in MODALITIES:  # more audio than was uncached: the rest of it was read from the cache
@@ -266,9 +207,7 @@ def _input(
     _put("input", uncached, _fitted("input", uncached, told, remarks), meters)
     _put("cache_read", read, cached, meters)
     _put("tool_input", tool, {m: counts.get(modal("tool_input", m), 0) for m in MODALITIES}, meters, remarks)
-    meters |= {"cache_write_5m": short, "cache_write_1h": long, "cache_write": written - short - long}
-    meters["input_image"] = meters.get("input_image", 0) + beside
-    return uncached + read + written + tool + beside
+    meters["input_image"] += counts.get("beside_input_image", 0)
 
 
 def _output(
@@ -286,9 +225,11 @@ def _output(
         )
         outside = True
     output = reported + reasoning if outside else reported
-    told = {m: counts.get(modal("output", m), 0) for m in MODALITIES}
-    parts = _fitted("output", output - reasoning, told, remarks)
-    _put("output", output - reasoning, parts, meters)
+    if _PARTS.isdisjoint(counts):
+        meters["output"] = output - reasoning
+    else:
+        parts = {m: counts.get(modal("output", m), 0) for m in MODALITIES}
+        _put("output", output - reasoning, parts, meters, remarks)
     meters["output_reasoning"] = reasoning
     return output
 
@@ -318,27 +259,15 @@ def _check(counts: Mapping[str, int], meters: Mapping[str, Quantity], total: int
     """Identities that the provider's own numbers should satisfy."""
     if counts.get("total", total) != total:
         remarks.append(Remark("total", f"the reported total is {counts['total']}; input and output make {total}."))
+    if "cache_miss" not in counts:
+        return
     uncached = sum(quantity for meter, quantity in meters.items() if meter in _UNCACHED)
-    if counts.get("cache_miss", uncached) != uncached:
+    if counts["cache_miss"] != uncached:
         remarks.append(
             Remark(
                 "uncached", f"{counts['cache_miss']} uncached tokens are reported; {uncached} are left of the input."
             )
         )
-
-
-def _unread(usage: Mapping[str, Any], shape: Shape, inside: str = "") -> Iterator[str]:
-    """Nonzero whole numbers under names that the shape does not know: a new count must not vanish unseen."""
-    known = _KNOWN[shape.name]
-    for key, value in usage.items():
-        if key in NOT_COUNTS or (key in known and not isinstance(value, Mapping)):
-            continue
-        if isinstance(value, Mapping):
-            yield from _unread(value, shape, f"{inside}{key}.")
-        elif not (shape.only_counts or key.lower().endswith(_COUNT_ENDS)):
-            continue
-        elif isinstance(value, int) and not isinstance(value, bool) and value:
-            yield f"{inside}{key}"
 
 
 def _inner(provider: str, usage: Mapping[str, Any]) -> Iterator[InnerCall]:
