@@ -75,8 +75,6 @@ def test_an_unknown_key_offers_the_nearest(tmp_path: Path, text: str, message: s
     ("text", "section"),
     [
         ('[[budgets]]\nid = "search-monthly"\namount = "25000"', "budgets"),
-        ('[[quotas]]\nlimit = "900 USD/day"', "quotas"),
-        ('[gateway]\nlisten = "127.0.0.1:8787"\n[[gateway.upstreams]]\nid = "openai"', "gateway"),
     ],
 )
 def test_a_section_of_a_later_version_is_no_typing_error(tmp_path: Path, text: str, section: str) -> None:

@@ -21,15 +21,18 @@ from outlay.config import (
     AllocationSettings,
     AllocationWhen,
     CommitmentSettings,
+    GatewaySettings,
     GuardrailSettings,
     OverspendSettings,
     PoolSettings,
     PriceSettings,
+    QuotaSettings,
     ScenarioSettings,
     Settings,
     TagSettings,
     TargetSettings,
     TeamSettings,
+    UpstreamSettings,
     load_settings,
 )
 from outlay.ledger.store import FACT_TABLES
@@ -120,6 +123,9 @@ def test_every_documented_option_exists() -> None:
         (ScenarioSettings, r"`\[\[commitments.scenarios\]\]`"),
         (PoolSettings, r"`\[\[commitments.pools\]\]`"),
         (GuardrailSettings, r"`\[commitments.guardrails\]`"),
+        (QuotaSettings, r"`\[\[quotas\]\]`"),
+        (GatewaySettings, r"`\[gateway\]`"),
+        (UpstreamSettings, r"`\[\[gateway.upstreams\]\]`"),
     ],
 )
 def test_every_setting_is_documented_with_its_default(model: type[BaseModel], heading: str) -> None:

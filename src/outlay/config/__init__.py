@@ -25,6 +25,7 @@ from pydantic import (
 
 from outlay import __version__
 from outlay.config.base import ExactDecimal, Frozen, Share, Values
+from outlay.config.gateway import GatewaySettings, QuotaSettings, UpstreamSettings
 from outlay.errors import ConfigError, nearest
 
 __all__ = [
@@ -33,19 +34,22 @@ __all__ = [
     "AllocationSettings",
     "AllocationWhen",
     "CommitmentSettings",
+    "GatewaySettings",
     "GuardrailSettings",
     "OverspendSettings",
     "PoolSettings",
     "PriceSettings",
+    "QuotaSettings",
     "ScenarioSettings",
     "Settings",
     "TagSettings",
     "TargetSettings",
     "TeamSettings",
+    "UpstreamSettings",
     "load_settings",
 ]
 
-NOT_YET = ("budgets", "quotas", "gateway")
+NOT_YET = ("budgets",)
 """Sections of the practice that a later version reads. Ignoring a budget in silence would be worse than refusing it."""
 MOST_MISSING_HOURS = 42
 """Most hours that a week may lack and still count: a quarter. The mean of less is no week's."""
@@ -253,6 +257,8 @@ class Settings(Frozen):
     targets: tuple[TargetSettings, ...] = ()
     overspend: OverspendSettings = Field(default_factory=OverspendSettings)
     commitments: CommitmentSettings = Field(default_factory=CommitmentSettings)
+    quotas: tuple[QuotaSettings, ...] = ()
+    gateway: GatewaySettings = Field(default_factory=GatewaySettings)
 
     @field_validator("allocations")
     @classmethod

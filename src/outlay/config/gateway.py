@@ -51,7 +51,7 @@ class QuotaSettings(Frozen):
 class UpstreamSettings(Frozen):
     """``[[gateway.upstreams]]``: a provider that calls are sent to."""
 
-    id: str = Field(min_length=1)
+    id: str = Field(min_length=1, description="its name, in messages, keys and quotas")
     provider: Literal["anthropic", "azure", "bedrock", "gemini", "openai", "openai-compatible"] = Field(
         description="decides the wire format, and the price list unless priced_as says otherwise"
     )

@@ -43,7 +43,7 @@ class Bounds:
         elif spoken.has_output:
             most = upstream.settings.max_tokens or settings.max_tokens
             least = min(settings.least_tokens, most)
-        input_tokens, unbounded = self._input(spoken, route, len(call.raw))
+        input_tokens, unbounded = self._input(spoken, route, len(call.raw), now)
         if input_tokens is not None:
             rounds = spoken.rounds or 1
             outputs = spoken.choices * rounds if spoken.has_output else 0
@@ -63,30 +63,38 @@ class Bounds:
         may_be_unpriced = settings.unpriced == "allow"
         return Ask(id, attributes, fixed, each, most, least, unbounded, may_be_unpriced, settings.hold_seconds * 1000)
 
-    def _input(self, spoken: Spoken, route: Route, body_bytes: int) -> tuple[int | None, str | None]:
+    def _input(self, spoken: Spoken, route: Route, body_bytes: int, now: int) -> tuple[int | None, str | None]:
         """The most tokens of input that the model reads in one go, or why nobody knows."""
         upstream = route.upstream
         if spoken.rounds is None:
             return None, "the provider's own tools may run any number of times. Send max_tool_calls or max_uses."
         if spoken.not_inline is None:
             return body_bytes + upstream.settings.hidden_tokens, None
-        window = upstream.settings.context_window or context_window(upstream.priced_as, route.model)
+        window = upstream.settings.context_window or self._window(upstream.priced_as, route.model, now)
         if window is not None:
             return window, None
         why = f"it holds more than text ({spoken.not_inline}), and how much '{route.model}' reads at most is not known."
         return None, f"{why} Give context_window to the upstream '{upstream.id}'."
 
+    def _window(self, provider: str, model: str, now: int) -> int | None:
+        """The model's context window by the price list; None where that prices longer calls too, and so is no limit."""
+        window = context_window(provider, model)
+        if window is None:
+            return None
+        found = self._ceilings.ceiling(provider, model, moment(now), window)
+        return window if isinstance(found, Unbounded) or found.up_to is None else None
+
     def _of(self, call: Call) -> Options:
         """What is known of the call's price, remembered by what it says of it."""
         spoken, body = call.spoken, call.body
-        said = (body.get("service_tier"), body.get("speed"), body.get("inference_geo"))
-        key = (*map(repr, said), spoken.media, spoken.output_media, spoken.tools, spoken.has_output)
+        only = asked(body)
+        key = (only, spoken.media, spoken.output_media, spoken.tools, spoken.has_output)
         found = self._options.get(key)
         if found is None:
             if len(self._options) >= _MOST_OPTIONS:
                 self._options.clear()
             found = self._options[key] = Options(
-                asked(body),
+                only,
                 tuple(sorted(spoken.media)),
                 tuple(sorted(spoken.output_media)),
                 spoken.tools,

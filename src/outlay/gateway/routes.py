@@ -11,6 +11,7 @@ from yarl import URL
 from outlay.config.gateway import UpstreamSettings
 from outlay.errors import ConfigError, nearest
 from outlay.gateway.refusal import Refusal
+from outlay.operate.quotas.quota import Scope
 
 __all__ = ["Route", "Routes", "Upstream"]
 
@@ -106,7 +107,7 @@ class Routes:
         return [(model, one.id) for one in self.upstreams.values() for model in one.settings.models if "*" not in model]
 
     def _chain(self, wire: str, model: str, allowed: tuple[str, ...]) -> tuple[Route, ...]:
-        serving = [one for one in self.upstreams.values() if one.serves(model) and (not allowed or one.id in allowed)]
+        serving = [one for one in self.upstreams.values() if one.serves(model) and _allowed(one, allowed)]
         if not serving:
             names = sorted({name for name, _ in self.models()})
             hint = nearest(model, names) if names else "The settings name no upstream for it."
@@ -118,7 +119,7 @@ class Routes:
         chain: list[Upstream] = []
         step: Upstream | None = first
         while step is not None:
-            if not allowed or step.id in allowed:
+            if _allowed(step, allowed):
                 chain.append(step)
             step = self.upstreams[step.settings.fallback] if step.settings.fallback else None
         routes = []
@@ -128,6 +129,11 @@ class Routes:
             if url is not None:
                 routes.append(Route(one, name, url))
         return tuple(routes)
+
+
+def _allowed(upstream: Upstream, patterns: tuple[str, ...]) -> bool:
+    """Whether a key is for this upstream; one that names none is for all."""
+    return not patterns or Scope((("upstream", patterns),)).fits({"upstream": upstream.id})
 
 
 def _upstream(settings: UpstreamSettings, environment: Mapping[str, str]) -> Upstream:

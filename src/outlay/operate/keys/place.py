@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from outlay.config import Settings
 from outlay.errors import MissingExtraError
@@ -18,20 +18,16 @@ if TYPE_CHECKING:
 
 __all__ = ["is_there", "key_address", "open_keys", "open_ring", "required_tags", "shown_place"]
 
-_DEFAULT = "sqlite:///outlay-keys.db"
-
 
 def key_address(settings: Settings) -> str:
     """The database of keys. A relative SQLite path is relative to the settings' own folder."""
-    gateway: Any = getattr(settings, "gateway", None)
-    return str(gateway.keys) if gateway is not None else _DEFAULT
+    return settings.gateway.keys
 
 
 def required_tags(settings: Settings) -> tuple[str, ...]:
     """What every call must say of itself, in its key or in its headers. The model it says anyway."""
-    gateway: Any = getattr(settings, "gateway", None)
-    if gateway is not None and gateway.required_tags is not None:
-        return tuple(gateway.required_tags)
+    if settings.gateway.required_tags is not None:
+        return settings.gateway.required_tags
     return tuple(tag for tag in settings.tags.required if tag != "model")
 
 

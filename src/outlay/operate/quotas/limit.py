@@ -83,7 +83,7 @@ def parse_limit(text: str, kind: Kind | None = None) -> Limit:
         raise ConfigError(f"'{text}' can't follow the calendar: only one {unit} can.", hint="Leave out window.")
     chosen: Kind = kind or ("sliding" if unit in _SLIDING or count != 1 else "calendar")
     if count == 0 or amount <= 0:
-        raise ConfigError(f"'{text}' lets nothing through.", hint="Stop a scope with: outlay gateway stop")
+        raise ConfigError(f"'{text}' lets nothing through.", hint="To stop a scope: outlay quotas stop team=search")
     try:
         quantity = whole(amount) if is_money(measure) else int(amount)
     except ValueError as error:

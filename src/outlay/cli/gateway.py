@@ -1,0 +1,87 @@
+"""``outlay gateway``: the live data plane."""
+
+from __future__ import annotations
+
+import os
+import socket
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from outlay.cli.common import Common, common_options, say
+from outlay.errors import ConfigError, MissingExtraError
+
+if TYPE_CHECKING:
+    from outlay.gateway.run import Listening
+
+
+@click.command("gateway", epilog="Example: outlay gateway --config outlay.toml")
+@common_options
+def command(*, common: Common) -> None:
+    """Serve OpenAI's and Anthropic's APIs in front of the providers that [[gateway.upstreams]] names.
+
+    Every call is metered and tagged by its virtual key (`outlay keys create`), held against its quotas before it goes
+    out, and settled by the usage that the provider reports. Runs until SIGTERM or Ctrl-C. With --json, one line on
+    stdout says where it listens.
+    """
+    try:
+        from outlay.gateway.keys import RingKeys
+        from outlay.gateway.run import Serving, clock, serve
+    except ImportError as error:
+        raise MissingExtraError(
+            f"`outlay gateway` needs the package {error.name}.", hint="Run: pip install 'outlay[gateway]'"
+        ) from None
+    from outlay.operate.keys.place import open_ring, required_tags
+    from outlay.operate.quotas.declared import quotas_of
+    from outlay.prices.contract import read_contract
+    from outlay.prices.tokens import TokenPrices
+
+    settings = common.settings()
+    if not settings.gateway.upstreams:
+        raise ConfigError(
+            "the settings name no provider to send calls to.",
+            where="[[gateway.upstreams]]",
+            hint="Add one: id, provider, base_url, api_key_env. docs/reference/gateway.md has an example.",
+        )
+    serving = Serving(
+        settings.gateway,
+        quotas_of(settings.quotas),
+        required_tags(settings),
+        common.folder,
+        _spool(common, settings.gateway.spool, settings.gateway.listen),
+        os.environ,
+    )
+    prices = TokenPrices([read_contract(path) for path in settings.prices.tokens])
+    ring = open_ring(settings, common.folder)
+    ring.watch()
+    try:
+        serve(serving, prices, RingKeys(ring, clock), lambda at: _show(at, common), _said)
+    finally:
+        ring.close()
+
+
+def _said(text: str) -> None:
+    say(f"outlay gateway: {text}.")
+
+
+def _spool(common: Common, named: Path | None, listen: str) -> Path:
+    """Where usage events wait for the ledger: a folder of this gateway's own, in the ledger's unless it is named."""
+    if named is not None:
+        return common.folder / named
+    return common.ledger_path / "gateway-spool" / f"{socket.gethostname()}-{listen.rpartition(':')[2]}"
+
+
+def _show(at: Listening, common: Common) -> None:
+    if common.as_json:
+        import json
+
+        admin = f"http://{at.admin}" if at.admin else None
+        click.echo(json.dumps({"url": f"http://{at.calls}", "admin": admin, "pid": os.getpid()}))
+        sys.stdout.flush()
+        return
+    say(f"Calls on http://{at.calls} (OPENAI_BASE_URL=http://{at.calls}/v1, ANTHROPIC_BASE_URL=http://{at.calls})")
+    if at.admin:
+        say(f"Metrics and admin on http://{at.admin}/metrics, /quotas and /stops")
+    say("Stop with Ctrl-C.")
