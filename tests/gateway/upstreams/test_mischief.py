@@ -99,7 +99,10 @@ def test_json_is_broken(openai: Upstream, client: sdk.OpenAI) -> None:
     openai.next(garbage=True)
     with pytest.raises(ValueError, match="line 1"):
         list(streamed(client))
-    assert [one.billed for one in openai.log.settled(2)] == [ALL, ALL]
+    whole, left = openai.log.settled(2)
+        assert whole.billed == ALL
+        assert left.billed.input == ALL.input
+        assert left.billed.output <= ALL.output  # the client goes away at the broken frame, and is seen to, or not
 
 
 def test_usage_is_missing(openai: Upstream, client: sdk.OpenAI) -> None:
