@@ -47,7 +47,7 @@ def command(context: click.Context, *, common: Common) -> None:
             one["spent"],
             one["held"],
             f"{left:f}",
-            one["resets_at"],
+            one["resets_at"][:16].replace("T", " "),
         )
     Console().print(table)
 

@@ -167,6 +167,7 @@ class Sender:
         call, route = one.call, one.route
         body, strip = self._body(call, route, one.held)
         headers = onward(call.headers, route)
+        self._meters.added(call.microseconds() - one.held.delay * 1000)
         one.sent = True
         async with await send(self._session, route, headers, body) as response:
             one.event.status = response.status

@@ -100,9 +100,9 @@ def test_json_is_broken(openai: Upstream, client: sdk.OpenAI) -> None:
     with pytest.raises(ValueError, match="line 1"):
         list(streamed(client))
     whole, left = openai.log.settled(2)
-        assert whole.billed == ALL
-        assert left.billed.input == ALL.input
-        assert left.billed.output <= ALL.output  # the client goes away at the broken frame, and is seen to, or not
+    assert whole.billed == ALL
+    assert left.billed.input == ALL.input
+    assert left.billed.output <= ALL.output  # the client goes away at the broken frame, and is seen to, or not
 
 
 def test_usage_is_missing(openai: Upstream, client: sdk.OpenAI) -> None:
