@@ -95,3 +95,11 @@ class Denied:
         why = f"the budget '{quota.id}' of {quota.limit} ({quota.scope}) has no room for {wanted}: "
         why += f"{shown(spent, measure)} spent{kept}."
         return cls("limit", why, quota.id, measure, amount, spent, held, needed, resets)
+
+    @classmethod
+    def boundless(cls, quota: Quota, why: str | None) -> Denied:
+        """What can't be bounded in a quota's measure; ``why`` unless its currency is another."""
+        measure = quota.limit.measure
+        why = why or f"its price is in another currency than {measure}, and amounts are never converted."
+        why = f"the budget '{quota.id}' of {quota.limit} can't let it through: {why}"
+        return cls("unbounded", why, quota.id, measure)

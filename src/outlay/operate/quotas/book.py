@@ -21,7 +21,7 @@ from outlay.operate.quotas.counter import Counter
 from outlay.operate.quotas.limit import Measure, is_money
 from outlay.operate.quotas.quota import Attributes, Quota, Scope, distinct
 
-__all__ = ["Book", "Change", "OnExpiry", "Standing", "Stop"]
+__all__ = ["Book", "Change", "OnExpiry", "Standing", "Stop", "stopped"]
 
 OnExpiry = Literal["charge", "release"]
 _REMEMBERED = 86_400_000
@@ -36,6 +36,15 @@ class Stop:
     id: str
     scope: Scope
     why: str = ""
+
+
+def stopped(stops: Iterable[Stop], attributes: Attributes) -> Denied | None:
+    """The denial of a call with these attributes by the first stop that means it; None where none does."""
+    for stop in stops:
+        if stop.scope.fits(attributes):
+            why = f"calls with {stop.scope} are stopped" + (f": {stop.why}" if stop.why else "")
+            return Denied("stopped", f"{why.rstrip('.')}.", stop.id)
+    return None
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,8 +95,8 @@ class Book:
         """
         if (known := self._holds.get(ask.id)) is not None:
             return known
-        if (stopped := self._stopped(ask.attributes)) is not None:
-            return stopped
+        if (denied := stopped(self.stops.values(), ask.attributes)) is not None:
+            return denied
         counters = list(self._counting(ask.attributes))
         units = self._units(ask, counters, now)
         bound = ask.bound(units)
@@ -182,13 +191,6 @@ class Book:
         """What the quotas limit that a call with these attributes falls under; those in shadow mode limit nothing."""
         return {quota.limit.measure for quota, _ in self._matching(attributes) if quota.mode == "enforce"}
 
-    def _stopped(self, attributes: Attributes) -> Denied | None:
-        for stop in self.stops.values():
-            if stop.scope.fits(attributes):
-                why = f"calls with {stop.scope} are stopped" + (f": {stop.why}" if stop.why else "")
-                return Denied("stopped", f"{why.rstrip('.')}.", stop.id)
-        return None
-
     def _units(self, ask: Ask, counters: list[Counter], now: int) -> int:
         """How many units of output: as many as wanted, or fewer where the choice is ours and less is left."""
         units = ask.most
@@ -206,9 +208,7 @@ class Book:
         if needed is None:
             if is_money(measure) and ask.may_be_unpriced:
                 return None
-            why = ask.unbounded or f"its price is in another currency than {measure}, and amounts are never converted."
-            why = f"the budget '{quota.id}' of {quota.limit} can't let it through: {why}"
-            return Denied("unbounded", why, quota.id, measure)
+            return Denied.boundless(quota, ask.unbounded)
         if needed <= counter.room(now):
             return None
         return Denied.over(quota, counter.spent, counter.held, needed, counter.resets(now, needed))

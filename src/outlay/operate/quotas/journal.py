@@ -155,6 +155,12 @@ class Journal:
             self._batch.stops[id] = None
             self._changed.notify()
 
+    def when_kept(self, told: Callable[[str | None], None]) -> None:
+        """Call ``told``, from another thread, when all told before is on the disk; with why, if it can't be."""
+        with self._changed:
+            self._batch.told.append(told)
+            self._changed.notify()
+
     def flush(self, timeout: float | None = None) -> str | None:
         """Return when all that was told is on the disk; why it can't be, None where it is."""
         done = threading.Event()
@@ -164,9 +170,7 @@ class Journal:
             said[0] = wrong
             done.set()
 
-        with self._changed:
-            self._batch.told.append(told)
-            self._changed.notify()
+        self.when_kept(told)
         done.wait(timeout)
         return said[0]
 
