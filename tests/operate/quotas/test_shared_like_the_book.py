@@ -60,7 +60,8 @@ class LikeTheBook(RuleBasedStateMachine):
         self.server.command("FLUSHALL")
         quotas = quotas[:most]
         self.book = Book(quotas, on_expiry=on_expiry)
-        self.shared = SharedQuotas(self.server.url, Path(self.folder.name) / "q.db", quotas, on_expiry=on_expiry)
+        path = Path(self.folder.name) / "q.db"
+        self.shared = SharedQuotas(self.server.url, path, quotas, on_expiry=on_expiry, patience=20)
 
     def teardown(self) -> None:
         if hasattr(self, "loop"):

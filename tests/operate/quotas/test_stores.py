@@ -56,7 +56,9 @@ class Stores:
         path = self.folder / "quotas.db"
         if self.kind == "embedded":
             return EmbeddedQuotas(path, quotas, now=now, on_expiry=on_expiry, relay=self.events.extend, ran_out=ran_out)
-        return SharedQuotas(self.url, path, quotas, on_expiry=on_expiry, relay=self.events.extend, ran_out=ran_out)
+        return SharedQuotas(
+            self.url, path, quotas, on_expiry=on_expiry, relay=self.events.extend, ran_out=ran_out, patience=20
+        )
 
     def run(self, *quotas: Quota, check: Check, on_expiry: OnExpiry = "charge") -> None:
         async def run() -> None:

@@ -102,7 +102,7 @@ class SharedQuotas:
         self._me, self._attempts = os.urandom(6).hex(), count()
         self._settled: dict[str, None] = {}
         self._patience = patience
-        self._greeting = Greeting(born, self._me.encode())
+        self._greeting = Greeting(born)
         self._line = Line(url, self._greeting.say, patience=patience)
         self._stops = Stops(self._line, stops, self._me)
         self._outbox = Outbox(path, relay, self._send)

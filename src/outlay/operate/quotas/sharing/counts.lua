@@ -85,17 +85,20 @@ local function part(hi, lo, by)
   return (hi - over) / by, (rest - fmod(rest, by)) / by
 end
 
--- A counter is a hash: 't' has its totals, and every other field is a bucket, named by when it begins. Of totals:
--- spent and held, the newest bucket that it ever had and when that ends, when the first of its buckets ends (0: it has
--- none), and until when calls are paced.
-local function amounts(text)
-  local sh, sl, hh, hl, ends = match(text, '^(%S+) (%S+) (%S+) (%S+) (%S+)')
-  return tonumber(sh), tonumber(sl), tonumber(hh), tonumber(hl), tonumber(ends)
+-- A counter is a hash: 't' has its totals, and every other field is a bucket, named by when it begins. Both are doubles
+-- as they are in memory: text would take most of a script's time. Of totals: spent and held, the newest bucket that it
+-- ever had and when that ends, when the first of its buckets ends (0: it has none), and until when calls are paced. Of
+-- a bucket: spent and held, and when it ends.
+local function totals(c)
+  return struct.pack('<dddddddd', c.sh, c.sl, c.hh, c.hl, c.newest, c.ends, c.first, c.paced)
 end
 
-local function totals(c)
-  return format('%.0f %.0f %.0f %.0f %.0f %.0f %.0f %.0f',
-    c.sh, c.sl, c.hh, c.hl, c.newest, c.ends, c.first, c.paced)
+local function bucket(sh, sl, hh, hl, ends)
+  return struct.pack('<ddddd', sh, sl, hh, hl, ends)
+end
+
+local function amounts(bytes)
+  return struct.unpack('<ddddd', bytes)
 end
 
 -- Forget the buckets that are no longer in the window.
@@ -122,9 +125,7 @@ local function counter(key, now, kept)
   local c = {key = key, sh = 0, sl = 0, hh = 0, hl = 0, newest = 0, ends = 0, first = 0, paced = 0}
   local said = redis.call('HGET', key, 't')
   if said then
-    local ends, first, paced = match(said, '^%S+ %S+ %S+ %S+ %S+ (%S+) (%S+) (%S+)$')
-    c.sh, c.sl, c.hh, c.hl, c.newest = amounts(said)
-    c.ends, c.first, c.paced = tonumber(ends), tonumber(first), tonumber(paced)
+    c.sh, c.sl, c.hh, c.hl, c.newest, c.ends, c.first, c.paced = struct.unpack('<dddddddd', said)
   end
   if c.first > 0 and now >= c.first then roll(c, now, kept) end
   return c
@@ -139,7 +140,7 @@ local function settle(c, begins, sh, sl, hh, hl)
   bhh, bhl = minus(bhh, bhl, hh, hl)
   c.sh, c.sl = plus(c.sh, c.sl, sh, sl)
   c.hh, c.hl = minus(c.hh, c.hl, hh, hl)
-  redis.call('HSET', c.key, 't', totals(c), begins, format('%.0f %.0f %.0f %.0f %.0f', bsh, bsl, bhh, bhl, ends))
+  redis.call('HSET', c.key, 't', totals(c), begins, bucket(bsh, bsl, bhh, bhl, ends))
 end
 
 -- A hold is a text of four lines: its state with the attempt that made it and when it runs out; what it counts in (key,

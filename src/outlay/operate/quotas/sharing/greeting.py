@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+
 from redis.asyncio.connection import AbstractConnection
 from redis.exceptions import ResponseError
 
@@ -18,9 +20,9 @@ class Greeting:
     has lost what was counted in it.
     """
 
-    def __init__(self, born: bytes, name: bytes) -> None:
+    def __init__(self, born: bytes) -> None:
         self.caution: str | None = None
-        self._born, self._name = born, name
+        self._born = born
         self._seen: object = None
         self._lost = False
 
@@ -34,7 +36,7 @@ class Greeting:
 
         for script in SCRIPTS:
             await ask(b"SCRIPT", b"LOAD", script.text)
-        await ask(b"SET", self._born, self._name, b"NX")
+        await ask(b"SET", self._born, os.urandom(8).hex().encode(), b"NX")
         born = await ask(b"GET", self._born)
         self._lost = self._lost or self._seen not in (None, born)
         self._seen = born

@@ -13,16 +13,12 @@ local stops = redis.call('GET', KEYS[3]) or '-'
 if match(stops, '^%S+') ~= ARGV[4] then return 'V ' .. stops end
 if ARGV[5] == '1' then return 'S' end
 
-local QUOTA = '^(%S+) (%S+) (%d) (%S+) (%S+) (%S+) (%S+) (%S+) (%S+) (%S+) (%d) (%S+) (%S+) (%S+) (%S+)$'
 local counters, units = {}, most
 for place = 5, #KEYS do
-  local c = counter(KEYS[place], now, true)
-  local lh, ll, enforced, th, tl, slowest, length, measure, begins, ends, kind, fh, fl, rh, rl =
-    match(ARGV[place + 5], QUOTA)
-  c.lh, c.ll, c.enforced, c.kind, c.measure = tonumber(lh), tonumber(ll), enforced == '1', kind, measure
-  c.th, c.tl, c.slowest, c.length = tonumber(th), tonumber(tl), tonumber(slowest), tonumber(length)
-  c.begins, c.until_, c.resets = tonumber(begins), tonumber(ends), tonumber(ends)
-  c.fh, c.fl, c.rh, c.rl = tonumber(fh), tonumber(fl), tonumber(rh), tonumber(rl)
+  local c, said, after, enforced = counter(KEYS[place], now, true), ARGV[place + 5], nil, nil
+  c.lh, c.ll, enforced, c.th, c.tl, c.slowest, c.length, c.begins, c.until_, c.kind, c.fh, c.fl, c.rh, c.rl, after =
+    struct.unpack('<dddddddddddddd', said)
+  c.enforced, c.measure, c.resets = enforced == 1, string.sub(said, after), c.until_
   c.left, c.rest = minus(c.lh, c.ll, plus(c.sh, c.sl, c.hh, c.hl))
   if c.enforced and (c.rh > 0 or c.rl > 0) and least < most then
     if c.left < 0 then
@@ -45,11 +41,11 @@ local function resets(c)
     if all[place] ~= 't' then buckets[#buckets + 1] = {tonumber(all[place]), amounts(all[place + 1])} end
   end
   table.sort(buckets, function(a, b) return a[1] < b[1] end)
-  for _, bucket in ipairs(buckets) do
-    h, l = plus(h, l, plus(bucket[2], bucket[3], bucket[4], bucket[5]))
-    if not less(h, l, c.nh, c.nl) then return format('%.0f', bucket[6]) end
+  for _, one in ipairs(buckets) do
+    h, l = plus(h, l, plus(one[2], one[3], one[4], one[5]))
+    if not less(h, l, c.nh, c.nl) then return format('%d', one[6]) end
   end
-  return format('%.0f', c.resets)
+  return format('%d', c.resets)
 end
 
 local shadowed = {}
@@ -57,12 +53,12 @@ for place, c in ipairs(counters) do
   c.nh, c.nl = plus(c.fh, c.fl, times(c.rh, c.rl, units))
   if c.nh >= LARGEST then c.nh, c.nl = LARGEST, 0 end
   local denied
-  if c.kind == '1' then
+  if c.kind == 1 then
     denied = format('%d U 0 0 0 -', place)
-  elseif c.kind == '0' and less(c.left, c.rest, c.nh, c.nl) then
-    denied = format('%d %.0f %.0f %.0f %.0f %s', place, c.sh, c.sl, c.hh, c.hl, resets(c))
+  elseif c.kind == 0 and less(c.left, c.rest, c.nh, c.nl) then
+    denied = format('%d %d %d %d %d %s', place, c.sh, c.sl, c.hh, c.hl, resets(c))
   end
-  if denied and c.enforced then return format('D %.0f %s', units, denied) end
+  if denied and c.enforced then return format('D %d %s', units, denied) end
   shadowed[#shadowed + 1] = denied
 end
 
@@ -70,7 +66,7 @@ end
 local longest, slowest, lines = 0, 0, {}
 for place, c in ipairs(counters) do
   if c.newest > c.begins then c.begins, c.until_ = c.newest, c.ends end
-  local name = format('%.0f', c.begins)
+  local name = format('%d', c.begins)
   local said, sh, sl, hh, hl = redis.call('HGET', c.key, name), 0, 0, 0, 0
   if said then sh, sl, hh, hl = amounts(said) end
   hh, hl = plus(hh, hl, c.nh, c.nl)
@@ -88,14 +84,14 @@ for place, c in ipairs(counters) do
     c.paced = math.min(begins + quotient(c.nh, c.nl, rest, h, l, c.slowest), now + c.slowest)
     if c.paced - now > longest then longest, slowest = c.paced - now, place end
   end
-  redis.call('HSET', c.key, 't', totals(c), name, format('%.0f %.0f %.0f %.0f %.0f', sh, sl, hh, hl, c.until_))
+  redis.call('HSET', c.key, 't', totals(c), name, bucket(sh, sl, hh, hl, c.until_))
   if not said then
-    redis.call('PEXPIRE', c.key, format('%.0f', math.max(c.until_ - now, 0) + c.slowest + 60000))
-    redis.call('ZADD', KEYS[4], format('%.0f', c.until_), c.key)
+    redis.call('PEXPIRE', c.key, format('%d', math.max(c.until_ - now, 0) + c.slowest + 60000))
+    redis.call('ZADD', KEYS[4], format('%d', c.until_), c.key)
   end
-  lines[place] = format('%s %s %.0f %.0f %s', c.key, name, c.nh, c.nl, c.measure)
+  lines[place] = format('%s %s %d %d %s', c.key, name, c.nh, c.nl, c.measure)
 end
-local granted = format('%.0f %.0f %d %s', units, longest, slowest, table.concat(shadowed, ' '))
+local granted = format('%d %d %d %s', units, longest, slowest, table.concat(shadowed, ' '))
 local counted = table.concat(lines, ' ')
 redis.call('SET', KEYS[1], 'L ' .. attempt .. ' ' .. ARGV[3] .. '\n' .. counted .. '\n' .. granted .. '\n' .. ARGV[9])
 redis.call('ZADD', KEYS[2], ARGV[3], KEYS[1])

@@ -64,6 +64,7 @@ class Line:
         except (TypeError, ValueError) as error:
             raise ConfigError(f"no Redis can be called by it: {error}.", where="[gateway] state") from None
         self.wrong: str | None = None
+        self._away = False
         self._greet, self._patience = greet, patience
         self._connection: AbstractConnection | None = None
         self._connecting: asyncio.Task[None] | None = None
@@ -110,7 +111,7 @@ class Line:
         """Return when there is a connection; while Redis is known to be away, leave that to others."""
         if self._connecting is None and asyncio.get_running_loop().time() >= self._not_before:
             self._connecting = asyncio.create_task(self._connect())
-        if self.wrong is None and self._connecting is not None:
+        if not self._away and self._connecting is not None:
             await asyncio.shield(self._connecting)
         if self._connection is None:
             raise Unreachable(self.wrong or "Redis is away", sent=False)
@@ -130,7 +131,7 @@ class Line:
         finally:
             self._connecting = None
             self._not_before = asyncio.get_running_loop().time() + _TRIED_EVERY
-            self.wrong = wrong
+            self.wrong, self._away = wrong, wrong is not None
             if wrong is not None:
                 with suppress(RedisError, OSError):
                     await connection.disconnect(nowait=True)
@@ -169,8 +170,8 @@ class Line:
     def _break(self, why: str, *, away: bool) -> None:
         """Give the connection up. Unless Redis is known to be ``away``, the next call may wait for another one."""
         connection, self._connection = self._connection, None
-        if away:
-            self.wrong = why
+        self.wrong, self._away = why, away
+        self._not_before = 0.0
         for task in self._tasks:
             if task is not asyncio.current_task():
                 task.cancel()

@@ -2,6 +2,6 @@
 local found = {}
 for place, key in ipairs(KEYS) do
   local c = counter(key, tonumber(ARGV[1]), false)
-  found[place] = format('%.0f %.0f %.0f %.0f', c.sh, c.sl, c.hh, c.hl)
+  found[place] = format('%d %d %d %d', c.sh, c.sl, c.hh, c.hl)
 end
 return found

@@ -14,7 +14,7 @@ for _, key in ipairs(redis.call('ZRANGEBYSCORE', KEYS[1], '-inf', ARGV[1], 'LIMI
         settle(counter(counter_key, now, true), begins, charged and nh or 0, charged and nl or 0, nh, nl)
       end
       local left = math.max(tonumber(expires) + tonumber(ARGV[5]) - now, 1)
-      redis.call('SET', key, state .. string.sub(kept, 2), 'PX', format('%.0f', left))
+      redis.call('SET', key, state .. string.sub(kept, 2), 'PX', format('%d', left))
       redis.call('ZADD', KEYS[2], ARGV[1], key)
     end
   end
@@ -24,12 +24,12 @@ local found = {}
 for _, key in ipairs(redis.call('ZRANGEBYSCORE', KEYS[2], '-inf', ARGV[1], 'LIMIT', 0, most)) do
   local kept = redis.call('GET', key)
   if kept and match(kept, '^[CR]') then
-    redis.call('ZADD', KEYS[2], format('%.0f', now + tonumber(ARGV[4])), key)
+    redis.call('ZADD', KEYS[2], format('%d', now + tonumber(ARGV[4])), key)
     found[#found + 1] = key
     found[#found + 1] = kept
   else
     redis.call('ZREM', KEYS[2], key)
   end
 end
-redis.call('ZREMRANGEBYSCORE', KEYS[3], '-inf', format('%.0f', now - 60000))
+redis.call('ZREMRANGEBYSCORE', KEYS[3], '-inf', format('%d', now - 60000))
 return found

@@ -7,6 +7,7 @@ said as a billion: no limit may be that high, so that it is denied as it would b
 from __future__ import annotations
 
 import json
+import struct
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from urllib.parse import quote, unquote
@@ -32,6 +33,7 @@ __all__ = [
 ]
 
 _BASE = 10**12
+_SAID, _BUCKET, _ASKED = struct.Struct("<7d"), struct.Struct("<2d"), struct.Struct("<5d")
 LARGEST = 10**27
 """A billion of a currency, in its smallest unit."""
 _MOST_UNITS = 10**9
@@ -40,8 +42,12 @@ _MOST_UNITS = 10**9
 
 def pair(amount: int) -> str:
     """An amount for a script."""
-    hi, lo = divmod(min(amount, LARGEST), _BASE)
+    hi, lo = _pair(amount)
     return f"{hi} {lo}"
+
+
+def _pair(amount: int) -> tuple[int, int]:
+    return divmod(amount if amount < LARGEST else LARGEST, _BASE)
 
 
 def whole(hi: str | bytes, lo: str | bytes) -> int:
@@ -62,22 +68,21 @@ class Shape:
                 where="[[quotas]]",
                 hint="Keep it below a billion of a currency.",
             )
-        enforced = int(quota.mode == "enforce")
-        throttle = "-1 0" if starts is None else pair(starts)
+        throttle = (-1, 0) if starts is None else _pair(starts)
         length = limit.window.length if limit.window.kind == "sliding" else 0
         self.quota = quota
-        self._said = f"{pair(limit.amount)} {enforced} {throttle} {quota.slowest} {length} {limit.measure}"
-        self._text = ""
+        self._said = _SAID.pack(*_pair(limit.amount), quota.mode == "enforce", *throttle, quota.slowest, length)
+        self._text = b""
         self._from = self._until = 0
 
-    def text(self, now: int) -> str:
+    def text(self, now: int) -> bytes:
         """The quota and the bucket of ``now``."""
         if not self._from <= now < self._until:
             window = self.quota.limit.window
             begins = window.bucket(now)
             ends = window.ends(begins)
             self._from, self._until = begins, ends - (window.length if window.kind == "sliding" else 0)
-            self._text = f"{self._said} {begins} {ends}"
+            self._text = self._said + _BUCKET.pack(begins, ends)
         return self._text
 
 
@@ -115,12 +120,12 @@ def call(ask: Ask, rows: Sequence[Row], now: int) -> Call:
     """What is asked of each counter; where there is nothing to choose, with the bound already in it."""
     least, most = ask.least, min(ask.most, max(ask.least, _MOST_UNITS))
     units = None if ask.each and least < most else max(ask.least, ask.most)
-    texts: dict[str, str] = {}
+    texts: dict[str, bytes] = {}
     for row in rows:
         measure = row.quota.limit.measure
         if measure not in texts:
             texts[measure] = _asked(ask, measure, units)
-    asked = [f"{row.shape.text(now)} {texts[row.quota.limit.measure]}".encode() for row in rows]
+    asked = [row.shape.text(now) + texts[row.quota.limit.measure] for row in rows]
     body = json.dumps(
         [ask.id, dict(ask.attributes), now, dict(ask.fixed), dict(ask.each), units, ask.unbounded],
         separators=(",", ":"),
@@ -130,13 +135,15 @@ def call(ask: Ask, rows: Sequence[Row], now: int) -> Call:
     return Call(units, str(most).encode(), str(least).encode(), body.encode(), asked)
 
 
-def _asked(ask: Ask, measure: str, units: int | None) -> str:
+def _asked(ask: Ask, measure: str, units: int | None) -> bytes:
     fixed, rate = ask.fixed.get(measure), ask.each.get(measure)
     if fixed is None and rate is None:
-        return f"{2 if is_money(measure) and ask.may_be_unpriced else 1} 0 0 0 0"
-    if units is None:
-        return f"0 {pair(fixed or 0)} {pair(rate or 0)}"
-    return f"0 {pair((fixed or 0) + (rate or 0) * units)} 0 0"
+        said = _ASKED.pack(2 if is_money(measure) and ask.may_be_unpriced else 1, 0, 0, 0, 0)
+    elif units is None:
+        said = _ASKED.pack(0, *_pair(fixed or 0), *_pair(rate or 0))
+    else:
+        said = _ASKED.pack(0, *_pair((fixed or 0) + (rate or 0) * units), 0, 0)
+    return said + measure.encode()
 
 
 def granted(
