@@ -26,8 +26,8 @@ from outlay.operate.quotas.quota import Quota, Scope
 from outlay.operate.quotas.shared import SharedQuotas
 from tests.operate.quotas.redis_server import RedisServer
 
-START = 20_000 * 86_400_000 + 86_399_000
-"""A second before midnight, so that windows end while calls are under way."""
+STARTS = [20_000 * 86_400_000 + 86_399_000, 20_000 * 86_400_000 + 3_000]
+"""A second before midnight, so that windows end while calls are under way; and when they go on for long."""
 
 QUOTAS = (
     Quota("day", Scope(), parse_limit("600 tokens/day"), Decimal("0.4"), slowest=7_000),
@@ -39,7 +39,7 @@ QUOTAS = (
     Quota("seen", Scope(), parse_limit("0.5 USD/2 seconds"), mode="shadow"),
     Quota("euro", Scope.of({"team": ""}), parse_limit("5 EUR/week"), mode="shadow"),
 )
-PRICES = [0, 1, 7 * 10**12 + 1, 7 * 10**12 + 1, 3 * 10**14, 3 * 10**14, 10**16 + 3, 4 * 10**22]
+PRICES = [0, 1, 7 * 10**12 + 1, 7 * 10**12 + 1, 3 * 10**13, 3 * 10**14, 4 * 10**22]
 
 
 class LikeTheBook(RuleBasedStateMachine):
@@ -48,12 +48,13 @@ class LikeTheBook(RuleBasedStateMachine):
     server: RedisServer
 
     @initialize(
+        start=st.sampled_from(STARTS),
         on_expiry=st.sampled_from(["charge", "release"]),
         quotas=st.permutations(QUOTAS),
         most=st.integers(1, len(QUOTAS)),
     )
-    def begin(self, on_expiry: OnExpiry, quotas: list[Quota], most: int) -> None:
-        self.now, self.number = START, 0
+    def begin(self, *, start: int, on_expiry: OnExpiry, quotas: list[Quota], most: int) -> None:
+        self.now, self.number = start, 0
         self.under_way: list[str] = []
         self.loop = asyncio.Runner()
         self.folder = tempfile.TemporaryDirectory()
@@ -77,7 +78,7 @@ class LikeTheBook(RuleBasedStateMachine):
         rate=st.sampled_from(PRICES),
         bounds=st.tuples(st.integers(0, 400), st.integers(0, 20)),
         bounded=st.sampled_from(["all"] * 6 + ["no price", "no price, allowed", "nothing"]),
-        lives=st.sampled_from([500, 5_000, 900_000]),
+        lives=st.sampled_from([300, 300, 5_000, 900_000]),
     )
     def ask(
         self,
@@ -108,6 +109,9 @@ class LikeTheBook(RuleBasedStateMachine):
             may_be_unpriced=bounded == "no price, allowed",
             lives=lives,
         )
+        self._ask(asked)
+
+    def _ask(self, asked: Ask) -> None:
         expected = self.book.hold(asked, self.now)
         assert self.loop.run(self.shared.hold(asked, self.now)) == expected
         if isinstance(expected, Held):
@@ -118,13 +122,29 @@ class LikeTheBook(RuleBasedStateMachine):
     @rule(pick=st.randoms(use_true_random=False), share=st.integers(0, 100))
     def settle(self, pick: object, share: int) -> None:
         id = pick.choice(self.under_way)  # type: ignore[attr-defined]
+        self._settle(id, share)
+
+    def _settle(self, id: str, share: int) -> None:
         self.under_way.remove(id)
         held = self.book.holds.get(id) or self.book._late[id]
         used = {measure: amount * share // 100 for measure, amount in held.bound.items()}
         self.book.settle(id, used, self.now)
         self.loop.run(_settled(self.shared, id, used, self.now))
 
-    @rule(by=st.sampled_from([1, 400, 1_000, 30_000, 61_000, 3_700_000, 86_000_000]))
+    @precondition(lambda self: any(id in self.book._late for id in self.under_way))
+    @rule(share=st.integers(0, 100))
+    def settle_late(self, share: int) -> None:
+        self._settle(next(id for id in self.under_way if id in self.book._late), share)
+
+    @rule(calls=st.integers(2, 8), by=st.sampled_from([40, 400, 1_000]), fixed=st.sampled_from([0, 1, 50]))
+    def ask_again_and_again(self, calls: int, by: int, fixed: int) -> None:
+        for _ in range(calls):
+            self.number += 1
+            amounts = {"tokens": fixed, "requests": 1, "USD": fixed * 10**14}
+            self._ask(Ask(str(self.number), {"team": "search", "key": "k1"}, amounts, lives=300))
+            self.now += by
+
+    @rule(by=st.sampled_from([1, 40, 40, 400, 400, 1_000, 1_000, 5_000, 30_000, 61_000, 3_700_000, 86_000_000]))
     def wait(self, by: int) -> None:
         self.now += by
         self.book.expire(self.now)

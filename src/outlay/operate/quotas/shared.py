@@ -159,6 +159,8 @@ class SharedQuotas:
     async def sweep(self, now: int) -> None:
         """See to holds whose time ran out, of any gateway; find Redis again; send what waits for it."""
         self._outbox.start()
+        if self._outbox.not_kept is not None:
+            await self._outbox.kept()
         keys = (self._expiries, self._untold, self._index)
         words = [self._expired, _number(_SWEPT_AT_ONCE), _number(_LEASED), _number(_REMEMBERED)]
         try:

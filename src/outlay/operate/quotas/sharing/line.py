@@ -57,7 +57,7 @@ class Line:
 
     def __init__(self, url: str, greet: Greet, *, patience: float) -> None:
         try:
-            settings: dict[str, Any] = {**parse_url(url), "protocol": 2, "driver_info": None, "client_name": "outlay"}
+            settings: dict[str, Any] = {**parse_url(url), "protocol": 2, "client_name": "outlay"}
             self._made = settings.pop("connection_class", Connection)
             self._settings = {**settings, "socket_timeout": None, "socket_connect_timeout": patience}
             self._made(**self._settings)

@@ -34,6 +34,7 @@ __all__ = [
 
 _BASE = 10**12
 _SAID, _BUCKET, _ASKED = struct.Struct("<7d"), struct.Struct("<2d"), struct.Struct("<5d")
+_WRITTEN = json.JSONEncoder(separators=(",", ":")).encode
 LARGEST = 10**27
 """A billion of a currency, in its smallest unit."""
 _MOST_UNITS = 10**9
@@ -126,10 +127,7 @@ def call(ask: Ask, rows: Sequence[Row], now: int) -> Call:
         if measure not in texts:
             texts[measure] = _asked(ask, measure, units)
     asked = [row.shape.text(now) + texts[row.quota.limit.measure] for row in rows]
-    body = json.dumps(
-        [ask.id, dict(ask.attributes), now, dict(ask.fixed), dict(ask.each), units, ask.unbounded],
-        separators=(",", ":"),
-    )
+    body = _WRITTEN([ask.id, dict(ask.attributes), now, dict(ask.fixed), dict(ask.each), units, ask.unbounded])
     if units is not None:
         least = most = 0
     return Call(units, str(most).encode(), str(least).encode(), body.encode(), asked)
