@@ -275,6 +275,15 @@ def test_the_next_process_goes_on_with_what_was_spent_and_held(stores: Stores) -
     assert stores.events == [b"an event", b"another"]
 
 
+def test_what_is_limited_of_a_call_is_what_its_quotas_enforce(stores: Stores) -> None:
+    async def check(store: QuotaStore) -> None:
+        assert store.measures(SEARCH) == {"tokens", "USD"}
+        assert store.measures({"team": "ads"}) == {"USD"}
+
+    quotas = [quota("a", "1 USD/day"), quota("b", "1 token/day", team="search"), quota("c", "1 EUR/day", mode="shadow")]
+    stores.run(*quotas, check=check)
+
+
 def test_a_cancelled_caller_leaves_no_hold(stores: Stores) -> None:
     async def check(store: QuotaStore) -> None:
         await store.hold(ask("first", 1), NOW)

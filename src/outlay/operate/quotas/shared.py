@@ -38,6 +38,7 @@ from outlay.errors import ConfigError, MissingExtraError
 from outlay.operate.quotas.ask import SHARE_OF_ROOM, Amounts, Ask, Denied, Held
 from outlay.operate.quotas.book import OnExpiry, Standing, Stop
 from outlay.operate.quotas.journal import Relay
+from outlay.operate.quotas.limit import Measure
 from outlay.operate.quotas.quota import EACH, Attributes, Quota, distinct
 from outlay.operate.quotas.sharing import wire
 from outlay.operate.quotas.sharing.outbox import Leaving, Outbox
@@ -70,9 +71,10 @@ _LOOKED_AT_ONCE = 200
 class SharedQuotas:
     """The quotas kept in the Redis at ``url``; one object a gateway process, to be used from one event loop.
 
-    ``path`` is this gateway's own journal. ``relay`` takes the events over, from another thread; ``ran_out`` makes the
-    event of a hold that nobody settled. ``prefix`` keeps apart what shares a Redis. Raises :class:`ConfigError`,
-    :class:`LedgerError` and :class:`outlay.errors.SpoolError`; Redis need not be there yet.
+    ``path`` is this gateway's own journal. ``relay`` takes the events over, from another thread, every ``relay_every``
+    seconds; ``ran_out`` makes the event of a hold that nobody settled. ``prefix`` keeps apart what shares a Redis, and
+    ``patience`` is how many seconds one answer may take. Raises :class:`ConfigError`,
+    :class:`outlay.errors.LedgerError` and :class:`outlay.errors.SpoolError`; Redis need not be there yet.
     """
 
     def __init__(
@@ -83,6 +85,7 @@ class SharedQuotas:
         *,
         on_expiry: OnExpiry = "charge",
         relay: Relay | None = None,
+        relay_every: float = 1.0,
         ran_out: Tell = lambda _: None,
         prefix: str = "outlay",
         patience: float = 1.0,
@@ -105,7 +108,7 @@ class SharedQuotas:
         self._greeting = Greeting(born)
         self._line = Line(url, self._greeting.say, patience=patience)
         self._stops = Stops(self._line, stops, self._me)
-        self._outbox = Outbox(path, relay, self._send)
+        self._outbox = Outbox(path, relay, relay_every, self._send)
 
     @property
     def wrong(self) -> str | None:
@@ -141,6 +144,10 @@ class SharedQuotas:
         if isinstance(found, Held):
             self._settled.pop(ask.id, None)
         return found
+
+    def measures(self, attributes: Attributes) -> set[Measure]:
+        """What is limited of calls with these attributes."""
+        return {row.quota.limit.measure for row in self._matching(attributes) if row.quota.mode == "enforce"}
 
     def settle(self, id: str, used: Amounts, now: int, event: bytes | None = None) -> bool:
         """Replace a hold by what its call used, and keep the event that tells of it, as one."""
@@ -179,7 +186,7 @@ class SharedQuotas:
             return  # `wrong` says so; the next sweep sees to it
 
     async def standings(self, now: int) -> list[Standing]:
-        """What is spent and held of every quota. Raises :class:`LedgerError` where Redis is away."""
+        """What is spent and held of every quota. Raises :class:`outlay.errors.LedgerError` where Redis is away."""
         with reached():
             keys = await self._line.ask([b"ZRANGE", self._index, b"0", b"-1"])
         assert isinstance(keys, list)
@@ -199,15 +206,15 @@ class SharedQuotas:
         return sorted(found, key=lambda one: (places[one.quota.id], one.values))
 
     async def stops(self) -> Mapping[str, Stop]:
-        """The kill switches that are on. Raises :class:`LedgerError` where Redis is away."""
+        """The kill switches that are on. Raises :class:`outlay.errors.LedgerError` where Redis is away."""
         return await self._stops.read()
 
     async def stop(self, stop: Stop) -> None:
-        """Deny all calls of a scope from now on, at every gateway. Raises :class:`LedgerError`."""
+        """Deny all calls of a scope from now on, at every gateway. Raises :class:`outlay.errors.LedgerError`."""
         await self._stops.change(lambda stops: stops.update({stop.id: stop}))
 
     async def resume(self, id: str) -> bool:
-        """Take a stop back. Raises :class:`LedgerError`."""
+        """Take a stop back. Raises :class:`outlay.errors.LedgerError`."""
         if id not in await self._stops.read():
             return False
         await self._stops.change(lambda stops: stops.pop(id, None))

@@ -22,6 +22,8 @@ __all__ = ["Leaving", "Outbox"]
 
 _SENT_AT_ONCE = 200
 _TRIED_EVERY = 0.5
+_MOMENT = 0.01
+"""What is settled within so many seconds goes as one: until it has gone, the hold counts."""
 _ATTEMPT = "attempt"
 
 
@@ -35,14 +37,17 @@ class Leaving:
     attempt: str | None = None
 
 
+Send = Callable[[Sequence[Leaving]], Awaitable[bool]]
+
+
 class Outbox:
     """The settlements that wait, and the events. ``send`` has Redis take some of them: it raises where it does not.
 
     To be used from one event loop. Raises :class:`LedgerError` and :class:`outlay.errors.SpoolError`.
     """
 
-    def __init__(self, path: Path, relay: Relay | None, send: Callable[[Sequence[Leaving]], Awaitable[bool]]) -> None:
-        self._journal = Journal(path, relay)
+    def __init__(self, path: Path, relay: Relay | None, relay_every: float, send: Send) -> None:
+        self._journal = Journal(path, relay, relay_every=relay_every)
         kept = self._journal.kept
         if kept.live or kept.changes or kept.stops:
             self._journal.close()
@@ -104,6 +109,7 @@ class Outbox:
 
     async def _run(self) -> None:
         while self._waiting:
+            await asyncio.sleep(_MOMENT)
             batch = list(islice(self._waiting.values(), _SENT_AT_ONCE))
             if await self.kept() is None and await self._send(batch):
                 for one in batch:
