@@ -34,6 +34,7 @@ from outlay.gateway.routes import Routes
 from outlay.gateway.sending import opened
 from outlay.operate.quotas.embedded import EmbeddedQuotas
 from outlay.operate.quotas.quota import Quota
+from outlay.operate.quotas.shared import SharedQuotas
 from outlay.operate.quotas.store import QuotaStore
 from outlay.prices.ceiling import Ceilings
 from outlay.prices.quick import QuickPrices
@@ -176,26 +177,36 @@ class _Wrong:
         return self._quotas.wrong or self._spool.broken
 
 
-async def _sweep(quotas: QuotaStore, say: Say, wrong: _Wrong) -> None:
-    said: str | None = None
+async def _sweep(quotas: EmbeddedQuotas | SharedQuotas, say: Say, wrong: _Wrong) -> None:
+    said: list[str | None] = [None, None]
     while True:
         await asyncio.sleep(_SWEEP_EVERY)
         await quotas.sweep(clock())
-        if (now := wrong()) != said:
-            said = now
-            say(now or "all is well again")
+        caution = quotas.caution if isinstance(quotas, SharedQuotas) else None
+        for place, (now, well) in enumerate(((wrong(), "all is well again"), (caution, "Redis keeps everything now"))):
+            if now != said[place]:
+                said[place] = now
+                say(now or well)
 
 
-def _store(serving: Serving, relay: Callable[[Sequence[bytes]], None]) -> QuotaStore:
-    state = serving.settings.state
-    if not state.startswith("sqlite:///"):
-        raise ConfigError(f"'{state}' is not known.", where="[gateway] state", hint="Write sqlite:///gateway.db.")
-    path = serving.folder / state.removeprefix("sqlite:///")
-    return EmbeddedQuotas(
-        path,
+def _store(serving: Serving, relay: Callable[[Sequence[bytes]], None]) -> EmbeddedQuotas | SharedQuotas:
+    """The quotas: in a file of this gateway's own, or in the Redis that it shares with others."""
+    settings = serving.settings
+    if settings.state.startswith("sqlite:///"):
+        return EmbeddedQuotas(
+            serving.folder / settings.state.removeprefix("sqlite:///"),
+            serving.quotas,
+            now=clock(),
+            on_expiry=settings.on_expiry,
+            relay=relay,
+            relay_every=serving.relay_every,
+            ran_out=ran_out,
+        )
+    return SharedQuotas(
+        settings.state,
+        serving.spool.with_name(f"{serving.spool.name}.db"),
         serving.quotas,
-        now=clock(),
-        on_expiry=serving.settings.on_expiry,
+        on_expiry=settings.on_expiry,
         relay=relay,
         relay_every=serving.relay_every,
         ran_out=ran_out,
