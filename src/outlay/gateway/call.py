@@ -274,15 +274,18 @@ class Sender:
         event.error = error or event.error
         used: dict[str, int] = {REQUESTS: 1 if one.sent else 0}
         cost: tuple[int, str] | None = None
+        bound = next(((n, measure) for measure, n in held.bound.items() if measure not in (REQUESTS, TOKENS)), None)
         if by == "bound":
-            used = dict(held.bound)
-            cost = next(((n, measure) for measure, n in held.bound.items() if measure not in (REQUESTS, TOKENS)), None)
+            used, cost = dict(held.bound), bound
             event.bound_output = held.units
             event.bound_input = max(0, held.bound.get(TOKENS, 0) - held.units)
         elif usage is not None:
             used[TOKENS] = usage.input_tokens + usage.output_tokens
             cost = self._cost(one, usage)
-            if by == "received":
+            if cost is None and bound is not None:  # it used something that has no price, beside what has one
+                by, cost = "bound", bound
+                event.settled, event.error = by, event.error or "unpriced usage"
+            elif by == "received":
                 used[TOKENS], cost = _with_more_output(one, usage, cost)
                 event.bound_output = held.units
             if cost is not None:

@@ -104,16 +104,16 @@ class FrameMeter:
         self.started = False
 
     def feed(self, chunk: bytes) -> bytes:
-        """All of a chunk goes to the caller."""
+        """The messages that are whole; half a one would make unreadable what follows it where the stream breaks off."""
         for frame in self._frames.whole(chunk):
             if b":exception-type" in frame.head or b":error-code" in frame.head:
                 self._error = frame.payload.decode(errors="replace")[:500]
             else:
                 self._look(frame)
-        return chunk
+        return self._frames.cut
 
     def rest(self) -> bytes:
-        """Nothing is held back, and half a message tells nothing."""
+        """Half a message is no use to anybody."""
         return b""
 
     def said(self) -> Said | None:

@@ -61,10 +61,12 @@ class Frame:
 class Frames:
     """Cuts chunks into whole messages; what is not whole yet is kept."""
 
-    __slots__ = ("_kept",)
+    __slots__ = ("_kept", "cut")
 
     def __init__(self) -> None:
         self._kept = bytearray()
+        self.cut = b""
+        """The bytes of the messages that the last chunk completed."""
 
     def whole(self, chunk: bytes) -> list[Frame]:
         """The messages that a chunk completes. Raises :class:`ValueError` for what is none."""
@@ -82,8 +84,8 @@ class Frames:
                 Frame(bytes(self._kept[start : start + head]), bytes(self._kept[start + head : at + total - 4]))
             )
             at += total
-        if at:
-            del self._kept[:at]
+        self.cut = bytes(self._kept[:at])
+        del self._kept[:at]
         return found
 
 
