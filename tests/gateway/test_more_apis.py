@@ -186,7 +186,7 @@ def test_a_call_whose_usage_has_no_price_in_the_end_counts_at_its_bound(
         async with gateway(tmp_path, "gemini", quotas=USD_A_DAY) as gate:
             await post(gate, f"{GEMINI}:generateContent", CONTENTS, **KEYS["gemini"])
             (event,) = await gate.told(1)
-            assert (event["settled"], event["error"]) == ("bound", "unpriced usage")
+            assert (event["settled"], event["error"]) == ("bound", "unreadable usage")
             spent, held = await gate.standing("usd")
             assert spent > 0
             assert held == 0

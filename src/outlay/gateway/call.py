@@ -282,10 +282,9 @@ class Sender:
         elif usage is not None:
             used[TOKENS] = usage.input_tokens + usage.output_tokens
             cost = self._cost(one, usage)
-            if cost is None and bound is not None:  # it used something that has no price, beside what has one
-                by, cost = "bound", bound
-                event.settled, event.error = by, event.error or "unpriced usage"
-            elif by == "received":
+            if cost is None and bound is not None:  # it used something without a price, which is not for nothing
+                return self._settle(one, None, "bound", error=error or "unreadable usage")
+            if by == "received":
                 used[TOKENS], cost = _with_more_output(one, usage, cost)
                 event.bound_output = held.units
             if cost is not None:
