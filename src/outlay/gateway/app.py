@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import re
 import time
 from collections.abc import Callable
 
@@ -16,30 +15,15 @@ from outlay.gateway.callers import Callers
 from outlay.gateway.http import Receive, Scope, Send
 from outlay.gateway.incoming import Call
 from outlay.gateway.meters import Meters
+from outlay.gateway.paths import KNOWN, Path, like, path_of
 from outlay.gateway.refusal import Refusal
 from outlay.gateway.routes import Routes
-from outlay.gateway.wires.anthropic_messages import MESSAGES
-from outlay.gateway.wires.openai_chat import CHAT, COMPLETIONS
-from outlay.gateway.wires.openai_embeddings import EMBEDDINGS
-from outlay.gateway.wires.openai_responses import RESPONSES
 from outlay.gateway.wires.spoken import Json, Malformed
-from outlay.gateway.wires.wire import Wire
+from outlay.gateway.wires.wire import Beside, Wire
 
 __all__ = ["Gateway"]
 
 _logger = logging.getLogger(__name__)
-_WIRES: dict[str, Wire] = {
-    "/v1/chat/completions": CHAT,
-    "/v1/completions": COMPLETIONS,
-    "/v1/embeddings": EMBEDDINGS,
-    "/v1/responses": RESPONSES,
-    "/v1/messages": MESSAGES,
-    "/openai/v1/chat/completions": CHAT,
-    "/openai/v1/completions": COMPLETIONS,
-    "/openai/v1/embeddings": EMBEDDINGS,
-    "/openai/v1/responses": RESPONSES,
-}
-_AZURE = re.compile(r"/openai/deployments/([^/]+)(/chat/completions|/completions|/embeddings)")
 _BODY_SECONDS = 60
 _JSON = (b"content-type", b"application/json")
 
@@ -74,32 +58,31 @@ class Gateway:
         if scope["type"] != "http":
             return
         path: str = scope["path"]
-        wire, model = _WIRES.get(path), None
-        if wire is None and (match := _AZURE.fullmatch(path)) is not None:
-            wire, model = _WIRES[f"/openai/v1{match[2]}"], match[1]
+        wire = like(path)
         state = _State()
         try:
-            if wire is None:
+            found = _found(path, scope.get("query_string", b""))
+            if found is None:
                 await self._other(path, scope, send)
             elif scope["method"] != "POST":
                 raise Refusal(405, "method", "Send it with POST.", headers=((b"allow", b"POST"),))
             else:
-                await self._call(wire, model, scope, receive=receive, send=send, state=state)
+                wire = found.wire
+                await self._call(found, scope, receive=receive, send=send, state=state)
         except Refusal as refusal:
             self._meters.refused(refusal.kind)
             if not state.answering():
-                await _refuse(wire or _like(path), refusal, send)
+                await _refuse(wire, refusal, send)
         except _Gone:
             return
         except Exception:
             _logger.exception("an error in Outlay; the call was refused or counts at its bound")
             if not state.answering():
-                await _refuse(wire or CHAT, Refusal(500, "internal_error", "an error in Outlay."), send)
+                await _refuse(wire, Refusal(500, "internal_error", "an error in Outlay."), send)
 
     async def _call(
         self,
-        wire: Wire,
-        model: str | None,
+        path: Path,
         scope: Scope,
         *,
         receive: Receive,
@@ -113,10 +96,9 @@ class Gateway:
         tags = self._callers.tags(caller, headers)
         raw = await _body(headers, receive, self._most_body)
         body = _object(raw)
-        if model is not None:
-            body.setdefault("model", model)
+        wire = path.wire
         try:
-            spoken = wire.spoken(body)
+            spoken = wire.spoken(body, Beside(path.model, headers))
         except Malformed as error:
             raise Refusal(400, "invalid_request", str(error)) from None
         if not caller.may_call(spoken.model):
@@ -131,7 +113,7 @@ class Gateway:
 
     async def _other(self, path: str, scope: Scope, send: Send) -> None:
         if scope["method"] not in ("GET", "HEAD"):
-            raise Refusal(404, "unknown_path", f"the gateway has no {path[:100]}. It has {', '.join(sorted(_WIRES))}.")
+            raise Refusal(404, "unknown_path", f"the gateway has no {path[:100]}. It has {', '.join(KNOWN)}.")
         if path == "/healthz":
             wrong = self._wrong()
             document: Json = {"status": "failing", "why": wrong} if wrong else {"status": "ok"}
@@ -218,8 +200,11 @@ def _model(name: str, upstream: str) -> Json:
     }
 
 
-def _like(path: str) -> Wire:
-    return MESSAGES if path.startswith("/v1/messages") else CHAT
+def _found(path: str, query: bytes) -> Path | None:
+    try:
+        return path_of(path, query)
+    except Malformed as error:
+        raise Refusal(400, "invalid_request", str(error)) from None
 
 
 async def _refuse(wire: Wire, refusal: Refusal, send: Send) -> None:

@@ -35,6 +35,9 @@ class Bounds:
     def ask(self, id: str, attributes: Attributes, call: Call, route: Route, now: int) -> Ask:
         """What a call over this route asks of the quotas."""
         spoken, settings, upstream = call.spoken, self._settings, route.upstream
+        lives = settings.hold_seconds * 1000
+        if spoken.free:
+            return Ask(id, attributes, {REQUESTS: 1, TOKENS: 0}, may_be_unpriced=True, lives=lives)
         fixed = {REQUESTS: 1}
         each: dict[str, int] = {}
         most = least = 0
@@ -45,7 +48,7 @@ class Bounds:
             least = min(settings.least_tokens, most)
         input_tokens, unbounded = self._input(spoken, route, len(call.raw), now)
         if input_tokens is not None:
-            rounds = spoken.rounds or 1
+            rounds = spoken.rounds
             outputs = spoken.choices * rounds if spoken.has_output else 0
             fixed[TOKENS] = input_tokens * rounds + spoken.more_output * outputs
             if outputs:
@@ -61,13 +64,13 @@ class Bounds:
                 if outputs:
                     each[ceiling.currency] = output * outputs
         may_be_unpriced = settings.unpriced == "allow"
-        return Ask(id, attributes, fixed, each, most, least, unbounded, may_be_unpriced, settings.hold_seconds * 1000)
+        return Ask(id, attributes, fixed, each, most, least, unbounded, may_be_unpriced, lives)
 
     def _input(self, spoken: Spoken, route: Route, body_bytes: int, now: int) -> tuple[int | None, str | None]:
         """The most tokens of input that the model reads in one go, or why nobody knows."""
         upstream = route.upstream
-        if spoken.rounds is None:
-            return None, "the provider's own tools may run any number of times. Send max_tool_calls or max_uses."
+        if spoken.unbounded is not None:
+            return None, spoken.unbounded
         if spoken.not_inline is None:
             return body_bytes + upstream.settings.hidden_tokens, None
         window = upstream.settings.context_window or self._window(upstream.priced_as, route.model, now)

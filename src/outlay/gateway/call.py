@@ -180,21 +180,19 @@ class Sender:
         return None
 
     def _body(self, call: Call, route: Route, held: Held) -> tuple[bytes, bool]:
-        """The body that goes on: the caller's own bytes, unless something in it must be put right."""
-        spoken, changed, strip = call.spoken, False, False
-        body = call.body
-        if route.model != spoken.model:
-            body = {**body, "model": route.model}
-            changed = True
+        """The body that goes on: what was read and bounded, written anew.
+
+        The caller's own bytes may say a field twice, and providers differ in which of the two they take.
+        """
+        spoken, wire, provider = call.spoken, call.wire, route.upstream.settings.provider
+        body = dict(call.body)
+        if wire.model_in_body:
+            body["model"] = route.model
         if spoken.has_output and spoken.max_tokens is None and self._is_bounded(held):
-            body = dict(body)
-            call.wire.limit(body, held.units, route.upstream.settings.provider)
-            changed = True
-        if spoken.stream:
-            body = dict(body)
-            strip = call.wire.ask_usage(body)
-            changed = changed or strip
-        return orjson.dumps(body) if changed else call.raw, strip
+            wire.limit(body, held.units, provider, route.model)
+        wire.mend(body, provider)
+        strip = spoken.stream and wire.ask_usage(body)
+        return orjson.dumps(body), strip
 
     def _is_bounded(self, held: Held) -> bool:
         """Whether a quota counts on the number of tokens that was held."""
@@ -212,7 +210,10 @@ class Sender:
 
     async def _whole(self, one: _Try, response: aiohttp.ClientResponse) -> None:
         content = await response.read()
-        cost = self._settle_by(one, _said(one.call.wire, content, response.headers), complete=True)
+        if one.call.spoken.free:
+            cost = self._settle(one, None, "none")
+        else:
+            cost = self._settle_by(one, _said(one.call.wire, content, response.headers), complete=True)
         headers = back(response.headers)
         headers.append((b"x-outlay-request-id", one.event.id.encode()))
         if cost is not None:
@@ -251,7 +252,7 @@ class Sender:
             self._settle_by(one, meter.said(), complete=meter.whole, error=failed)
             gone.cancel()
         if broke is not None:
-            rest += b"event: error\ndata: " + call.wire.error(502, "upstream_failed", f"{broke}.", {}) + b"\n\n"
+            rest += call.wire.broken(f"{broke}.")
         await call.send({"type": "http.response.body", "body": rest})
 
     def _settle_by(self, one: _Try, said: Said | None, *, complete: bool, error: str | None = None) -> str | None:
@@ -273,14 +274,16 @@ class Sender:
         event.error = error or event.error
         used: dict[str, int] = {REQUESTS: 1 if one.sent else 0}
         cost: tuple[int, str] | None = None
+        bound = next(((n, measure) for measure, n in held.bound.items() if measure not in (REQUESTS, TOKENS)), None)
         if by == "bound":
-            used = dict(held.bound)
-            cost = next(((n, measure) for measure, n in held.bound.items() if measure not in (REQUESTS, TOKENS)), None)
+            used, cost = dict(held.bound), bound
             event.bound_output = held.units
             event.bound_input = max(0, held.bound.get(TOKENS, 0) - held.units)
         elif usage is not None:
             used[TOKENS] = usage.input_tokens + usage.output_tokens
             cost = self._cost(one, usage)
+            if cost is None and bound is not None:  # it used something without a price, which is not for nothing
+                return self._settle(one, None, "bound", error=error or "unreadable usage")
             if by == "received":
                 used[TOKENS], cost = _with_more_output(one, usage, cost)
                 event.bound_output = held.units
@@ -337,7 +340,7 @@ def _said(wire: Wire, content: bytes, headers: Mapping[str, str]) -> Said | None
         answer = orjson.loads(content)
     except (orjson.JSONDecodeError, zlib.error):
         return None
-    return wire.said(answer) if isinstance(answer, dict) else None
+    return wire.said(answer, headers) if isinstance(answer, dict) else None
 
 
 async def _answer(call: Call, status: int, headers: list[tuple[bytes, bytes]], content: bytes) -> None:

@@ -5,12 +5,15 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from urllib.parse import quote
 
 from yarl import URL
 
 from outlay.config.gateway import UpstreamSettings
 from outlay.errors import ConfigError, nearest
+from outlay.gateway.paths import is_model
 from outlay.gateway.refusal import Refusal
+from outlay.gateway.wires.gemini import GEMINI_VERBS
 from outlay.operate.quotas.quota import Scope
 
 __all__ = ["Route", "Routes", "Upstream"]
@@ -22,7 +25,10 @@ _OPENAI = {
     "embeddings": "/embeddings",
 }
 _ANTHROPIC = {"messages": "/messages", "count_tokens": "/messages/count_tokens", "chat": "/chat/completions"}
-_DEPLOYMENT = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:@-]{0,127}")
+_GEMINI = tuple(GEMINI_VERBS)
+_BEDROCK = ("converse", "converse-stream", "invoke", "invoke-with-response-stream", "count-tokens")
+_AZURE_VERSION = "2024-10-21"
+_ACCESS_KEY = re.compile(r"A[KS]IA[A-Z0-9]{12,}\b")
 _PRICED_AS = {"gemini": "google", "bedrock": "aws", "azure": "azure", "openai-compatible": "openai"}
 _OTEL = {
     "anthropic": "anthropic",
@@ -63,14 +69,19 @@ class Upstream:
 
     def url(self, wire: str, model: str) -> URL | None:
         """Where it has an API; None where it has not."""
-        fixed = self.urls.get(wire)
-        if fixed is not None or self.settings.provider != "azure" or wire not in _OPENAI or _is_azure_v1(self.settings):
+        fixed, provider = self.urls.get(wire), self.settings.provider
+        if fixed is not None:
             return fixed
-        version = self.settings.api_version or "2024-10-21"
-        if not _DEPLOYMENT.fullmatch(model):
-            raise Refusal(400, "bad_model", "the model's name can't be that of a deployment.")
-        path = f"{self.settings.base_url.rstrip('/')}/deployments/{model}{_OPENAI[wire]}"
-        return URL(f"{path}?api-version={version}", encoded=True)
+        path = None
+        if provider == "azure" and wire in _OPENAI and wire != "responses" and not _is_azure_v1(self.settings):
+            version = self.settings.api_version or _AZURE_VERSION
+            path = f"/deployments/{_named(model)}{_OPENAI[wire]}?api-version={version}"
+        elif provider == "gemini" and wire in _GEMINI:
+            path = f"/models/{_named(model.removeprefix('models/'))}:{wire}"
+            path += "?alt=sse" if wire.startswith("stream") else ""
+        elif provider == "bedrock" and wire in _BEDROCK:
+            path = f"/model/{_named(model)}/{wire}"
+        return None if path is None else URL(self.settings.base_url.rstrip("/") + path, encoded=True)
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,7 +157,20 @@ def _upstream(settings: UpstreamSettings, environment: Mapping[str, str]) -> Ups
                 where=f"[[gateway.upstreams]] '{settings.id}'",
                 hint="Put the provider's key into it.",
             )
+    if settings.provider == "bedrock" and _ACCESS_KEY.match(secret):
+        raise ConfigError(
+            f"{settings.api_key_env} holds an AWS access key, and calls are not signed with it.",
+            where=f"[[gateway.upstreams]] '{settings.id}'",
+            hint="Put an API key of Bedrock into it, as AWS_BEARER_TOKEN_BEDROCK holds.",
+        )
     return Upstream(settings, _headers(settings, secret), _urls(settings))
+
+
+def _named(model: str) -> str:
+    """A model's name as one step of an address, whatever is in it."""
+    if not is_model(model):
+        raise Refusal(400, "bad_model", f"'{model[:60]}' can't be the name of a model in an address.")
+    return quote(model, safe="")
 
 
 def _headers(settings: UpstreamSettings, secret: str) -> tuple[tuple[str, str], ...]:
@@ -171,9 +195,12 @@ def _urls(settings: UpstreamSettings) -> dict[str, URL]:
         paths = {"chat": "/openai/v1/chat/completions"}
     elif settings.provider == "azure":
         version = f"?api-version={settings.api_version}" if settings.api_version else ""
-        paths = {name: f"{path}{version}" for name, path in _OPENAI.items()} if _is_azure_v1(settings) else {}
+        served = _OPENAI if _is_azure_v1(settings) else {"responses": "/responses"} if version else {}
+        paths = {name: f"{path}{version}" for name, path in served.items()}
+    elif settings.provider == "openai-compatible":
+        paths = {**_ANTHROPIC, **_OPENAI}
     else:
-        paths = {**_OPENAI, **({"messages": "/messages"} if settings.provider == "openai-compatible" else {})}
+        paths = _OPENAI
     return {name: URL(base + path, encoded=True) for name, path in paths.items()}
 
 

@@ -1,1 +1,1 @@
-"""The APIs that callers speak, one file each: how much a call may use, and what its answer says that it used."""
+"""The APIs that callers speak: how much a call may use, and what its answer says that it used."""

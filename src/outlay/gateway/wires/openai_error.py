@@ -5,8 +5,9 @@ from __future__ import annotations
 import orjson
 
 from outlay.gateway.wires.spoken import Json
+from outlay.gateway.wires.sse import error_event
 
-__all__ = ["openai_error"]
+__all__ = ["openai_broken", "openai_error"]
 
 _TYPES = {
     400: "invalid_request_error",
@@ -24,3 +25,8 @@ def openai_error(status: int, kind: str, message: str, details: Json) -> bytes:
     if details:
         error["outlay"] = details
     return orjson.dumps({"error": error})
+
+
+def openai_broken(message: str) -> bytes:
+    """The end of a stream that broke off."""
+    return error_event(openai_error(502, "upstream_failed", message, {}))

@@ -2,34 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-__all__ = ["Json", "Malformed", "Spoken", "beyond_text", "count", "tools_beyond_functions"]
+__all__ = ["Json", "Malformed", "Spoken", "count", "flag", "model_of", "table"]
 
 Json = dict[str, Any]
-
-_TEXT = frozenset(
-    {
-        "text",
-        "input_text",
-        "output_text",
-        "summary_text",
-        "reasoning_text",
-        "refusal",
-        "thinking",
-        "redacted_thinking",
-        "tool_use",
-        "tool_result",
-        "function_call",
-        "function_call_output",
-        "reasoning",
-        "message",
-    }
-)
-"""Parts whose tokens are all in the body: a token takes one byte of it at least."""
-_INSIDE = ("content", "output", "summary", "parts")
+_MOST = 2**31 - 1
+"""Counts go into sums that are kept in 64 bits, and no provider makes so many tokens."""
 
 
 class Malformed(ValueError):
@@ -43,7 +24,8 @@ class Spoken:
     ``choices`` answers are made of one input. ``not_inline`` says what of the input is not in the body as text, so that
     its bytes don't bound its tokens; ``media`` are the modalities that it may hold, ``output_media`` those of the
     answer. ``more_output`` tokens may be billed beyond the number asked for. ``rounds`` is how often the provider may
-    run the model in this one call, None where nobody said, and ``tools`` are the meters of what it then charges for.
+    run the model in this one call, and ``tools`` are the meters of what it then charges for. ``unbounded`` says why
+    nobody can tell the most that the call may cost. A ``free`` one costs nothing, and is a request all the same.
     """
 
     model: str
@@ -54,9 +36,19 @@ class Spoken:
     media: frozenset[str] = frozenset()
     output_media: frozenset[str] = frozenset()
     more_output: int = 0
-    rounds: int | None = 1
+    rounds: int = 1
     tools: tuple[str, ...] = ()
     has_output: bool = True
+    unbounded: str | None = None
+    free: bool = False
+
+
+def model_of(body: Mapping[str, Any], named: str | None = None) -> str:
+    """The model of a call: that of its path, which providers follow, else that of its body. Raises `Malformed`."""
+    model = body.get("model") if named is None else named
+    if not isinstance(model, str) or not model:
+        raise Malformed("'model' is missing.")
+    return model
 
 
 def count(body: Mapping[str, Any], key: str, *, least: int = 1) -> int | None:
@@ -64,36 +56,24 @@ def count(body: Mapping[str, Any], key: str, *, least: int = 1) -> int | None:
     value = body.get(key)
     if value is None:
         return None
-    if type(value) is not int or value < least:
-        raise Malformed(f"'{key}' is {value!r}, and must be a whole number from {least} on.")
+    if type(value) is not int or not least <= value <= _MOST:
+        raise Malformed(f"'{key}' is {str(value)[:60]!r}, and must be a whole number from {least} to {_MOST:,}.")
     return value
 
 
-def beyond_text(value: object, found: set[str] | None = None, depth: int = 0) -> set[str]:
-    """The kinds of parts in a content that are no text in the body: images, audio, files, references."""
-    found = set() if found is None else found
-    if depth > 50:
-        found.add("deeply nested content")
-    elif isinstance(value, str) or value is None:
-        pass
-    elif isinstance(value, Mapping):
-        kind = value.get("type")
-        if isinstance(kind, str) and kind not in _TEXT:
-            found.add(kind)
-        else:
-            for key in _INSIDE:
-                if key in value:
-                    beyond_text(value[key], found, depth + 1)
-    elif isinstance(value, Sequence):
-        for one in value:
-            if not isinstance(one, str):
-                beyond_text(one, found, depth + 1)
-    return found
+def flag(body: Mapping[str, Any], key: str) -> bool:
+    """A yes or no of a body: some servers take "true" and 1 for a yes, so anything else is refused."""
+    value = body.get(key)
+    if value is not None and value is not True and value is not False:
+        raise Malformed(f"'{key}' is {str(value)[:60]!r}, and must be true or false.")
+    return value is True
 
 
-def tools_beyond_functions(tools: object, own: Iterable[str] = ("function", "custom")) -> list[Mapping[str, Any]]:
-    """The tools that the provider runs by itself; those that the caller runs come back as text."""
-    if not isinstance(tools, Sequence) or isinstance(tools, str):
-        return []
-    known = frozenset(own)
-    return [one for one in tools if isinstance(one, Mapping) and one.get("type", "function") not in known]
+def table(body: Mapping[str, Any], *keys: str) -> Json:
+    """An object of a body, empty where it is absent; ``keys`` are its spellings. Raises :class:`Malformed`."""
+    found = [body[key] for key in keys if body.get(key) is not None]
+    if len(found) > 1:
+        raise Malformed(f"'{keys[0]}' is there twice: {', '.join(keys)}.")
+    if found and not isinstance(found[0], dict):
+        raise Malformed(f"'{keys[0]}' must be an object.")
+    return found[0] if found else {}
