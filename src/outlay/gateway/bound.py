@@ -22,6 +22,8 @@ from outlay.prices.genai import context_window
 __all__ = ["Bounds"]
 
 _MOST_OPTIONS = 1000
+_MOST_DELAY_SECONDS = 300
+"""A quota may slow a call by so much before it goes out. No hold runs out while its call is under way."""
 
 
 class Bounds:
@@ -61,7 +63,8 @@ class Bounds:
                 if outputs:
                     each[ceiling.currency] = output * outputs
         may_be_unpriced = settings.unpriced == "allow"
-        return Ask(id, attributes, fixed, each, most, least, unbounded, may_be_unpriced, settings.hold_seconds * 1000)
+        lives = max(settings.hold_seconds, _MOST_DELAY_SECONDS + upstream.settings.timeout_seconds) * 1000
+        return Ask(id, attributes, fixed, each, most, least, unbounded, may_be_unpriced, lives)
 
     def _input(self, spoken: Spoken, route: Route, body_bytes: int, now: int) -> tuple[int | None, str | None]:
         """The most tokens of input that the model reads in one go, or why nobody knows."""
