@@ -177,9 +177,9 @@ class Sender:
         one.sent = True
         async with await send(self._session, route, headers, body) as response:
             one.event.status = response.status
-            if 300 <= response.status < 400:
+            if not 200 <= response.status < 300 and response.status < 400:
                 self._settle(one, None, "none", error=f"http {response.status}")
-                message = f"{route.upstream.id} answered with a redirection, and none is followed. Check its base_url."
+                message = f"{route.upstream.id} answered with {response.status}, and no redirection is followed."
                 raise Refusal(502, "upstream_failed", message)
             if response.status >= 400:
                 return await self._failed(one, response, final=final)
@@ -274,6 +274,8 @@ class Sender:
             usage = normalise(one.route.upstream.priced_as, raw, flavor=one.call.wire.flavor)
         except (UsageError, ArithmeticError, RecursionError, TypeError, ValueError):
             return self._settle(one, None, "bound", error=error or "unreadable usage")
+        if not usage.input_tokens:  # an empty object, or nulls: no model reads nothing
+            return self._settle(one, None, "bound", error=error or "no usage")
         return self._settle(one, usage, "usage" if complete else "received", error=error)
 
     def _settle(self, one: _Try, usage: Usage | None, by: Settled, *, error: str | None = None) -> str | None:
