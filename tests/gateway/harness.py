@@ -98,6 +98,7 @@ async def gateway(
     quotas: Sequence[Mapping[str, Any]] = (),
     upstreams: Mapping[str, Mapping[str, Any]] | None = None,
     callers: Mapping[str, Caller] | None = None,
+    environment: Mapping[str, str] | None = None,
     **settings: Any,
 ) -> AsyncIterator[Harness]:
     """A gateway with one pretended upstream a provider; ``upstreams`` has more settings of each."""
@@ -110,23 +111,28 @@ async def gateway(
             await one.start()
             stack.push_async_callback(one.stop)
             paths = {"openai": "/v1", "compatible": "/v1", "anthropic": "/v1", "azure": "/openai", "gemini": "/v1beta"}
-            more = {"api_key_env": f"SECRET_{name}", "models": ["*"], **(upstreams or {}).get(name, {})}
+            more = {
+                "api_key_env": f"SECRET_{name}",
+                "models": ["*"],
+                "base_url": one.url + paths.get(provider, ""),
+                **(upstreams or {}).get(name, {}),
+            }
             entries.append(
                 UpstreamSettings(
                     id=name,
                     provider="openai-compatible" if provider == "compatible" else provider,
-                    base_url=one.url + paths.get(provider, ""),
                     **more,
                 )
             )
-        chosen = GatewaySettings(listen="127.0.0.1:0", admin_listen="127.0.0.1:0", upstreams=tuple(entries), **settings)
+        listening = {"listen": "127.0.0.1:0", "admin_listen": "127.0.0.1:0"}
+        chosen = GatewaySettings(upstreams=tuple(entries), **{**listening, **settings})
         serving = Serving(
             chosen,
             quotas_of([QuotaSettings.model_validate(one) for one in quotas]),
             ("team",) if chosen.required_tags is None else chosen.required_tags,
             folder,
             folder / "spool",
-            {f"SECRET_{name}": one.secret for name, one in running_upstreams.items()},
+            {f"SECRET_{name}": one.secret for name, one in running_upstreams.items()} | dict(environment or {}),
             relay_every=0.02,
         )
         keys = Keys(callers or {KEY: Caller("key-1", TAGS)})

@@ -102,6 +102,7 @@ def _ask(common: Common, method: str, path: str, body: Any = None) -> Any:  # no
         raise UsageError("the settings have no admin port.", where="[gateway] admin_listen", hint="Give it one.")
     url = f"http://{gateway.admin_listen}{path}"
     request = urllib.request.Request(url, method=method, data=None if body is None else json.dumps(body).encode())
+    request.add_header("content-type", "application/json")
     if token := os.environ.get(gateway.admin_token_env):
         request.add_header("authorization", f"Bearer {token}")
     try:

@@ -2,12 +2,17 @@
 
 ``GET /metrics`` (Prometheus), ``GET /quotas``, ``GET /stops``, ``POST /stops`` with ``{"id", "scope", "why"}``,
 ``DELETE /stops/ID``. With a token in the environment every request must carry it; without one the port is loopback's.
+
+A browser on the same machine reaches loopback too, on behalf of any page that it shows. So a request that a page sent
+(it has an ``Origin``) changes nothing, a change is ``application/json``, which no page may send elsewhere unasked, and
+without a token the host must be this machine by name: a foreign name that was bent to 127.0.0.1 is not.
 """
 
 from __future__ import annotations
 
 import hmac
-from collections.abc import Callable
+import re
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import orjson
@@ -24,6 +29,7 @@ from outlay.operate.quotas.window import moment
 __all__ = ["Admin", "standing_json"]
 
 _MOST_BODY = 1 << 16
+_HERE = re.compile(r"(localhost|127\.[0-9]{1,3}\.[0-9]{1,3}\.[0-9]{1,3}|\[::1\])(:[0-9]{1,5})?")
 _STOP_HINT = 'send {"id": "...", "scope": {"team": "search"}, "why": "..."}; the scope of all calls is {"key": "*"}'
 
 
@@ -50,6 +56,7 @@ class Admin:
             said = dict(scope["headers"]).get(b"authorization", b"")
             if self._token and not hmac.compare_digest(said, self._token):
                 raise _No(401, "send the header: Authorization: Bearer TOKEN")
+            _no_page(scope["method"], dict(scope["headers"]), bool(self._token))
             status, kind, content = await self._answer(scope["method"], scope["path"], receive)
         except _No as no:
             status, kind, content = no.status, b"application/json", orjson.dumps({"error": no.message})
@@ -112,13 +119,28 @@ def standing_json(one: Standing) -> dict[str, Any]:
     }
 
 
+def _no_page(method: str, headers: Mapping[bytes, bytes], named: bool) -> None:
+    """Let nothing through that a page in a browser sent. ``named``: it said who it is, which no page can."""
+    if not named and not _HERE.fullmatch(headers.get(b"host", b"").decode("latin-1").lower()):
+        raise _No(403, "ask for this machine by its own name: localhost, 127.0.0.1 or [::1]")
+    if method in ("GET", "HEAD"):
+        return
+    if b"origin" in headers:
+        raise _No(403, "a page in a browser can't change anything here")
+    if method == "POST" and headers.get(b"content-type", b"").partition(b";")[0].strip() != b"application/json":
+        raise _No(415, "send it as content-type: application/json")
+
+
 def _stop(content: bytes) -> Stop:
     try:
         said = orjson.loads(content)
         scope = said["scope"]
         if not isinstance(scope, dict) or not scope or not isinstance(said["id"], str) or not said["id"]:
             raise _No(400, _STOP_HINT)
-        return Stop(said["id"], QuotaScope.of(scope), str(said.get("why", "")))
+        found = QuotaScope.of(scope)
+        if not all(values and all(isinstance(one, str) for one in values) for _, values in found.wanted):
+            raise _No(400, _STOP_HINT)
+        return Stop(said["id"], found, str(said.get("why", "")))
     except (orjson.JSONDecodeError, KeyError, TypeError):
         raise _No(400, _STOP_HINT) from None
 

@@ -25,6 +25,7 @@ __all__ = ["Gateway"]
 
 _logger = logging.getLogger(__name__)
 _BODY_SECONDS = 60
+_LONGEST_MODEL = 256
 _JSON = (b"content-type", b"application/json")
 
 
@@ -101,6 +102,8 @@ class Gateway:
             spoken = wire.spoken(body, Beside(path.model, headers))
         except Malformed as error:
             raise Refusal(400, "invalid_request", str(error)) from None
+        if len(spoken.model) > _LONGEST_MODEL or not spoken.model.isprintable():
+            raise Refusal(400, "invalid_request", "'model' is no name.")  # it is kept, counted under and told of
         if not caller.may_call(spoken.model):
             raise Refusal(403, "model_not_allowed", f"this key is not for the model '{spoken.model}'.")
         routes = self._routes.of(wire.name, spoken.model, caller.upstreams)

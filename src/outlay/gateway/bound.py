@@ -22,6 +22,8 @@ from outlay.prices.genai import context_window
 __all__ = ["Bounds"]
 
 _MOST_OPTIONS = 1000
+_MOST_DELAY_SECONDS = 300
+"""A quota may slow a call by so much before it goes out. No hold runs out while its call is under way."""
 
 
 class Bounds:
@@ -35,7 +37,7 @@ class Bounds:
     def ask(self, id: str, attributes: Attributes, call: Call, route: Route, now: int) -> Ask:
         """What a call over this route asks of the quotas."""
         spoken, settings, upstream = call.spoken, self._settings, route.upstream
-        lives = settings.hold_seconds * 1000
+        lives = max(settings.hold_seconds, _MOST_DELAY_SECONDS + upstream.settings.timeout_seconds) * 1000
         if spoken.free:
             return Ask(id, attributes, {REQUESTS: 1, TOKENS: 0}, may_be_unpriced=True, lives=lives)
         fixed = {REQUESTS: 1}

@@ -8,6 +8,7 @@ says what a call used, and the provider may have done it, it counts at its bound
 from __future__ import annotations
 
 import asyncio
+import re
 import zlib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -36,6 +37,8 @@ from outlay.prices.usage import Usage, normalise
 __all__ = ["Ids", "Sender"]
 
 _MOST_RETRY_SECONDS = 10.0
+_SECONDS = re.compile(r"[0-9]{1,6}(\.[0-9]{1,6})?")
+_CHARGED_ALL_THE_SAME = (b'"content_filter"', b'"context_length_exceeded"')
 _UPSTREAM_GONE = (aiohttp.ClientError, TimeoutError, ConnectionError)
 
 
@@ -165,12 +168,19 @@ class Sender:
 
     async def _sent(self, one: _Try, *, final: bool) -> float | None:
         call, route = one.call, one.route
-        body, strip = self._body(call, route, one.held)
+        try:
+            body, strip = self._body(call, route, one.held)
+        except TypeError:  # orjson reads deeper than it writes
+            raise Refusal(400, "invalid_json", "the body is nested too deeply.") from None
         headers = onward(call.headers, route)
         self._meters.added(call.microseconds() - one.held.delay * 1000)
         one.sent = True
         async with await send(self._session, route, headers, body) as response:
             one.event.status = response.status
+            if not 200 <= response.status < 300 and response.status < 400:
+                self._settle(one, None, "none", error=f"http {response.status}")
+                message = f"{route.upstream.id} answered with {response.status}, and no redirection is followed."
+                raise Refusal(502, "upstream_failed", message)
             if response.status >= 400:
                 return await self._failed(one, response, final=final)
             if call.spoken.stream and "json" not in response.headers.get("content-type", ""):
@@ -199,9 +209,10 @@ class Sender:
         return bool(held.units) and not self._quotas.measures(held.attributes) <= {REQUESTS}
 
     async def _failed(self, one: _Try, response: aiohttp.ClientResponse, *, final: bool) -> float | None:
-        """An error that the provider answered with: it did nothing, and charges nothing."""
+        """An error that the provider answered with: it did nothing, and charges nothing, unless it is Azure."""
         content = await response.read()
-        self._settle(one, None, "none", error=f"http {response.status}")
+        charged = one.route.upstream.settings.provider == "azure" and _is_charged(response.status, content)
+        self._settle(one, None, "bound" if charged else "none", error=f"http {response.status}")
         if retryable(response.status) and not final:
             self._meters.retried(one.route.upstream.id, response.status)
             return _retry_after(response.headers)
@@ -264,10 +275,11 @@ class Sender:
             usage = normalise(one.route.upstream.priced_as, raw, flavor=one.call.wire.flavor)
         except (UsageError, ArithmeticError, RecursionError, TypeError, ValueError):
             return self._settle(one, None, "bound", error=error or "unreadable usage")
+        if not usage.input_tokens:  # an empty object, or nulls: no model reads nothing
+            return self._settle(one, None, "bound", error=error or "no usage")
         return self._settle(one, usage, "usage" if complete else "received", error=error)
 
     def _settle(self, one: _Try, usage: Usage | None, by: Settled, *, error: str | None = None) -> str | None:
-        one.done = True
         event, held = one.event, one.held
         event.duration = one.call.microseconds()
         event.settled, event.usage = by, usage
@@ -293,10 +305,11 @@ class Sender:
         if cost is not None:
             text = plain(in_unit(*cost))
             event.cost, event.currency = text, cost[1]
-        self._meters.settled(event, used, held.bound)
         told = event.to_bytes()
+        one.done = True  # not before: where anything above fails, the call is settled at its bound instead
         if not self._quotas.settle(held.id, used, self._clock(), told):  # it went without a hold, or its hold ran out
             self._quotas.tell(told)
+        self._meters.settled(event, used, held.bound)
         return None if cost is None else f"{text} {cost[1]}"
 
     def _cost(self, one: _Try, usage: Usage) -> tuple[int, str] | None:
@@ -333,6 +346,14 @@ def _with_more_output(one: _Try, usage: Usage, cost: tuple[int, str] | None) -> 
     return tokens, cost
 
 
+def _is_charged(status: int, content: bytes) -> bool:
+    """Whether Azure may charge for an error: what its filter or its limits stopped after some work, and what timed out.
+
+    https://learn.microsoft.com/azure/ai-services/openai/how-to/manage-costs, "HTTP Error response code and billing".
+    """
+    return status == 408 or (status == 400 and any(code in content for code in _CHARGED_ALL_THE_SAME))
+
+
 def _said(wire: Wire, content: bytes, headers: Mapping[str, str]) -> Said | None:
     try:
         if headers.get("content-encoding", "identity").lower() in ("gzip", "deflate"):
@@ -352,4 +373,4 @@ async def _answer(call: Call, status: int, headers: list[tuple[bytes, bytes]], c
 
 def _retry_after(headers: Mapping[str, str]) -> float:
     said = headers.get("retry-after", "")
-    return float(said) if said.replace(".", "", 1).isdigit() else 0.5
+    return float(said) if _SECONDS.fullmatch(said) else 0.5

@@ -22,6 +22,8 @@ VERSION = 1
 SPOOLED = 5
 """The kind of a spool record that holds events, a line each. Numbers are for ever."""
 
+_MOST = 2**63 - 1
+
 Settled = Literal["usage", "received", "bound", "none"]
 """By what a call was settled: the provider's usage; what of it had come when it broke off; the bound that was held,
 because nobody said what it used; nothing, because the provider did not do it."""
@@ -78,11 +80,16 @@ class CallEvent:
                 "error": self.error,
                 "settled": self.settled,
                 "usage": None if self.usage is None else _usage(self.usage),
-                "bound": {"input": self.bound_input, "output": self.bound_output} if at_bound else None,
+                "bound": {"input": _few(self.bound_input), "output": _few(self.bound_output)} if at_bound else None,
                 "cost": self.cost,
                 "currency": self.currency,
             }
         )
+
+
+def _few(tokens: int) -> int:
+    """A number of tokens as far as JSON's writer takes it: a caller may ask for any number, and for it many times."""
+    return min(tokens, _MOST)
 
 
 def _usage(usage: Usage) -> dict[str, Any]:

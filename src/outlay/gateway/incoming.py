@@ -26,9 +26,9 @@ class Call:
     id: str
     wire: Wire
     spoken: Spoken
-    body: Json
-    raw: bytes
-    headers: list[tuple[bytes, bytes]]
+    body: Json = field(repr=False)
+    raw: bytes = field(repr=False)
+    headers: list[tuple[bytes, bytes]] = field(repr=False)
     attributes: dict[str, str]
     routes: tuple[Route, ...]
     receive: Receive

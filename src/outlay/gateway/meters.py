@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 
 __all__ = ["Meters"]
 
+_MOST_NAMES = 2_000
+"""Different models and teams that are counted by name: callers choose them, and each is kept and shown for good."""
 _MICROSECONDS = (500, 1_000, 2_000, 5_000, 10_000, 25_000, 50_000, 100_000, 250_000, 1_000_000)
 
 
@@ -35,21 +37,32 @@ class Meters:
         self._retries: Counter[tuple[str, ...]] = Counter()
         self._refusals: Counter[tuple[str, ...]] = Counter()
         self._over: Counter[tuple[str, ...]] = Counter()
+        self._names: dict[str, set[str]] = {"team": set(), "model": set()}
         self._unheld = 0
         self._overhead: list[int] = [0] * (len(_MICROSECONDS) + 1)
         self._overhead_sum = 0
 
     def settled(self, event: CallEvent, used: Amounts, bound: Amounts) -> None:
         """A call that was settled."""
-        team, upstream = event.attributes.get("team", ""), event.attributes.get("upstream", "")
-        self._calls[upstream, event.sent_model, event.settled, str(event.status or "")] += 1
+        upstream = event.attributes.get("upstream", "")
+        team, model = self._known("team", event.attributes.get("team", "")), self._known("model", event.sent_model)
+        self._calls[upstream, model, event.settled, str(event.status or "")] += 1
         for measure, amount in used.items():
             if measure == TOKENS:
-                self._tokens[team, upstream, event.sent_model] += amount
+                self._tokens[team, upstream, model] += amount
             elif measure != REQUESTS:
-                self._spend[team, upstream, event.sent_model, measure] += amount
+                self._spend[team, upstream, model, measure] += amount
             if amount > bound.get(measure, amount):
                 self._over[upstream, measure] += 1
+
+    def _known(self, kind: str, name: str) -> str:
+        """A name by which is counted; ``other`` once there are too many of its kind."""
+        names = self._names[kind]
+        if name not in names:
+            if len(names) >= _MOST_NAMES:
+                return "other"
+            names.add(name)
+        return name
 
     def denied(self, denied: Denied, attributes: Mapping[str, str]) -> None:
         """A call that a quota did not let through."""

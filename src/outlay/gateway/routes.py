@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from urllib.parse import quote
 
 from yarl import URL
@@ -42,10 +42,10 @@ _OTEL = {
 
 @dataclass(frozen=True, slots=True)
 class Upstream:
-    """A provider as the gateway calls it. ``secret`` never leaves by any other way than the headers sent to it."""
+    """A provider as the gateway calls it. Its secret is in ``headers``, and leaves by no other way than to it."""
 
     settings: UpstreamSettings
-    headers: tuple[tuple[str, str], ...]
+    headers: tuple[tuple[str, str], ...] = field(repr=False)
     urls: Mapping[str, URL]
 
     @property

@@ -7,13 +7,14 @@ when it can. On SIGTERM or SIGINT no new call is let in and those under way are 
 from __future__ import annotations
 
 import asyncio
+import ipaddress
 import os
 import signal
 import socket
 import time
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager, contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -62,7 +63,7 @@ class Serving:
     required_tags: Sequence[str]
     folder: Path
     spool: Path
-    environment: Mapping[str, str]
+    environment: Mapping[str, str] = field(repr=False)
     relay_every: float = 1.0
 
 
@@ -283,7 +284,10 @@ def _name(listener: socket.socket) -> str:
 
 def _is_loopback(address: str) -> bool:
     host = address.rpartition(":")[0].strip("[]")
-    return host in ("localhost", "::1") or host.startswith("127.")
+    try:
+        return host == "localhost" or ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
 
 
 def _loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:

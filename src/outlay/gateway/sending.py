@@ -6,6 +6,7 @@ alone: no header or field of a call names a host.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping
 
 import aiohttp
@@ -27,6 +28,7 @@ _STAY = frozenset(
         b"forwarded",
         b"host",
         b"keep-alive",
+        b"ocp-apim-subscription-key",
         b"openai-organization",
         b"openai-project",
         b"origin",
@@ -35,15 +37,25 @@ _STAY = frozenset(
         b"trailer",
         b"transfer-encoding",
         b"upgrade",
+        b"true-client-ip",
         b"via",
         b"x-api-key",
         b"x-goog-api-key",
         b"x-goog-user-project",
+        b"x-host",
+        b"x-http-method",
+        b"x-http-method-override",
+        b"x-method-override",
+        b"x-original-host",
+        b"x-original-url",
         b"x-real-ip",
+        b"x-rewrite-url",
     }
 )
-"""Headers of a call that end here: those of the connection, and those that say who called or who pays."""
-_STAY_BEGINNINGS = (b"x-outlay-", b"x-forwarded-", b"proxy-", b"sec-", b"x-amz-", b"cf-")
+"""Headers of a call that end here: those of the connection, those that say who called or who pays, and those by which
+a proxy in front of a provider would take the call for another."""
+_STAY_BEGINNINGS = (b"x-outlay-", b"x-forwarded-", b"proxy-", b"sec-", b"x-amz-", b"x-amzn-", b"x-vertex-", b"cf-")
+"""AWS and Google take the tier of service, which has a price of its own, from headers too."""
 _NOT_BACK = frozenset(
     {
         "alt-svc",
@@ -60,6 +72,8 @@ _NOT_BACK = frozenset(
         "upgrade",
     }
 )
+_CONTROL = re.compile(r"[\x00-\x08\x0a-\x1f\x7f]")
+_CONTROL_BYTE = re.compile(rb"[\x00-\x08\x0a-\x1f\x7f]")
 _RETRYABLE = frozenset({408, 409, 429, 500, 502, 503, 504, 529})
 _CONNECT_SECONDS = 10
 _KEPT_ALIVE_SECONDS = 30
@@ -83,7 +97,7 @@ def onward(headers: Iterable[tuple[bytes, bytes]], route: Route) -> dict[str, st
     """The headers that a provider gets: the caller's own but those that end here, and the provider's secret."""
     found = {"content-type": "application/json", "accept-encoding": "identity"}
     for name, value in headers:
-        if name not in _STAY and not name.startswith(_STAY_BEGINNINGS):
+        if name not in _STAY and not name.startswith(_STAY_BEGINNINGS) and not _CONTROL_BYTE.search(value):
             found[name.decode("latin-1")] = value.decode("latin-1")
     found.update(route.upstream.headers)
     if route.upstream.settings.provider == "anthropic":
@@ -92,12 +106,13 @@ def onward(headers: Iterable[tuple[bytes, bytes]], route: Route) -> dict[str, st
 
 
 def back(headers: Mapping[str, str]) -> list[tuple[bytes, bytes]]:
-    """The headers of an answer that its caller gets."""
-    return [
-        (name.lower().encode("latin-1"), value.encode("latin-1"))
-        for name, value in headers.items()
-        if name.lower() not in _NOT_BACK
-    ]
+    """The headers of an answer that its caller gets, byte for byte; what can't be a header is left out."""
+    found = []
+    for name, value in headers.items():
+        lowered = name.lower()
+        if lowered not in _NOT_BACK and not lowered.startswith("x-outlay-") and not _CONTROL.search(value):
+            found.append((lowered.encode("ascii", "replace"), value.encode("utf-8", "surrogateescape")))
+    return found
 
 
 def retryable(status: int) -> bool:

@@ -33,6 +33,7 @@ __all__ = ["Journal", "Kept", "Relay"]
 _VERSION = 1
 _LIVE, _RAN_OUT = 0, 1
 _RELAYED_AT_ONCE = 2_000
+_RELAYED_BYTES = 4 << 20
 _BUSY_SECONDS = 2.0
 _MOMENT = 0.05
 _MOST_WAITING = 500
@@ -242,14 +243,15 @@ class Journal:
             self._database.execute("BEGIN IMMEDIATE")
             self._store(batch)
             self._database.execute("COMMIT")
-        except sqlite3.Error as error:
+        except Exception as error:  # nothing may end this thread: calls wait for it
             wrong = f"{self.path} can't be written: {error}"
             with suppress(sqlite3.Error):
                 self._database.execute("ROLLBACK")
             self._keep_for_later(batch)
         self._not_written = wrong
         for told in batch.told:
-            told(wrong)
+            with suppress(RuntimeError):  # whoever asked has ended its loop
+                told(wrong)
 
     def _store(self, batch: _Batch) -> None:
         kept = [(id, one[0], _body(one[1])) for id, one in batch.holds.items() if one is not None]
@@ -287,19 +289,28 @@ class Journal:
         self._handed_on = time.monotonic()
         self._not_handed_on = None
         while self._relay is not None and self._not_written is None:
-            rows = self._database.execute(
-                f"SELECT number, body FROM events ORDER BY number LIMIT {_RELAYED_AT_ONCE}"
-            ).fetchall()
-            if not rows:
-                return
             try:
-                self._relay([body.encode() for _, body in rows])
+                rows = self._next_events()
+                if not rows:
+                    return
+                self._relay([body for _, body in rows])
                 self._database.execute("DELETE FROM events WHERE number <= ?", (rows[-1][0],))
-            except Exception as error:
+            except Exception as error:  # nothing may end this thread: calls wait for it
                 self._not_handed_on = f"events can't be handed on: {error}"
                 return
-            if len(rows) < _RELAYED_AT_ONCE:
-                return
+
+    def _next_events(self) -> list[tuple[int, bytes]]:
+        """The first events, as many as one record of the spool can take."""
+        found: list[tuple[int, bytes]] = []
+        size = 0
+        for number, body in self._database.execute(
+            f"SELECT number, body FROM events ORDER BY number LIMIT {_RELAYED_AT_ONCE}"
+        ):
+            size += len(body)
+            if found and size > _RELAYED_BYTES:
+                break
+            found.append((number, body.encode()))
+        return found
 
 
 def _body(held: Held) -> str:
