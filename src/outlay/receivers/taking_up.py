@@ -101,7 +101,7 @@ def _run(connection: Connection, work: Work) -> None:
     from outlay.receivers.rounds import Rounds
 
     stopping = False
-    with suppress(EOFError, BrokenPipeError):  # the server is gone; its successor goes on
+    with suppress(EOFError, ConnectionError):  # the server is gone; its successor goes on
         rounds = Rounds(work.ledger, work.settings, connection.send, work.gateway)
         rounds.go()
         while not stopping:

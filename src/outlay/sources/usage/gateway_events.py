@@ -23,7 +23,7 @@ from decimal import Decimal
 from types import MappingProxyType
 from typing import Any
 
-from outlay.ledger.meters import METERS
+from outlay.ledger.meters import INPUT_METERS, METERS, OUTPUT_METERS
 from outlay.prices.request_costs import AS_RECEIVED, AT_BOUND, NOT_SENT
 from outlay.prices.tokens import UNREAD
 from outlay.prices.usage import InnerCall, Quantity, Remark, Usage
@@ -185,10 +185,14 @@ def _usage(told: Any, *, inner: bool = True) -> Usage:  # noqa: ANN401 - whateve
     codes = [code for one in told.get("remarks") or () if (code := text(one))]
     counted = told.get("meters")
     for meter, quantity in counted.items() if isinstance(counted, dict) else ():
-        if meter not in METERS:  # of a newer gateway
-            codes.append(UNREAD)
-        else:
+        if meter in METERS:
             meters[meter] = _quantity(quantity, meter)
+    newer = isinstance(counted, dict) and not counted.keys() <= METERS.keys()  # what a newer gateway counts
+    codes += [UNREAD] if newer else []
+    for side, parts in (("input", INPUT_METERS), ("output", OUTPUT_METERS)):
+        added = sum(meters.get(part, 0) for part in parts)
+        if added > totals[side] or (added < totals[side] and not newer):
+            raise _Bad("unusable-record", f"{side} is {totals[side]}, and its meters add up to {added}")
     reported = cost(told.get("reported_cost"))
     calls = told.get("inner")
     return Usage(
