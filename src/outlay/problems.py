@@ -177,7 +177,7 @@ CATALOGUE: dict[str, ProblemKind] = _kinds(
         "damaged-segment",
         True,
         "part of a segment of the spool that the disk lost or changed; the records before it are loaded",
-        "Check the disk. The segment is kept in the folder spool/damaged of the ledger.",
+        "Check the disk. The segment is kept in the spool's folder damaged.",
     ),
     ProblemKind(
         "degenerate-effective-cost",

@@ -44,6 +44,7 @@ _NO_USAGE = frozenset({"no usage", "unreadable usage"})
 """What the gateway calls an answer that came, and told no usage that can be read."""
 _KNOWN_ANYHOW = frozenset({"key", "model", "upstream", "provider"})
 """Attributes that are no tags: they have columns of their own."""
+_PARTS = (("input", frozenset(INPUT_METERS)), ("output", frozenset(OUTPUT_METERS)))
 _TOTALS = ("input", "output", "cache_read", "cache_write", "reasoning")
 _MOST = 2**63 - 1
 _LONGEST_ERROR = 200
@@ -189,8 +190,8 @@ def _usage(told: Any, *, inner: bool = True) -> Usage:  # noqa: ANN401 - whateve
             meters[meter] = _quantity(quantity, meter)
     newer = isinstance(counted, dict) and not counted.keys() <= METERS.keys()  # what a newer gateway counts
     codes += [UNREAD] if newer else []
-    for side, parts in (("input", INPUT_METERS), ("output", OUTPUT_METERS)):
-        added = sum(meters.get(part, 0) for part in parts)
+    for side, parts in _PARTS:
+        added = sum(count for meter, count in meters.items() if meter in parts)
         if added > totals[side] or (added < totals[side] and not newer):
             raise _Bad("unusable-record", f"{side} is {totals[side]}, and its meters add up to {added}")
     reported = cost(told.get("reported_cost"))
