@@ -20,7 +20,7 @@ _SOL = {"gen_ai_provider_name": "openai", "gen_ai_request_model": "gpt-5.6-sol"}
 _LONG = {"gen_ai_usage_input_tokens": 300_000, meter_column("input"): 300_000, meter_column("output"): 100}
 
 
-def priced(prices: TokenPrices, *rows: dict[str, Any]) -> list[tuple[str, Decimal | None, bool | None]]:
+def priced(prices: TokenPrices, *rows: dict[str, Any]) -> list[tuple[str | None, Decimal | None, bool | None]]:
     """Status, cost and whether it is an estimate, of rows that have these values and no others."""
     columns = [column for column in REQUESTS.columns([]) if column.name not in _FILLED]
     with duckdb.connect() as connection:
