@@ -190,6 +190,7 @@ def outlay(
     from outlay.config import Settings
     from outlay.ledger.engine.duckdb import session
     from outlay.ledger.store import FACT_TABLES, Ledger
+    from outlay.sources.live_spools import of_telemetry
     from outlay.sources.loading import token_prices
     from outlay.sources.take_up import TakeUp
     from outlay.spool.writer import SpoolWriter
@@ -216,7 +217,7 @@ def outlay(
     while True:
         try:
             SpoolWriter(ledger / "spool").close()  # mends and seals what was open
-            take_up = TakeUp(Ledger(ledger), Settings(), token_prices(Settings()))
+            take_up = TakeUp(Ledger(ledger), Settings(), token_prices(Settings()), of_telemetry(Ledger(ledger)))
             break
         except OSError:
             raise

@@ -168,10 +168,16 @@ CATALOGUE: dict[str, ProblemKind] = _kinds(
         "Leave out the repetition, or add the column that tells the two apart.",
     ),
     ProblemKind(
+        "newer-event",
+        True,
+        "an event of a gateway that is newer than the Outlay that takes it up; the event is kept",
+        "Update the Outlay that takes up (outlay serve) before gateways. The event is in the spool's folder unread.",
+    ),
+    ProblemKind(
         "damaged-segment",
         True,
         "part of a segment of the spool that the disk lost or changed; the records before it are loaded",
-        "Check the disk. The segment is kept in the folder spool/damaged of the ledger.",
+        "Check the disk. The segment is kept in the spool's folder damaged.",
     ),
     ProblemKind(
         "degenerate-effective-cost",

@@ -13,11 +13,13 @@ from typing import Any
 import anthropic
 import openai
 
+from outlay.config import Settings
 from outlay.config.gateway import GatewaySettings, QuotaSettings, UpstreamSettings
 from outlay.gateway.callers import Caller
 from outlay.gateway.run import Running, Serving, running
 from outlay.operate.quotas.declared import quotas_of
 from outlay.prices.tokens import TokenPrices
+from outlay.receivers.taking_up import Work
 from outlay.spool.reader import sealed
 from outlay.spool.segments import OPEN, Record, read_records, segments
 from tests.gateway.upstreams import Upstream, upstream
@@ -99,9 +101,13 @@ async def gateway(
     upstreams: Mapping[str, Mapping[str, Any]] | None = None,
     callers: Mapping[str, Caller] | None = None,
     environment: Mapping[str, str] | None = None,
+    ledger: Path | None = None,
     **settings: Any,
 ) -> AsyncIterator[Harness]:
-    """A gateway with one pretended upstream a provider; ``upstreams`` has more settings of each."""
+    """A gateway with one pretended upstream a provider; ``upstreams`` has more settings of each.
+
+    Its events go into ``ledger`` where there is one.
+    """
     async with AsyncExitStack() as stack:
         running_upstreams: dict[str, Upstream] = {}
         entries = []
@@ -134,6 +140,7 @@ async def gateway(
             folder / "spool",
             {f"SECRET_{name}": one.secret for name, one in running_upstreams.items()} | dict(environment or {}),
             relay_every=0.02,
+            take_up=Work(ledger, Settings(), 0.1, folder / "spool", "outlay gateway") if ledger else None,
         )
         keys = Keys(callers or {KEY: Caller("key-1", TAGS)})
         now = await stack.enter_async_context(running(serving, PRICES, keys))

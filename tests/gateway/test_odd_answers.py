@@ -35,6 +35,9 @@ def sse(content: bytes) -> bytes:
     return b"HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\nconnection: close\r\n\r\n" + content
 
 
+CHUNKED = sse(b"").replace(b"connection: close", b"transfer-encoding: chunked")
+
+
 async def one_event(gate: Harness) -> dict[str, Any]:
     """The one event of a call, once nothing is held."""
     (event,) = await gate.told(1)
@@ -74,12 +77,12 @@ async def one_event(gate: Harness) -> dict[str, Any]:
         ("no HTTP", BODY, [b"SSH-2.0-OpenSSH_9\r\n"], "bound", 502),
         ("a head without end", BODY, [b"HTTP/1.1 200 OK\r\n" + b"a: b\r\n" * 50_000], "bound", 502),
         ("a stream that ends without its end", STREAM, [sse(CHUNK)], "bound", 200),
-        ("a stream whose chunks are none", STREAM, [sse(b"").replace(b"connection: close", b"transfer-encoding: chunked") + b"zz\r\n"], "bound", 502),
+        ("a stream whose chunks are none", STREAM, [CHUNKED + b"zz\r\n"], "bound", 502),
         ("a switch of protocols", BODY, [b"HTTP/1.1 101 Switching Protocols\r\nupgrade: a\r\nconnection: upgrade\r\n\r\n"], "none", 502),
     ],
 )  # fmt: skip
 def test_an_odd_answer_is_settled_once_and_by_the_bound_where_it_tells_no_usage(
-    tmp_path: Path, why: str, body: bytes, parts: Sequence[bytes], settled: str, status: int
+    tmp_path: Path, *, why: str, body: bytes, parts: Sequence[bytes], settled: str, status: int
 ) -> None:
     async def run() -> None:
         async with provider(parts) as odd:
@@ -128,8 +131,14 @@ def test_an_error_of_the_metrics_loses_nothing(tmp_path: Path, monkeypatch: pyte
 
 @pytest.mark.parametrize(
     ("status", "code", "settled"),
-    [(400, "content_filter", "bound"), (400, "context_length_exceeded", "bound"), (408, "timeout", "bound")]
-    + [(400, "invalid", "none"), (401, "401", "none"), (429, "RateLimitReached", "none")],
+    [
+        (400, "content_filter", "bound"),
+        (400, "context_length_exceeded", "bound"),
+        (408, "timeout", "bound"),
+        (400, "invalid", "none"),
+        (401, "401", "none"),
+        (429, "RateLimitReached", "none"),
+    ],
 )
 def test_what_azure_charges_for_is_charged_though_it_is_an_error(
     tmp_path: Path, status: int, code: str, settled: str

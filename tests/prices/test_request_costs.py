@@ -20,7 +20,7 @@ _SOL = {"gen_ai_provider_name": "openai", "gen_ai_request_model": "gpt-5.6-sol"}
 _LONG = {"gen_ai_usage_input_tokens": 300_000, meter_column("input"): 300_000, meter_column("output"): 100}
 
 
-def priced(prices: TokenPrices, *rows: dict[str, Any]) -> list[tuple[str, Decimal | None, bool | None]]:
+def priced(prices: TokenPrices, *rows: dict[str, Any]) -> list[tuple[str | None, Decimal | None, bool | None]]:
     """Status, cost and whether it is an estimate, of rows that have these values and no others."""
     columns = [column for column in REQUESTS.columns([]) if column.name not in _FILLED]
     with duckdb.connect() as connection:
@@ -87,6 +87,22 @@ def test_a_count_that_was_not_read_makes_an_estimate() -> None:
     small = {**_SOL, "gen_ai_usage_input_tokens": 1000, meter_column("input"): 1000}
     remarked = [{**small, "x_Remarks": remarks} for remarks in ("total;unread-count", "total", None)]
     assert [one[2] for one in priced(TokenPrices(), *remarked)] == [True, False, False]
+
+
+def test_what_is_billed_at_a_bound_is_an_estimate_and_unpriced_where_the_bound_is_not_known() -> None:
+    small = {**_SOL, "gen_ai_usage_input_tokens": 1000, meter_column("input"): 1000}
+    codes = ("billed-at-bound", "billed-as-received;total")
+    assert [one[2] for one in priced(TokenPrices(), *({**small, "x_Remarks": code} for code in codes))] == [True, True]
+    failed = {**_SOL, "x_Succeeded": 0}
+    assert priced(TokenPrices(), failed, {**failed, "x_Remarks": "billed-at-bound;unsettled"}) == [
+        ("priced", Decimal(0), True),
+        ("unpriced", None, None),
+    ]
+
+
+def test_what_no_provider_saw_has_no_price_and_lacks_none() -> None:
+    denied = {**_SOL, "x_Kind": "bucket", "x_Requests": 3, "x_Succeeded": 0, "x_Remarks": "not-sent"}
+    assert priced(TokenPrices(), denied) == [(None, None, None)]
 
 
 def test_audio_by_the_second_too() -> None:

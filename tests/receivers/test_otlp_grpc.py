@@ -18,7 +18,7 @@ from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import (
 
 from outlay.receivers.otlp import OtlpIntake
 from outlay.receivers.otlp_grpc import otlp_grpc
-from outlay.sources.usage.otlp_live import Kind
+from outlay.spool.kinds import Kind
 from outlay.spool.segments import SEALED, Record, read_records, segments
 from outlay.spool.writer import Limits, SpoolWriter
 

@@ -27,7 +27,8 @@ from outlay.receivers.answers import RESOURCE_EXHAUSTED, status_with_retry
 from outlay.receivers.otlp import Encoding, OtlpIntake, Signal, look
 from outlay.receivers.otlp_http import OtlpHttp
 from outlay.sources.facts import Fact
-from outlay.sources.usage.otlp_live import Kind, LiveOtlp
+from outlay.sources.usage.otlp_live import LiveOtlp
+from outlay.spool.kinds import Kind
 from outlay.spool.segments import OPEN, Record, read_records, segments
 from outlay.spool.writer import Limits, SpoolWriter
 from tests.sources.usage.otel_building import FIXTURES, chat, span, traces

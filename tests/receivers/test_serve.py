@@ -14,7 +14,7 @@ from outlay.config import Settings
 from outlay.errors import MissingExtraError, UsageError
 from outlay.receivers import otlp
 from outlay.receivers.run import Address, Serving, serve
-from outlay.sources.take_up import SPOOL
+from outlay.spool.folders import telemetry_spool
 from tests.receivers.emitters import chats
 from tests.receivers.server import Server, asked
 from tests.sources.focus_bills import run_outlay
@@ -53,7 +53,7 @@ def test_a_port_that_is_taken_is_said(tmp_path: Path, transport: str) -> None:
         serving = Serving(tmp_path, at, None) if transport == "http" else Serving(tmp_path, HERE, at)
         with pytest.raises(UsageError, match="Is it in use"):
             started(serving)
-    assert not list(tmp_path.glob(f"{SPOOL}/*.open"))
+    assert not list(telemetry_spool(tmp_path).glob("*.open"))
 
 
 @pytest.mark.parametrize(

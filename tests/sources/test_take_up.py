@@ -26,9 +26,11 @@ from outlay.prices.tokens import TokenPrices
 from outlay.sources import take_up as taking_up
 from outlay.sources.fact_loading import load_tellings
 from outlay.sources.facts import Fact
+from outlay.sources.live_spools import of_telemetry
 from outlay.sources.loading import load
 from outlay.sources.take_up import TakenUp, TakeUp
-from outlay.sources.usage.otlp_live import Kind, LiveOtlp
+from outlay.sources.usage.otlp_live import LiveOtlp
+from outlay.spool.kinds import Kind
 from outlay.spool.reader import sealed
 from outlay.spool.writer import Limits, SpoolWriter
 from tests.sources.usage.otel_building import FIXTURES, START, attributes, chat, span, traces
@@ -53,8 +55,12 @@ def spool(ledger: Path, *segments: Sequence[tuple[int, Any]]) -> None:
     writer.close()
 
 
+def opened(ledger: Path) -> TakeUp:
+    return TakeUp(Ledger(ledger), Settings(), PRICES, of_telemetry(Ledger(ledger)))
+
+
 def take_up(ledger: Path, *, most_bytes: int = 1 << 30) -> list[TakenUp]:
-    found = TakeUp(Ledger(ledger), Settings(), PRICES)
+    found = opened(ledger)
     try:
         done = []
         while (one := found.next(most_bytes=most_bytes)) is not None:
@@ -167,7 +173,7 @@ def test_a_batch_that_failed_is_told_the_same_again(tmp_path: Path, monkeypatch:
     spool(tmp_path, [(Kind.METRICS_JSON, tokens(100))])
     take_up(tmp_path)
     spool(tmp_path, [(Kind.METRICS_JSON, tokens(400, seconds=120)), (Kind.TRACES_JSON, traces(chat(1)))])
-    found = TakeUp(Ledger(tmp_path), Settings(), PRICES)
+    found = opened(tmp_path)
     real = load_tellings
 
     def fails(*args: Any, **named: Any) -> Any:
@@ -240,9 +246,9 @@ def test_an_error_of_ours_keeps_the_request_and_the_rest_goes_on(
 
 
 def test_one_take_up_at_a_time(tmp_path: Path) -> None:
-    found = TakeUp(Ledger(tmp_path), Settings(), PRICES)
+    found = opened(tmp_path)
     with pytest.raises(SpoolError, match=f"process {os.getpid()} takes this spool up already"):
-        TakeUp(Ledger(tmp_path), Settings(), PRICES)
+        opened(tmp_path)
     found.close()
 
 
@@ -251,7 +257,7 @@ def test_a_memory_that_is_none_is_said_and_not_guessed(tmp_path: Path, state: by
     (tmp_path / "spool").mkdir()
     (tmp_path / "spool" / "state").write_bytes(state or b"null")
     with pytest.raises(UnreadableError, match="what was remembered of live telemetry"):
-        TakeUp(Ledger(tmp_path), Settings(), PRICES)
+        opened(tmp_path)
 
 
 TAKES_UP = """
@@ -260,8 +266,10 @@ from pathlib import Path
 from outlay.config import Settings
 from outlay.ledger.store import Ledger
 from outlay.prices.tokens import TokenPrices
+from outlay.sources.live_spools import of_telemetry
 from outlay.sources.take_up import TakeUp
-found = TakeUp(Ledger(Path(sys.argv[1])), Settings(), TokenPrices())
+ledger = Ledger(Path(sys.argv[1]))
+found = TakeUp(ledger, Settings(), TokenPrices(), of_telemetry(ledger))
 print("ready", flush=True)
 while found.next(most_bytes=1) is not None:
     print("one", flush=True)

@@ -12,9 +12,12 @@ import click
 
 from outlay.cli.common import Common, common_options, say
 from outlay.errors import ConfigError, MissingExtraError
+from outlay.spool.folders import gateway_spool
 
 if TYPE_CHECKING:
     from outlay.gateway.run import Listening
+
+_TAKEN_UP_EVERY = 10.0
 
 
 @click.command("gateway", epilog="Example: outlay gateway --config outlay.toml")
@@ -37,6 +40,7 @@ def command(*, common: Common) -> None:
     from outlay.operate.quotas.declared import quotas_of
     from outlay.prices.contract import read_contract
     from outlay.prices.tokens import TokenPrices
+    from outlay.receivers.taking_up import Work
 
     settings = common.settings()
     if not settings.gateway.upstreams:
@@ -45,13 +49,15 @@ def command(*, common: Common) -> None:
             where="[[gateway.upstreams]]",
             hint="Add one: id, provider, base_url, api_key_env. docs/reference/gateway.md has an example.",
         )
+    spool = _spool(common, settings.gateway.spool, settings.gateway.listen)
     serving = Serving(
         settings.gateway,
         quotas_of(settings.quotas),
         required_tags(settings),
         common.folder,
-        _spool(common, settings.gateway.spool, settings.gateway.listen),
+        spool,
         os.environ,
+        take_up=Work(common.ledger_path, settings, _TAKEN_UP_EVERY, spool, "outlay gateway"),
     )
     prices = TokenPrices([read_contract(path) for path in settings.prices.tokens])
     ring = open_ring(settings, common.folder)
@@ -70,7 +76,7 @@ def _spool(common: Common, named: Path | None, listen: str) -> Path:
     """Where usage events wait for the ledger: a folder of this gateway's own, in the ledger's unless it is named."""
     if named is not None:
         return common.folder / named
-    return common.ledger_path / "gateway-spool" / f"{socket.gethostname()}-{listen.rpartition(':')[2]}"
+    return gateway_spool(common.ledger_path, f"{socket.gethostname()}-{listen.rpartition(':')[2]}")
 
 
 def _show(at: Listening, common: Common) -> None:

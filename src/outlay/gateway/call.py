@@ -318,6 +318,7 @@ class Sender:
         for model in dict.fromkeys((one.event.answered_model or one.route.model, one.route.model)):
             cost = self._prices.cost(usage, provider, model, at)
             if cost.amount is not None and cost.currency is not None:
+                one.event.priced_model = model
                 return cost.amount, cost.currency
         return None
 

@@ -15,12 +15,13 @@ from outlay.money import plain
 from outlay.operate.quotas.ask import Held
 from outlay.operate.quotas.limit import in_unit
 from outlay.prices.usage import Usage
+from outlay.spool.kinds import Kind
 
 __all__ = ["SPOOLED", "VERSION", "CallEvent", "Settled", "ran_out"]
 
 VERSION = 1
-SPOOLED = 5
-"""The kind of a spool record that holds events, a line each. Numbers are for ever."""
+SPOOLED = Kind.GATEWAY_EVENTS
+"""The kind of a spool record that holds events, a line each."""
 
 _MOST = 2**63 - 1
 
@@ -31,7 +32,10 @@ because nobody said what it used; nothing, because the provider did not do it.""
 
 @dataclass(slots=True)
 class CallEvent:
-    """One call of a provider. Times are milliseconds since 1970, UTC; durations are microseconds."""
+    """One call of a provider. Times are milliseconds since 1970, UTC; durations are microseconds.
+
+    ``priced_model`` is the name that the cost was found by, so that the ledger finds the same.
+    """
 
     id: str
     call: str
@@ -45,6 +49,7 @@ class CallEvent:
     started: int
     stream: bool
     answered_model: str | None = None
+    priced_model: str | None = None
     duration: int | None = None
     first_token: int | None = None
     status: int | None = None
@@ -72,6 +77,7 @@ class CallEvent:
                 "model": self.asked_model,
                 "sent_model": self.sent_model,
                 "answered_model": self.answered_model,
+                "priced_model": self.priced_model,
                 "started": self.started,
                 "stream": self.stream,
                 "duration": self.duration,
@@ -130,7 +136,7 @@ def ran_out(held: Held) -> bytes:
         stream=False,
         error="unsettled",
         settled="bound",
-        bound_input=held.bound.get("tokens", 0) - held.units,
+        bound_input=max(0, held.bound.get("tokens", 0) - held.units),
         bound_output=held.units,
         currency=currency,
     )

@@ -40,6 +40,8 @@ from outlay.operate.quotas.store import QuotaStore
 from outlay.prices.ceiling import Ceilings
 from outlay.prices.quick import QuickPrices
 from outlay.prices.tokens import TokenPrices
+from outlay.receivers.keeping_up import KeepingUp
+from outlay.receivers.taking_up import TakingUp, Work
 from outlay.spool.writer import SpoolWriter
 
 __all__ = ["Listening", "Running", "Serving", "clock", "running", "serve"]
@@ -55,7 +57,8 @@ Say = Callable[[str], None]
 class Serving:
     """What to serve. ``folder`` is that of the settings, beside which relative paths lie; ``spool`` is for events.
 
-    ``environment`` holds the secrets that the settings name. Events go into the spool every ``relay_every`` seconds.
+    ``environment`` holds the secrets that the settings name. Events go into the spool every ``relay_every`` seconds,
+    and from there into the ledger by a process of its own, where there is ``take_up``.
     """
 
     settings: GatewaySettings
@@ -65,6 +68,7 @@ class Serving:
     spool: Path
     environment: Mapping[str, str] = field(repr=False)
     relay_every: float = 1.0
+    take_up: Work | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,8 +124,10 @@ async def running(
         admin = None
         if settings.admin_listen is not None:
             admin = stack.enter_context(_listening(settings.admin_listen, "admin_listen"))
+        if serving.take_up is not None:
+            await stack.enter_async_context(_taking_up(serving.take_up, say))
         spool = SpoolWriter(serving.spool)
-        stack.callback(spool.close)
+        stack.callback(spool.close)  # what it seals is taken up
         quotas = _store(serving, lambda events: spool.append(SPOOLED, b"\n".join(events)))
         stack.push_async_callback(quotas.close)
         session = opened(settings.max_connections)
@@ -166,6 +172,19 @@ async def running(
     for task in tasks:
         if not task.cancelled() and (error := task.exception()) is not None:
             raise error
+
+
+@asynccontextmanager
+async def _taking_up(work: Work, say: Say) -> AsyncIterator[None]:
+    """The process that takes the spool up, until the block is left: then it takes up what is sealed."""
+    ledger = KeepingUp(lambda: TakingUp(work), say)
+    watch = asyncio.create_task(ledger.watch())
+    try:
+        yield
+    finally:
+        watch.cancel()
+        await asyncio.gather(watch, return_exceptions=True)
+        await ledger.stop()
 
 
 class _Wrong:

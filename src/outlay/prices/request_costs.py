@@ -24,7 +24,12 @@ from outlay.prices.usage import Remark, Usage
 if TYPE_CHECKING:
     import duckdb
 
-__all__ = ["notes_of_pricing", "priced_sql"]
+__all__ = ["AS_RECEIVED", "AT_BOUND", "NOT_SENT", "notes_of_pricing", "priced_sql"]
+
+AT_BOUND, AS_RECEIVED = "billed-at-bound", "billed-as-received"
+"""Remarks on a call that counts at the most that it could have used, and on one of which that is so of its output."""
+NOT_SENT = "not-sent"
+"""The remark on calls that no provider saw: there is nothing to be priced."""
 
 _ADDS_UP = """coalesce("x_Kind" = 'bucket' AND "x_Requests" IS DISTINCT FROM 1, false)"""
 _SMALLEST = " ".join(
@@ -38,7 +43,15 @@ _SMALLEST = " ".join(
     ]
 )
 _ASKED = ("provider", "model", "context", "at", "input_tokens")
-_UNREAD = f"coalesce(contains(r.\"x_Remarks\", '{UNREAD}'), false)"
+
+
+def _remarked(row: str, *codes: str) -> str:
+    """SQL of whether a row has one of these remarks."""
+    has = " OR ".join(f'contains({row}."x_Remarks", {literal(code)})' for code in codes)
+    return f"coalesce({has}, false)"
+
+
+_DOUBTED = _remarked("r", UNREAD, AT_BOUND, AS_RECEIVED)
 _TIMED = tuple(meter for meter, unit in METERS.items() if unit == "second")
 _COUNTED = tuple(meter for meter, unit in METERS.items() if unit != "second")
 
@@ -62,7 +75,7 @@ def priced_sql(
         CASE WHEN {_ADDS_UP} THEN {_SMALLEST} ELSE coalesce(gen_ai_usage_input_tokens, 0) END AS input_tokens
         {"".join(f", {identifier(meter_column(m))} AS {m}" for m in meters)} FROM {relation} r"""
     connection.execute(f"CREATE OR REPLACE TEMP VIEW requests_to_price AS {asked}")
-    statement = price_requests(connection, "requests_to_price", prices, meters, _UNREAD)
+    statement = price_requests(connection, "requests_to_price", prices, meters, _DOUBTED)
     connection.execute(
         "CREATE OR REPLACE TEMP TABLE sized_prices AS SELECT provider, model, context FROM price_cells "
         "WHERE sized GROUP BY ALL"
@@ -75,9 +88,11 @@ def priced_sql(
         + [f"p.{identifier(meter_column(meter))} IS NULL" for meter in meters if meter not in FREE_UNLESS_PRICED]
     )
     # What was used is not told: of a call that failed nothing as far as one knows, of another nobody knows.
-    priced = f"p.status = 'priced' AND NOT ({untold} AND \"x_Succeeded\" IS DISTINCT FROM 0)"
+    unknown = f'("x_Succeeded" IS DISTINCT FROM 0 OR {_remarked("p", AT_BOUND)})'
+    not_sent = _remarked("p", NOT_SENT)
+    priced = f"p.status = 'priced' AND NOT ({untold} AND {unknown}) AND NOT {not_sent}"
     values = {
-        "x_PriceStatus": f"CASE WHEN {priced} THEN 'priced' ELSE 'unpriced' END",
+        "x_PriceStatus": f"CASE WHEN {priced} THEN 'priced' WHEN NOT {not_sent} THEN 'unpriced' END",
         "x_Cost": f"CASE WHEN {priced} THEN p.cost END",
         "x_CostCurrency": f"CASE WHEN {priced} THEN p.currency END",
         "x_CostEstimated": f"CASE WHEN {priced} THEN p.estimated OR ({sized}) OR ({untold}) END",
@@ -114,7 +129,7 @@ def _price_timed(connection: duckdb.DuckDBPyConnection, key: str, prices: TokenP
     every = ", ".join(identifier(meter_column(meter)) for meter in METERS)
     names = ", ".join(map(identifier, (key, *_ASKED)))
     rows = connection.execute(
-        f"SELECT {names}, coalesce(gen_ai_usage_output_tokens, 0), {_ADDS_UP}, {_UNREAD}, "
+        f"SELECT {names}, coalesce(gen_ai_usage_output_tokens, 0), {_ADDS_UP}, {_DOUBTED}, "
         f"{every} FROM requests_to_price r WHERE {_is_timed()}"
     ).fetchall()
     found = []

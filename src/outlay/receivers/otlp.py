@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from outlay.errors import MissingExtraError, UnreadableError
 from outlay.sources.fact_file import parse_json
 from outlay.sources.usage import otlp_json
-from outlay.sources.usage.otlp_live import Kind
+from outlay.spool.kinds import Kind
 from outlay.spool.writer import Busy, SpoolWriter
 
 if TYPE_CHECKING:

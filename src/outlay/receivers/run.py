@@ -18,11 +18,12 @@ from typing import TYPE_CHECKING
 from outlay.config import Settings
 from outlay.errors import MissingExtraError, UsageError
 from outlay.receivers.daily import keep_current
+from outlay.receivers.keeping_up import KeepingUp
 from outlay.receivers.otlp import SIGNALS, OtlpIntake, proto
 from outlay.receivers.otlp_grpc import otlp_grpc
 from outlay.receivers.otlp_http import OtlpHttp
-from outlay.receivers.taking_up import Progress, TakingUp
-from outlay.sources.take_up import SPOOL
+from outlay.receivers.taking_up import TakingUp, Work
+from outlay.spool.folders import telemetry_spool
 from outlay.spool.writer import Limits, SpoolWriter
 
 if TYPE_CHECKING:
@@ -31,8 +32,6 @@ if TYPE_CHECKING:
 __all__ = ["Address", "Listening", "Serving", "serve"]
 
 _REQUESTS_END = 10
-_TAKE_UP_ENDS = 60.0
-_LOOK_EVERY = 0.5
 _MOST_CONNECTIONS = 1000
 Say = Callable[[str], None]
 
@@ -75,48 +74,6 @@ class Listening:
     grpc: Address | None
 
 
-class _Ledger:
-    """The take-up beside the receivers: started again when it ends, and what it says."""
-
-    def __init__(self, serving: Serving, settings: Settings, say: Say) -> None:
-        self._arguments = (serving.ledger, settings, serving.every)
-        self._process = TakingUp(*self._arguments)
-        self._say = say
-        self.wrong: str | None = None
-
-    async def watch(self) -> None:
-        """Look after it, until cancelled."""
-        while True:
-            await asyncio.sleep(_LOOK_EVERY)
-            alive = self._process.alive()
-            self._tell()
-            if not alive:
-                self.wrong = "the take-up ended by itself"
-                self._say(f"{self.wrong}; starting it again")
-                self._process = TakingUp(*self._arguments)
-
-    async def stop(self) -> None:
-        """Have all that is sealed taken up."""
-        done = await asyncio.to_thread(self._process.stop, _TAKE_UP_ENDS)
-        self._tell()
-        if not done:
-            self._say("the rest stays in the spool, and goes into the ledger at the next start")
-
-    def _tell(self) -> None:
-        for one in self._process.said():
-            self.wrong = one.wrong
-            if one.size:
-                self._say(_told(one))
-
-
-def _told(progress: Progress) -> str:
-    kept_out = f", {progress.rejected:,} kept out" if progress.rejected else ""
-    passed = f", {progress.passed_over:,} spans were no calls of models" if progress.passed_over else ""
-    return (
-        f"{progress.rows:,} rows in the ledger{kept_out}{passed}; {progress.size:,} bytes in {progress.seconds:.1f} s"
-    )
-
-
 def serve(serving: Serving, settings: Settings, started: Callable[[Listening], None], say: Say) -> None:
     """Serve until SIGTERM or SIGINT. ``started`` is told where, once clients can come; ``say`` what happens.
 
@@ -140,7 +97,7 @@ async def _serve(serving: Serving, settings: Settings, started: Callable[[Listen
     async with AsyncExitStack() as stack:
         listener = stack.enter_context(_listening(serving.http))
         spool = SpoolWriter(
-            serving.ledger / SPOOL, Limits(segment_seconds=serving.every, spool_bytes=serving.most_spool)
+            telemetry_spool(serving.ledger), Limits(segment_seconds=serving.every, spool_bytes=serving.most_spool)
         )
         stack.callback(spool.close)
         if spool.cut_bytes:
@@ -148,7 +105,8 @@ async def _serve(serving: Serving, settings: Settings, started: Callable[[Listen
         intake = OtlpIntake(spool, token=serving.token, most_body=serving.most_body)
         server = _http_server(OtlpHttp(intake, lambda: spool.broken or ledger.wrong))
         grpc, grpc_port = otlp_grpc(intake, str(serving.grpc)) if serving.grpc else (None, 0)
-        ledger = _Ledger(serving, settings, say)
+        work = Work(serving.ledger, settings, serving.every)
+        ledger = KeepingUp(lambda: TakingUp(work), say)
         stack.push_async_callback(ledger.stop)
         stack.push_async_callback(asyncio.to_thread, spool.close)  # first: what it seals is taken up
 

@@ -1,4 +1,8 @@
-"""The process beside the receivers that takes the spool up, so that loading never keeps a client waiting."""
+"""The process that takes spools up beside what fills them, so that loading never keeps a client waiting.
+
+``outlay serve`` takes up all spools of its ledger: telemetry, and those of every gateway that writes beside it. A
+gateway takes up its own. What is heavy is imported by the process itself alone: its parent may be answering calls.
+"""
 
 from __future__ import annotations
 
@@ -13,23 +17,17 @@ from multiprocessing.connection import Connection
 from pathlib import Path
 
 from outlay.config import Settings
-from outlay.errors import OutlayError, SpoolError
-from outlay.ledger.store import Ledger
-from outlay.sources.loading import token_prices
-from outlay.sources.take_up import TakeUp
 
-__all__ = ["Progress", "TakingUp"]
+__all__ = ["Progress", "TakingUp", "Work"]
 
 _STOP = "stop"
 _NICE = 5
 """Clients are waited on before the ledger is."""
-_LOCK_EVERY = 1.0
-_logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
 class Progress:
-    """What the process says of itself: what it took up, or what is wrong (it will try again).
+    """What the process says of itself: what it took up of a spool, and what is wrong (it will try again).
 
     Without a ``size`` it says that it is there.
     """
@@ -42,13 +40,27 @@ class Progress:
     wrong: str | None = None
 
 
-class TakingUp:
-    """The process, started; it looks for sealed segments every ``every`` seconds until it is told to stop."""
+@dataclass(frozen=True, slots=True)
+class Work:
+    """What to take up every so many seconds: all spools of a ledger, or that of one ``gateway`` alone, a folder.
 
-    def __init__(self, ledger: Path, settings: Settings, every: float) -> None:
+    ``command`` is who says on the terminal what goes wrong.
+    """
+
+    ledger: Path
+    settings: Settings
+    every: float
+    gateway: Path | None = None
+    command: str = "outlay serve"
+
+
+class TakingUp:
+    """The process, started; it looks for sealed segments until it is told to stop."""
+
+    def __init__(self, work: Work) -> None:
         context = multiprocessing.get_context("spawn")  # a fork would carry threads and sockets along
         self._connection, theirs = context.Pipe()
-        self._process = context.Process(target=_run, args=(theirs, ledger, settings, every), name="outlay-take-up")
+        self._process = context.Process(target=_run, args=(theirs, work), name="outlay-take-up")
         self._process.start()
         theirs.close()
 
@@ -79,50 +91,24 @@ class TakingUp:
         return done and self._process.exitcode == 0
 
 
-def _run(connection: Connection, path: Path, settings: Settings, every: float) -> None:
+def _run(connection: Connection, work: Work) -> None:
     for name in (signal.SIGINT, signal.SIGTERM):  # the process that started this one says when to stop
         signal.signal(name, signal.SIG_IGN)
-    logging.basicConfig(level=logging.WARNING, stream=sys.stderr, format="outlay serve: %(message)s")
+    logging.basicConfig(level=logging.WARNING, stream=sys.stderr, format=f"{work.command}: %(message)s")
     with suppress(OSError):
         os.nice(_NICE)
+
+    from outlay.receivers.rounds import Rounds
+
     stopping = False
-    with suppress(EOFError, BrokenPipeError):  # the server is gone; its successor goes on
-        take_up = _opened(connection, path, settings)
-        connection.send(Progress())
-        while take_up is not None:
-            stopping = stopping or _told_to_stop(connection, every)
-            _all(take_up, connection)
-            if stopping:
-                return
-
-
-def _opened(connection: Connection, path: Path, settings: Settings) -> TakeUp | None:
-    """The take-up; waits for another process to let go of the spool. None when told to stop meanwhile."""
-    prices = token_prices(settings)
-    while True:
-        try:
-            return TakeUp(Ledger(path), settings, prices)
-        except SpoolError as error:
-            connection.send(Progress(wrong=str(error)))
-            if _told_to_stop(connection, _LOCK_EVERY):
-                return None
+    with suppress(EOFError, ConnectionError):  # the server is gone; its successor goes on
+        rounds = Rounds(work.ledger, work.settings, connection.send, work.gateway)
+        rounds.go()
+        while not stopping:
+            stopping = _told_to_stop(connection, min(work.every, rounds.wait))
+            rounds.go()
 
 
 def _told_to_stop(connection: Connection, wait: float) -> bool:
     """Wait so long at most. Raises EOFError when the server is gone."""
     return connection.poll(wait) and connection.recv() == _STOP
-
-
-def _all(take_up: TakeUp, connection: Connection) -> None:
-    """Take up all that is sealed; an error is said, and what it was about stays in the spool."""
-    try:
-        while (done := take_up.next()) is not None:
-            connection.send(Progress(done.rows, done.rejected, done.passed_over, done.size, done.seconds))
-    except (EOFError, BrokenPipeError):
-        raise
-    except OutlayError as error:
-        _logger.error("can't take the spool up: %s", error)  # noqa: TRY400 - the message is for a person
-        connection.send(Progress(wrong=str(error)))
-    except Exception as error:
-        _logger.exception("an error in Outlay; the spool keeps what came in. Please report it")
-        connection.send(Progress(wrong=f"an error in Outlay ({error!r})"))

@@ -1,9 +1,9 @@
-"""Taking the spool up: the records of sealed segments become rows of the ledger, once, whatever is killed when.
+"""Taking a spool up: the records of sealed segments become rows of the ledger, once, whatever is killed when.
 
 The order makes it so. The rows of a batch of segments are one commit, by their identity, so that the same batch taken
-up again replaces itself; then what must be remembered is kept (:class:`outlay.sources.usage.otlp_live.LiveOtlp`); then
-the segments are removed. Killed in between, the next take-up does the same batch again, from the same memory, and the
-ledger is the same after it. A span that a client sent twice, in whatever segments, is one row.
+up again replaces itself; then what the reader must remember is kept (:class:`outlay.sources.live.LiveReader`); then the
+segments are removed. Killed in between, the next take-up does the same batch again, from the same memory, and the
+ledger is the same after it. What a client sent twice, in whatever segments, is one row.
 
 What can't be read is a :class:`Problem` in quarantine, and what a disk damaged, or an error of Outlay's own kept from
 being read, stays in the spool's folders ``damaged`` and ``unread``.
@@ -15,7 +15,7 @@ import hashlib
 import logging
 import time
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import timedelta
 from itertools import chain
 from pathlib import Path
@@ -30,21 +30,18 @@ from outlay.prices.tokens import TokenPrices
 from outlay.problems import Problem
 from outlay.sources.fact_loading import load_tellings
 from outlay.sources.facts import Fact, Telling
+from outlay.sources.live import LiveReader, LiveSpool, Unread
 from outlay.sources.load_report import TableLoad
-from outlay.sources.usage.otlp_live import LIVE, LiveOtlp
 from outlay.spool.reader import Sealed, remove, sealed, set_aside
 from outlay.spool.segments import Damage
 
-__all__ = ["SPOOL", "TakeUp", "TakenUp"]
-
-SPOOL = "spool"
-"""The spool's folder in the ledger's."""
+__all__ = ["TakeUp", "TakenUp"]
 
 _READING = 1
 _STATE = "state"
 _BATCH_BYTES = 96 << 20
 _NEARBY = timedelta(days=1)
-"""How far a live span's start may move when it is told again. To search every month for the identities of each batch
+"""How far a live call's start may move when it is told again. To search every month for the identities of each batch
 costs more than a CPU second for ten million requests kept; a sender that corrects its clock is off by less than a day.
 """
 _logger = logging.getLogger(__name__)
@@ -72,14 +69,18 @@ class TakenUp:
 
 
 class TakeUp:
-    """The one process that takes a ledger's spool up. Raises :class:`outlay.errors.SpoolError` when another does."""
+    """The one process that takes a spool up. Raises :class:`outlay.errors.SpoolError` when another does."""
 
-    def __init__(self, ledger: Ledger, settings: Settings, prices: TokenPrices) -> None:
+    def __init__(self, ledger: Ledger, settings: Settings, prices: TokenPrices, spool: LiveSpool) -> None:
         self._ledger, self._settings, self._prices = ledger, settings, prices
-        self.folder = ledger.path / SPOOL
+        self._spool, self.folder = spool, spool.folder
         make_folder(self.folder)
         self._lock = Lock(self.folder / "take-up.lock", "takes this spool up")
-        self._told = self._remembered()
+        try:
+            self._told = self._remembered()
+        except BaseException:
+            self._lock.release()
+            raise
 
     def close(self) -> None:
         """Let go of the spool."""
@@ -99,7 +100,8 @@ class TakeUp:
         facts = self._facts(batch, damaged)
         load = None
         if (first := next(facts, None)) is not None:  # of segments without a call of a model nothing is committed
-            told = Telling(LIVE.id, LIVE.id, LIVE, lambda: chain([first], facts))
+            name = self._told.name
+            told = Telling(name, name, self._told.format, lambda: chain([first], facts))
             load = load_tellings(
                 self._ledger,
                 REQUESTS,
@@ -126,19 +128,26 @@ class TakeUp:
                 if isinstance(record, Damage):
                     damaged.append(segment)
                     message = f"{record.size:,} bytes of {segment.path.name} from byte {record.offset:,} on"
-                    yield Problem(LIVE.id, None, "damaged-segment", message)
+                    yield Problem(self._told.name, None, "damaged-segment", message)
                 else:
                     yield from self._of_record(record.kind, record.body)
         yield from self._told.rest()
 
     def _of_record(self, kind: int, body: bytes) -> Sequence[Fact | Problem]:
         try:
-            return list(self._told.facts(kind, body))
+            return [
+                self._kept(kind, one) if isinstance(one, Unread) else one for one in list(self._told.facts(kind, body))
+            ]
         except Exception as error:  # an error of ours must not keep all that follows out of the ledger
             kept = self._keep_unread(kind, body)
             _logger.exception("a request can't be read and is kept as %s; please report it", kept)
             message = f"an error in Outlay ({type(error).__name__}: {error}); the request is kept as {kept.name}"
-            return [Problem(LIVE.id, None, "unusable-record", message)]
+            return [Problem(self._told.name, None, "unusable-record", message)]
+
+    def _kept(self, kind: int, unread: Unread) -> Problem:
+        kept, problem = self._keep_unread(kind, unread.body), unread.problem
+        _logger.error("%s: %s; it is kept as %s", self._told.name, problem.message, kept)
+        return replace(problem, message=f"{problem.message}; it is kept as {kept.name}")
 
     def _keep_unread(self, kind: int, body: bytes) -> Path:
         folder = self.folder / "unread"
@@ -154,17 +163,18 @@ class TakeUp:
         except LedgerError as error:
             _logger.warning("small files stay as they are for now: %s", error)
 
-    def _remembered(self) -> LiveOtlp:
+    def _remembered(self) -> LiveReader:
         path = self.folder / _STATE
         if not path.exists():
-            return LiveOtlp()
+            return self._spool.reader(b"")
         try:
-            return LiveOtlp(path.read_bytes())
+            return self._spool.reader(path.read_bytes())
         except UnreadableError as error:
             raise UnreadableError(error.what, where=str(path), hint=error.hint) from None
 
     def _remember(self) -> None:
-        write_whole(self.folder / _STATE, self._told.state())
+        if state := self._told.state():
+            write_whole(self.folder / _STATE, state)
         self._told.keep()
 
 

@@ -14,7 +14,8 @@ from outlay.sources.usage import otlp_json, otlp_protobuf
 from outlay.sources.usage.otel_attributes import ALIASES, USAGE_FACTS
 from outlay.sources.usage.otel_call import Sayings
 from outlay.sources.usage.otel_genai import GenAiSpans
-from outlay.sources.usage.otlp_live import Kind, LiveOtlp
+from outlay.sources.usage.otlp_live import LiveOtlp
+from outlay.spool.kinds import Kind
 from tests.sources.usage.otel_building import START, attributes, span, traces
 
 pytest.importorskip("opentelemetry.proto")

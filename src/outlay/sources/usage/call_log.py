@@ -170,7 +170,7 @@ def read_usage(
 
 def call_rows(
     identity: str,
-    line: int,
+    line: int | None,
     values: Mapping[str, Value],
     usage: Usage | None,
     *,

@@ -11,7 +11,6 @@ from __future__ import annotations
 import json
 from collections import Counter
 from collections.abc import Iterator, Mapping
-from enum import IntEnum
 from itertools import islice
 from typing import Any, TypeVar
 
@@ -24,8 +23,9 @@ from outlay.sources.usage import otlp_json, otlp_protobuf
 from outlay.sources.usage.otel_genai import GenAiSpans
 from outlay.sources.usage.otel_metrics import GenAiMetrics, LastPoint, Series
 from outlay.sources.usage.otel_span import forget_oldest
+from outlay.spool.kinds import Kind
 
-__all__ = ["LIVE", "Kind", "LiveOtlp"]
+__all__ = ["LIVE", "LiveOtlp"]
 
 LIVE = Format(
     "otlp",
@@ -38,22 +38,11 @@ _LATEST = 20_000
 _Key = TypeVar("_Key")
 
 
-class Kind(IntEnum):
-    """What a record of the spool holds: an export request in one of OTLP's encodings. Numbers are for ever."""
-
-    TRACES_PROTOBUF = 1
-    METRICS_PROTOBUF = 2
-    TRACES_JSON = 3
-    METRICS_JSON = 4
-
-
 class LiveOtlp:
-    """Turns spooled export requests into requests, batch by batch.
+    """Turns spooled export requests into requests, batch by batch: a :class:`outlay.sources.live.LiveReader`."""
 
-    ``begin`` a batch, ask for its ``facts`` body by body and for the ``rest`` last. ``state`` is what must be kept with
-    it, once what it told is safe; one made of that ``state`` goes on from there. A batch that is begun again before it
-    was kept is told the same.
-    """
+    name = LIVE.id
+    format = LIVE
 
     def __init__(self, state: bytes = b"") -> None:
         """Raises :class:`UnreadableError` for a state that is none."""
