@@ -31,6 +31,7 @@ COMMANDS = {
     "load": ("outlay.cli.load", "Load bills and facts into the ledger, one atomic commit a table."),
     "serve": ("outlay.cli.serve", "Receive OpenTelemetry live, over HTTP and gRPC."),
     "gateway": ("outlay.cli.gateway", "Stand in front of model providers: meter every call, overrun no budget."),
+    "route": ("outlay.cli.route", "Which calls a cheaper model answers as well, measured on logged prompts."),
     "quotas": ("outlay.cli.quotas", "What is spent and held of each quota now; stop a team or a model at once."),
     "collect": ("outlay.cli.collect", "Fetch facts from where they live into files that load reads."),
     "sources": ("outlay.cli.sources", "List the formats that Outlay reads, and what each needs."),
