@@ -35,6 +35,7 @@ def sse(content: bytes) -> bytes:
     return b"HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\nconnection: close\r\n\r\n" + content
 
 
+SWITCHED = b"HTTP/1.1 101 Switching Protocols\r\nupgrade: a\r\nconnection: upgrade\r\n\r\n"
 CHUNKED = sse(b"").replace(b"connection: close", b"transfer-encoding: chunked")
 
 
@@ -78,7 +79,7 @@ async def one_event(gate: Harness) -> dict[str, Any]:
         ("a head without end", BODY, [b"HTTP/1.1 200 OK\r\n" + b"a: b\r\n" * 50_000], "bound", 502),
         ("a stream that ends without its end", STREAM, [sse(CHUNK)], "bound", 200),
         ("a stream whose chunks are none", STREAM, [CHUNKED + b"zz\r\n"], "bound", 502),
-        ("a switch of protocols", BODY, [b"HTTP/1.1 101 Switching Protocols\r\nupgrade: a\r\nconnection: upgrade\r\n\r\n"], "none", 502),
+        ("a switch of protocols", BODY, [SWITCHED], "none", 502),
     ],
 )  # fmt: skip
 def test_an_odd_answer_is_settled_once_and_by_the_bound_where_it_tells_no_usage(
