@@ -1,12 +1,14 @@
-"""``outlay quotas``: how the quotas of a running gateway stand, and its kill switches."""
+"""``outlay quotas``: how the quotas of a running gateway stand, its kill switches, and holds that nobody settled."""
 
 from __future__ import annotations
 
 import json
 import os
+import textwrap
 import urllib.error
 import urllib.parse
 import urllib.request
+from contextlib import suppress
 from typing import Any
 
 import click
@@ -84,6 +86,46 @@ def stops(*, common: Common) -> None:
     _shown(_ask(common, "GET", "/stops"), common)
 
 
+@command.command("holds", epilog="Example: outlay quotas holds")
+@click.option("--all", "every", is_flag=True, help="Those of calls that may be under way too.")
+@common_options
+def holds(*, every: bool, common: Common) -> None:
+    """What counts at its bound because nobody settled it: the gateway was killed, or lost it."""
+    found = [one for one in _ask(common, "GET", "/holds")["holds"] if every or one["state"] != "under way"]
+    if common.as_json:
+        show_json({"holds": found})
+    elif not found:
+        click.echo("Every hold is settled." if not every else "Nothing is held.")
+    for one in found if not common.as_json else ():
+        said = one["attributes"]
+        whose = ", ".join(said[name] for name in ("team", "key", "model", "upstream") if said.get(name))
+        most = ", ".join(f"{amount} {measure}" for measure, amount in one["bound"].items() if measure != "requests")
+        click.echo(f"{one['id']}  {one['state']:<9}  {one['at'][:16].replace('T', ' ')}")
+        for line in textwrap.wrap(f"{whose}: at most {most or '1 request'}", 76):
+            click.echo(f"  {line}")
+
+
+@command.command("settle", epilog="Example: outlay quotas settle ID --cost 0.0123 --input 1200 --output 300")
+@click.argument("name", metavar="ID")
+@click.option("--cost", metavar="AMOUNT", help="What it cost, in the currency of its hold.")
+@click.option("--input", "read", type=click.IntRange(0), metavar="N", help="Its tokens of input, cached ones too.")
+@click.option("--output", "made", type=click.IntRange(0), metavar="N", help="Its tokens of output, reasoning too.")
+@click.option("--none", "nothing", is_flag=True, help="The provider did nothing, and charges nothing.")
+@common_options
+def settle(*, name: str, cost: str | None, read: int | None, made: int | None, nothing: bool, common: Common) -> None:
+    """Settle a hold by the provider's own report. What is not told stays at its bound."""
+    told = {"cost": cost, "input": read, "output": made, "none": nothing or None}
+    body = {key: value for key, value in told.items() if value is not None}
+    if not body:
+        raise UsageError("nothing is told of the hold.", hint="Give --cost, --input and --output, or --none.")
+    found = _ask(common, "POST", f"/holds/{urllib.parse.quote(name, safe='')}", body)
+    if common.as_json:
+        show_json(found)
+    else:
+        listed = ", ".join(f"{amount} {measure}" for measure, amount in found["settled"].items())
+        click.echo(f"Settled {found['id']}: {listed}.")
+
+
 def _shown(found: Any, common: Common) -> None:  # noqa: ANN401 - JSON
     if common.as_json:
         show_json(found)
@@ -109,9 +151,10 @@ def _ask(common: Common, method: str, path: str, body: Any = None) -> Any:  # no
         with urllib.request.urlopen(request, timeout=_TIMEOUT) as answer:  # noqa: S310 - as above
             return json.load(answer)
     except urllib.error.HTTPError as error:
-        with error:
-            said = json.load(error).get("error", error.reason)
-        raise UsageError(f"{said}.", where=url) from None
+        with error, suppress(ValueError):  # what is no JSON comes from another server than the gateway's
+            said = str(json.load(error)["error"])
+            raise UsageError(f"{said.rstrip('.')}.", where=url) from None
+        raise UsageError(f"it answers {error.code} {error.reason}.", where=url, hint="Is it the admin port?") from None
     except OSError as error:
         why = getattr(error, "reason", error)
         raise UsageError(f"no gateway answers: {why}.", where=url, hint="Start it: outlay gateway") from None

@@ -1,7 +1,8 @@
 """The admin's surface, on its own port: metrics, how quotas stand, kill switches, late settlements.
 
 ``GET /metrics`` (Prometheus), ``GET /quotas``, ``GET /stops``, ``POST /stops`` with ``{"id", "scope", "why"}``,
-``DELETE /stops/ID``. With a token in the environment every request must carry it; without one the port is loopback's.
+``DELETE /stops/ID``, ``GET /holds`` (those that nobody has settled), ``POST /holds/ID`` (:mod:`outlay.gateway.holds`).
+With a token in the environment every request must carry it; without one the port is loopback's.
 
 A browser on the same machine reaches loopback too, on behalf of any page that it shows. So a request that a page sent
 (it has an ``Origin``) changes nothing, a change is ``application/json``, which no page may send elsewhere unasked, and
@@ -17,8 +18,11 @@ from typing import Any
 
 import orjson
 
+from outlay.errors import OutlayError
+from outlay.gateway.holds import hold_json, settle
 from outlay.gateway.http import Receive, Scope, Send
 from outlay.gateway.meters import Meters
+from outlay.gateway.refusal import Refusal
 from outlay.money import plain
 from outlay.operate.quotas.book import Standing, Stop
 from outlay.operate.quotas.limit import in_unit
@@ -60,6 +64,10 @@ class Admin:
             status, kind, content = await self._answer(scope["method"], scope["path"], receive)
         except _No as no:
             status, kind, content = no.status, b"application/json", orjson.dumps({"error": no.message})
+        except Refusal as no:
+            status, kind, content = no.status, b"application/json", orjson.dumps({"error": no.message})
+        except OutlayError as error:  # Redis is away
+            status, kind, content = 503, b"application/json", orjson.dumps({"error": error.what.rstrip(".")})
         headers = [(b"content-type", kind), (b"content-length", str(len(content)).encode())]
         await send({"type": "http.response.start", "status": status, "headers": headers})
         await send({"type": "http.response.body", "body": content})
@@ -82,13 +90,22 @@ class Admin:
             if not await self._quotas.resume(path.removeprefix("/stops/")):
                 raise _No(404, "there is no such stop")
             return 200, b"application/json", orjson.dumps({"stops": await self._stops()})
-        raise _No(404, "nothing is here; see /metrics, /quotas and /stops")
+        if (method, path) == ("GET", "/holds"):
+            holds = await self._quotas.unsettled()
+            return 200, b"application/json", orjson.dumps({"holds": [hold_json(one) for one in holds]})
+        if method == "POST" and path.startswith("/holds/"):
+            settled = await settle(self._quotas, path.removeprefix("/holds/"), await _body(receive), self._clock())
+            return 200, b"application/json", orjson.dumps(settled)
+        raise _No(404, "nothing is here; see /metrics, /quotas, /stops and /holds")
 
     async def _exposition(self) -> bytes:
         from prometheus_client.exposition import generate_latest
         from prometheus_client.registry import Collector
 
-        standings = await self._quotas.standings(self._clock())
+        try:
+            standings = await self._quotas.standings(self._clock())
+        except OutlayError:  # the metrics must tell that quotas can't be read, then of all times
+            standings = []
         found = list(self._meters.metrics(standings, self._wrong()))
 
         class Counted(Collector):

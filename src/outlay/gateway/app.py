@@ -76,6 +76,9 @@ class Gateway:
                 await _refuse(wire, refusal, send)
         except _Gone:
             return
+        except asyncio.CancelledError:  # the gateway ends, and the call is settled: an answer that broke off ends here
+            if not state.answering():
+                await _refuse(wire, Refusal(503, "stopping", "the gateway is stopping.", close=True), send)
         except Exception:
             _logger.exception("an error in Outlay; the call was refused or counts at its bound")
             if not state.answering():

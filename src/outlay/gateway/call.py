@@ -289,8 +289,8 @@ class Sender:
         bound = next(((n, measure) for measure, n in held.bound.items() if measure not in (REQUESTS, TOKENS)), None)
         if by == "bound":
             used, cost = dict(held.bound), bound
-            event.bound_output = held.units
-            event.bound_input = max(0, held.bound.get(TOKENS, 0) - held.units)
+            event.bound_output = held.units * one.each.get(TOKENS, 1)
+            event.bound_input = max(0, held.bound.get(TOKENS, 0) - event.bound_output)
         elif usage is not None:
             used[TOKENS] = usage.input_tokens + usage.output_tokens
             cost = self._cost(one, usage)
@@ -298,7 +298,7 @@ class Sender:
                 return self._settle(one, None, "bound", error=error or "unreadable usage")
             if by == "received":
                 used[TOKENS], cost = _with_more_output(one, usage, cost)
-                event.bound_output = held.units
+                event.bound_output = held.units * one.each.get(TOKENS, 1)
             if cost is not None:
                 used[cost[1]] = cost[0]
         text = None

@@ -12,12 +12,12 @@ from typing import Any, Literal
 import orjson
 
 from outlay.money import plain
-from outlay.operate.quotas.ask import Held
-from outlay.operate.quotas.limit import in_unit
+from outlay.operate.quotas.ask import Amounts, Held
+from outlay.operate.quotas.limit import REQUESTS, TOKENS, in_unit, is_money
 from outlay.prices.usage import Usage
 from outlay.spool.kinds import Kind
 
-__all__ = ["SPOOLED", "VERSION", "CallEvent", "Settled", "ran_out"]
+__all__ = ["SPOOLED", "VERSION", "CallEvent", "Settled", "by_report", "ran_out"]
 
 VERSION = 1
 SPOOLED = Kind.GATEWAY_EVENTS
@@ -25,9 +25,9 @@ SPOOLED = Kind.GATEWAY_EVENTS
 
 _MOST = 2**63 - 1
 
-Settled = Literal["usage", "received", "bound", "none"]
+Settled = Literal["usage", "received", "bound", "none", "report"]
 """By what a call was settled: the provider's usage; what of it had come when it broke off; the bound that was held,
-because nobody said what it used; nothing, because the provider did not do it."""
+because nobody said what it used; nothing, because the provider did not do it; what a person read in its report."""
 
 
 @dataclass(slots=True)
@@ -63,7 +63,7 @@ class CallEvent:
 
     def to_bytes(self) -> bytes:
         """As it goes into the spool: one line of JSON."""
-        at_bound = self.settled in ("bound", "received")
+        at_bound = self.settled in ("bound", "received") or (self.settled == "report" and self.usage is None)
         return orjson.dumps(
             {
                 "v": VERSION,
@@ -120,8 +120,34 @@ def _usage(usage: Usage) -> dict[str, Any]:
 
 def ran_out(held: Held) -> bytes:
     """The event of a hold that nobody settled: the process that had it was killed, or lost it."""
-    said = held.attributes
-    currency = next((one for one in held.bound if one not in ("tokens", "requests")), None)
+    event = _of_hold(held, "bound", error="unsettled")
+    event.bound_input = max(0, held.bound.get(TOKENS, 0) - held.units)
+    event.bound_output = held.units
+    return event.to_bytes()
+
+
+def by_report(held: Held, used: Amounts, tokens: tuple[int, int] | None) -> bytes:
+    """The event of a hold that a person settled: ``tokens`` of input and output, where they were told.
+
+    Without them the row keeps the tokens of its bound, and its cost is what was told. Nothing used: it did nothing.
+    """
+    if not any(used.values()):
+        return _of_hold(held, "none", used, error="settled by hand").to_bytes()
+    event = _of_hold(held, "report", used)
+    if tokens is None:
+        event.bound_input = max(0, held.bound.get(TOKENS, 0) - held.units)
+        event.bound_output = held.units
+    else:
+        read, made = tokens
+        meters = {meter: n for meter, n in (("input", read), ("output", made), (REQUESTS, 1)) if n}
+        event.usage = Usage("report", read, made, 0, 0, 0, meters, {})
+    return event.to_bytes()
+
+
+def _of_hold(held: Held, settled: Settled, used: Amounts | None = None, *, error: str | None = None) -> CallEvent:
+    """What a hold alone tells of its call; ``used`` None: all of its bound."""
+    said, amounts = held.attributes, held.bound if used is None else used
+    currency = next((one for one in held.bound if is_money(one)), None)
     event = CallEvent(
         id=held.id,
         call=held.id,
@@ -134,12 +160,10 @@ def ran_out(held: Held) -> bytes:
         sent_model=said.get("model", ""),
         started=held.at,
         stream=False,
-        error="unsettled",
-        settled="bound",
-        bound_input=max(0, held.bound.get("tokens", 0) - held.units),
-        bound_output=held.units,
+        error=error,
+        settled=settled,
         currency=currency,
     )
-    if currency is not None:
-        event.cost = plain(in_unit(held.bound[currency], currency))
-    return event.to_bytes()
+    if currency is not None and currency in amounts:
+        event.cost = plain(in_unit(amounts[currency], currency))
+    return event

@@ -1,18 +1,20 @@
 """``outlay gateway``: everything that stands behind its two ports, started and stopped together.
 
 It needs no other process: the quotas are in a file beside it, usage events in a spool, and the ledger takes them up
-when it can. On SIGTERM or SIGINT no new call is let in and those under way are answered and settled.
+when it can. On SIGTERM or SIGINT no new call is let in and those under way are answered and settled; after 30 seconds,
+or a second signal, they are cut and settled by what came of them, or at their bound.
 """
 
 from __future__ import annotations
 
 import asyncio
 import ipaddress
+import logging
 import os
 import signal
 import socket
 import time
-from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager, contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -46,6 +48,7 @@ from outlay.spool.writer import SpoolWriter
 
 __all__ = ["Listening", "Running", "Serving", "clock", "running", "serve"]
 
+_logger = logging.getLogger(__name__)
 _CALLS_END = 30
 _SWEEP_EVERY = 1.0
 _KEEP_ALIVE = 75
@@ -94,8 +97,9 @@ def serve(serving: Serving, prices: TokenPrices, keys: Keys, started: Callable[[
         async with running(serving, prices, keys, say) as now:
             started(now.at)
             await asyncio.wait((stop, now.ended), return_when=asyncio.FIRST_COMPLETED)
+            stop.cancel()
             say("stopping: calls under way are answered and settled")
-        stop.cancel()
+            _on_signals(now.cut)
 
     with asyncio.Runner(loop_factory=_loop_factory()) as runner:
         runner.run(run())
@@ -103,12 +107,13 @@ def serve(serving: Serving, prices: TokenPrices, keys: Keys, started: Callable[[
 
 @dataclass(frozen=True, slots=True)
 class Running:
-    """A gateway that runs. ``ended`` is done when it stopped by itself."""
+    """A gateway that runs. ``ended`` is done when it stopped by itself; ``cut`` ends all calls that are under way."""
 
     at: Listening
     quotas: QuotaStore
     meters: Meters
     ended: asyncio.Future[Any]
+    cut: Callable[[], None]
 
 
 @asynccontextmanager
@@ -162,7 +167,8 @@ async def running(
         try:
             while not all(server.started for server, _ in servers) and not ended.done():
                 await asyncio.sleep(0.005)
-            yield Running(Listening(_name(calls), _name(admin) if admin else None), quotas, meters, ended)
+            at = Listening(_name(calls), _name(admin) if admin else None)
+            yield Running(at, quotas, meters, ended, lambda: _cut(server for server, _ in servers))
         finally:
             for server, _ in servers:
                 server.should_exit = True
@@ -201,7 +207,10 @@ async def _sweep(quotas: EmbeddedQuotas | SharedQuotas, say: Say, wrong: _Wrong)
     said: list[str | None] = [None, None]
     while True:
         await asyncio.sleep(_SWEEP_EVERY)
-        await quotas.sweep(clock())
+        try:
+            await quotas.sweep(clock())
+        except Exception:  # one bad hold must not keep all others from running out
+            _logger.exception("an error in Outlay; holds that ran out are seen to a second later")
         caution = quotas.caution if isinstance(quotas, SharedQuotas) else None
         for place, (now, well) in enumerate(((wrong(), "all is well again"), (caution, "Redis keeps everything now"))):
             if now != said[place]:
@@ -273,9 +282,19 @@ def _admin_token(settings: GatewaySettings, environment: Mapping[str, str]) -> s
 
 async def _told_to_stop() -> None:
     told = asyncio.Event()
-    for name in (signal.SIGTERM, signal.SIGINT):
-        asyncio.get_running_loop().add_signal_handler(name, told.set)
+    _on_signals(told.set)
     await told.wait()
+
+
+def _on_signals(act: Callable[[], None]) -> None:
+    for name in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(name, act)
+
+
+def _cut(servers: Iterable[uvicorn.Server]) -> None:
+    for server in servers:
+        for task in list(server.server_state.tasks):
+            task.cancel()
 
 
 @contextmanager

@@ -123,8 +123,8 @@ def test_a_hold_that_nobody_settles_is_charged_at_its_bound_and_corrected_when_t
     book = Book([quota("q", "100 tokens/day")])
     book.hold(ask("a", 60), NOW)
     later = NOW + 900_000
-    ((held, changes),) = book.expire(later)
-    assert (held.id, [change.spent for change in changes]) == ("a", [60])
+    ((late, changes),) = book.expire(later)
+    assert (late.held.id, [change.spent for change in changes]) == ("a", [60])
     assert standing(book, "q", later) == (60, 0)
     book.settle("a", {"tokens": 25}, later + 1)
     assert standing(book, "q", later + 1) == (25, 0)

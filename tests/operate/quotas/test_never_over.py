@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
 from outlay.operate.quotas.ask import Ask, Held
-from outlay.operate.quotas.book import Book, Change, OnExpiry
+from outlay.operate.quotas.book import Book, Change, Late, OnExpiry
 from outlay.operate.quotas.limit import parse_limit
 from outlay.operate.quotas.quota import Quota, Scope
 from outlay.operate.quotas.window import Window
@@ -29,7 +29,7 @@ class NeverOver(RuleBasedStateMachine):
 
     def __init__(self) -> None:
         super().__init__()
-        self.now = START
+        self.now = self.latest = START
         self.number = 0
 
     @initialize(on_expiry=st.sampled_from(["charge", "release"]))
@@ -39,7 +39,7 @@ class NeverOver(RuleBasedStateMachine):
         self.calls: dict[str, Held] = {}
         self.used: dict[str, dict[str, int] | None] = {}  # None: under way
         self.kept: dict[tuple[str, int], int] = {}
-        self.late: set[str] = set()
+        self.late: dict[str, Late] = {}
 
     @rule(
         team=st.sampled_from(["search", "ads", ""]),
@@ -70,8 +70,12 @@ class NeverOver(RuleBasedStateMachine):
     @rule(pick=st.randoms(use_true_random=False), share=st.integers(0, 100))
     def settle_late(self, pick: object, share: int) -> None:
         id = pick.choice(sorted(self.late))  # type: ignore[attr-defined]
-        self.late.discard(id)
+        del self.late[id]
         self._settle(id, share if self.on_expiry == "charge" else 0)
+
+    @rule(by=st.sampled_from([1, 400, 30_000, 3_700_000]))
+    def the_clock_is_set_back(self, by: int) -> None:
+        self.now -= by  # a process remembers how late it was; the next one only what is in its file
 
     def _settle(self, id: str, share: int) -> None:
         used = {measure: amount * share // 100 for measure, amount in self.calls[id].bound.items()}
@@ -84,16 +88,18 @@ class NeverOver(RuleBasedStateMachine):
     @rule(by=st.sampled_from([1, 400, 1_000, 30_000, 61_000, 3_700_000]))
     def wait(self, by: int) -> None:
         self.now += by
-        for held, changes in self.book.expire(self.now):
+        self.latest = max(self.latest, self.now)
+        for late, changes in self.book.expire(self.now):
             self._keep(changes)
-            self.used[held.id] = dict(held.bound) if self.on_expiry == "charge" else {}
-            self.late.add(held.id)
+            self.used[late.held.id] = dict(late.held.bound) if self.on_expiry == "charge" else {}
+            self.late[late.held.id] = late
 
+    @precondition(lambda self: self.now >= self.latest)
     @rule()
     def killed_and_started_again(self) -> None:
         changes = [Change(counter, bucket, spent) for (counter, bucket), spent in self.kept.items()]
         again = Book(QUOTAS, on_expiry=self.on_expiry)
-        again.restore(changes, list(self.book.holds.values()), [self.calls[id] for id in self.late])
+        again.restore(changes, list(self.book.holds.values()), list(self.late.values()))
         assert {key: one for key, one in _totals(again, self.now).items() if one != (0, 0)} == {
             key: one for key, one in _totals(self.book, self.now).items() if one != (0, 0)
         }

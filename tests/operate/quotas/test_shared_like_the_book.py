@@ -126,15 +126,15 @@ class LikeTheBook(RuleBasedStateMachine):
 
     def _settle(self, id: str, share: int) -> None:
         self.under_way.remove(id)
-        held = self.book.holds.get(id) or self.book._late[id]
+        held = self.book.holds.get(id) or self.book.late[id].held
         used = {measure: amount * share // 100 for measure, amount in held.bound.items()}
         self.book.settle(id, used, self.now)
         self.loop.run(_settled(self.shared, id, used, self.now))
 
-    @precondition(lambda self: any(id in self.book._late for id in self.under_way))
+    @precondition(lambda self: any(id in self.book.late for id in self.under_way))
     @rule(share=st.integers(0, 100))
     def settle_late(self, share: int) -> None:
-        self._settle(next(id for id in self.under_way if id in self.book._late), share)
+        self._settle(next(id for id in self.under_way if id in self.book.late), share)
 
     @rule(calls=st.integers(2, 8), by=st.sampled_from([40, 400, 1_000]), fixed=st.sampled_from([0, 1, 50]))
     def ask_again_and_again(self, calls: int, by: int, fixed: int) -> None:

@@ -225,7 +225,7 @@ def test_from_the_throttle_on_calls_wait_so_that_what_is_left_lasts(stores: Stor
     slow = Quota("q", Scope(), parse_limit("100 requests/minute", "calendar"), Decimal("0.5"), slowest=5_000)
 
     async def check(store: QuotaStore) -> None:
-        start = NOW - NOW % 60_000
+        start = NOW - NOW % 60_000 + 60_000
         waits = []
         for number in range(60):
             held = await store.hold(ask(str(number), 1), start)

@@ -6,7 +6,11 @@ held until all have room. What it holds is a true upper bound, so spent + held n
 in which calls come, go, fail or are forgotten.
 
 A hold that nobody settles in time counts as spent at its bound (``charge``), because the provider may have billed it,
-or as nothing (``release``). A settlement that comes late replaces that.
+or as nothing (``release``). A settlement that comes late replaces that, in each counter by what it had counted there:
+quotas may have been changed since, and one that never counted the hold has nothing to give back.
+
+Moments never go back. Where the clock is set back, calls count at the latest moment that was seen until it has caught
+up: a window that has ended would begin anew otherwise, as if nothing had been spent in it.
 """
 
 from __future__ import annotations
@@ -14,6 +18,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from heapq import heappop, heappush
+from types import MappingProxyType
 from typing import Literal
 
 from outlay.operate.quotas.ask import SHARE_OF_ROOM, Amounts, Ask, Denied, Held
@@ -21,12 +26,13 @@ from outlay.operate.quotas.counter import Counter
 from outlay.operate.quotas.limit import Measure, is_money
 from outlay.operate.quotas.quota import Attributes, Quota, Scope, distinct
 
-__all__ = ["Book", "Change", "OnExpiry", "Standing", "Stop", "stopped"]
+__all__ = ["Book", "Change", "Late", "OnExpiry", "Standing", "Stop", "stopped"]
 
 OnExpiry = Literal["charge", "release"]
 _REMEMBERED = 86_400_000
 """For how long, in milliseconds, a hold that ran out can still be settled."""
 _TIDY_EVERY = 60_000
+_NOTHING: Mapping[str, int] = MappingProxyType({})
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +63,14 @@ class Change:
 
 
 @dataclass(frozen=True, slots=True)
+class Late:
+    """A hold that ran out and can still be settled; ``counted`` is what of it counts as spent, by counter."""
+
+    held: Held
+    counted: Mapping[str, int]
+
+
+@dataclass(frozen=True, slots=True)
 class Standing:
     """One counter as it stands. ``values`` are those that count by themselves; amounts are in the quota's measure."""
 
@@ -79,14 +93,20 @@ class Book:
         self._matches: dict[tuple[str, ...], tuple[tuple[Quota, tuple[str, ...]], ...]] = {}
         self._holds: dict[str, Held] = {}
         self._expiries: list[tuple[int, str]] = []
-        self._late: dict[str, Held] = {}
+        self._late: dict[str, Late] = {}
         self._gone: list[tuple[str, int]] = []
         self._tidied = 0
+        self._latest = 0
 
     @property
     def holds(self) -> Mapping[str, Held]:
         """The holds that are neither settled nor run out, by id."""
         return self._holds
+
+    @property
+    def late(self) -> Mapping[str, Late]:
+        """The holds that ran out and can still be settled, by id."""
+        return self._late
 
     def hold(self, ask: Ask, now: int) -> Held | Denied:
         """Hold the most that a call can use, if every quota that it falls under has room; else say which has none.
@@ -97,6 +117,7 @@ class Book:
             return known
         if (denied := stopped(self.stops.values(), ask.attributes)) is not None:
             return denied
+        now = self._not_before(now)
         counters = list(self._counting(ask.attributes))
         units = self._units(ask, counters, now)
         bound = ask.bound(units)
@@ -121,20 +142,17 @@ class Book:
         if held is not None:
             return self._move(held, held.bound, used, now)
         late = self._late.pop(id, None)
-        if late is None:
-            return None
-        counted = late.bound if self._on_expiry == "charge" else {}
-        corrected = {measure: used.get(measure, 0) - counted.get(measure, 0) for measure in {*used, *counted}}
-        return self._move(late, {}, corrected, now)
+        return None if late is None else self._move(late.held, {}, used, now, late.counted)
 
-    def expire(self, now: int) -> list[tuple[Held, list[Change]]]:
+    def expire(self, now: int) -> list[tuple[Late, list[Change]]]:
         """The holds whose time has run out, and what changed by it."""
         found = []
+        now = self._not_before(now)
         while self._expiries and self._expiries[0][0] <= now:
             _, id = heappop(self._expiries)
             held = self._holds.pop(id, None)
             if held is not None:
-                found.append((held, self._run_out(held, now)))
+                found.append(self._run_out(held, now))
         return found
 
     def tidy(self, now: int) -> tuple[list[tuple[str, int]], list[str]]:
@@ -143,7 +161,7 @@ class Book:
             self._tidied = now
             for key in [one.key for one in self._counters.values() if one.empty(now)]:
                 del self._counters[key]
-        old = [one.id for one in self._late.values() if one.expires + _REMEMBERED <= now]
+        old = [id for id, one in self._late.items() if one.held.expires + _REMEMBERED <= now]
         for id in old:
             del self._late[id]
         gone, self._gone[:] = list(self._gone), []
@@ -153,7 +171,7 @@ class Book:
         """Every bucket that counts, by its counter."""
         return {one for counter in self._counters.values() for one in counter.buckets()}
 
-    def restore(self, changes: Iterable[Change], holds: Iterable[Held], late: Iterable[Held] = ()) -> None:
+    def restore(self, changes: Iterable[Change], holds: Iterable[Held], late: Iterable[Late] = ()) -> None:
         """Begin with what another process kept: what is spent, the holds under way and those that ran out.
 
         Counters of quotas that are no more are left out.
@@ -167,11 +185,12 @@ class Book:
             for counter in self._counting(held.attributes):
                 counter.hold(held.at, held.bound.get(counter.quota.limit.measure, 0))
             self._keep(held)
-        self._late.update((held.id, held) for held in late)
+        self._late.update((one.held.id, one) for one in late)
 
     def standings(self, now: int) -> list[Standing]:
         """Every quota with what is spent and held of it now, by value where values count by themselves."""
         found = []
+        now = self._not_before(now)
         for quota in self.quotas:
             counters = [one for one in self._counters.values() if one.quota is quota]
             if not counters and not any(values == ("*",) for _, values in quota.scope.wanted):
@@ -222,18 +241,29 @@ class Book:
                     longest, slowed_by = delay, counter.quota.id
         return longest, slowed_by
 
-    def _run_out(self, held: Held, now: int) -> list[Change]:
-        self._late[held.id] = held
-        return self._move(held, held.bound, held.bound if self._on_expiry == "charge" else {}, now)
+    def _run_out(self, held: Held, now: int) -> tuple[Late, list[Change]]:
+        charged = held.bound if self._on_expiry == "charge" else {}
+        counted = {one.key: charged.get(one.quota.limit.measure, 0) for one in self._counting(held.attributes)}
+        late = self._late[held.id] = Late(held, counted)
+        return late, self._move(held, held.bound, charged, now)
 
-    def _move(self, held: Held, bound: Amounts, used: Amounts, now: int) -> list[Change]:
+    def _move(
+        self, held: Held, bound: Amounts, used: Amounts, now: int, counted: Mapping[str, int] = _NOTHING
+    ) -> list[Change]:
         changes = []
+        now = self._not_before(now)
         for counter in self._counting(held.attributes):
             measure = counter.quota.limit.measure
-            spent = counter.settle(held.at, bound.get(measure, 0), used.get(measure, 0), now)
+            more = used.get(measure, 0) - counted.get(counter.key, 0)
+            spent = counter.settle(held.at, bound.get(measure, 0), more, now)
             if spent is not None:
                 changes.append(Change(counter.key, counter.bucket_of(held.at), spent))
         return changes
+
+    def _not_before(self, now: int) -> int:
+        """``now``, or the latest moment that was seen where the clock was set back."""
+        self._latest = max(self._latest, now)
+        return self._latest
 
     def _keep(self, held: Held) -> None:
         self._holds[held.id] = held

@@ -16,6 +16,7 @@ from outlay.operate.quotas.book import Book, OnExpiry, Standing, Stop
 from outlay.operate.quotas.journal import Journal, Relay
 from outlay.operate.quotas.limit import Measure
 from outlay.operate.quotas.quota import Attributes, Quota
+from outlay.operate.quotas.store import Unsettled
 
 __all__ = ["EmbeddedQuotas"]
 
@@ -45,6 +46,7 @@ class EmbeddedQuotas:
         self._ran_out = ran_out
         kept = self._journal.kept
         self._book.restore(kept.changes, kept.live, kept.late)
+        self._left = {held.id for held in kept.live}
         self._book.stops.update((stop.id, stop) for stop in kept.stops)
         self._sweep(now)
         known = self._book.buckets()
@@ -77,7 +79,7 @@ class EmbeddedQuotas:
             self.settle(held.id, {}, now)
             raise
         if wrong is not None:
-            self._book.settle(held.id, {}, now)
+            self.settle(held.id, {}, now)  # an error may come after it was written: the file must not keep it
             return Denied("unavailable", f"the hold can't be kept, so the call was not sent: {wrong}.")
         return held
 
@@ -105,6 +107,12 @@ class EmbeddedQuotas:
         """What is spent and held of every quota."""
         return self._book.standings(now)
 
+    async def unsettled(self) -> list[Unsettled]:
+        """The holds that are not settled; those that a process before this one left are told apart."""
+        live = [Unsettled(one, "left" if one.id in self._left else "under way") for one in self._book.holds.values()]
+        late = [Unsettled(one.held, "ran out") for one in self._book.late.values()]
+        return sorted([*late, *live], key=lambda one: (one.held.at, one.held.id))
+
     async def stops(self) -> Mapping[str, Stop]:
         """The kill switches that are on."""
         return dict(self._book.stops)
@@ -129,8 +137,8 @@ class EmbeddedQuotas:
         await asyncio.to_thread(self._journal.close)
 
     def _sweep(self, now: int) -> None:
-        for held, changes in self._book.expire(now):
-            self._journal.ran_out(held, changes, self._ran_out(held))
+        for late, changes in self._book.expire(now):
+            self._journal.ran_out(late, changes, self._ran_out(late.held))
         gone, old = self._book.tidy(now)
         if gone:
             self._journal.forget(gone)

@@ -16,21 +16,20 @@ import json
 import sqlite3
 import threading
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 from outlay.disk import Lock
 from outlay.errors import LedgerError
 from outlay.operate.quotas.ask import Held
-from outlay.operate.quotas.book import Change, Stop
+from outlay.operate.quotas.book import Change, Late, Stop
 from outlay.operate.quotas.quota import Scope
 
 __all__ = ["Journal", "Kept", "Relay"]
 
-_VERSION = 1
+_VERSION = 2
 _LIVE, _RAN_OUT = 0, 1
 _RELAYED_AT_ONCE = 2_000
 _RELAYED_BYTES = 4 << 20
@@ -63,7 +62,7 @@ class Kept:
 
     changes: tuple[Change, ...]
     live: tuple[Held, ...]
-    late: tuple[Held, ...]
+    late: tuple[Late, ...]
     stops: tuple[Stop, ...]
 
 
@@ -71,7 +70,7 @@ class Kept:
 class _Batch:
     """What waits to be written. Told in the order in which it came; of one key the last word counts."""
 
-    holds: dict[str, tuple[int, Held] | None] = field(default_factory=dict)  # None: settled
+    holds: dict[str, Held | Late | None] = field(default_factory=dict)  # None: settled
     spent: dict[tuple[str, int], int | None] = field(default_factory=dict)  # None: gone
     stops: dict[str, Stop | None] = field(default_factory=dict)  # None: taken back
     events: list[bytes] = field(default_factory=list)
@@ -114,7 +113,7 @@ class Journal:
     def hold(self, held: Held, told: Callable[[str | None], None]) -> None:
         """Keep a hold. ``told`` is called from another thread with None when it is on the disk, else with why not."""
         with self._changed:
-            self._batch.holds[held.id] = (_LIVE, held)
+            self._batch.holds[held.id] = held
             self._batch.told.append(told)
             self._changed.notify()
 
@@ -127,10 +126,10 @@ class Journal:
             self._batch.holds[id] = None
             self._add(changes, event)
 
-    def ran_out(self, held: Held, changes: Iterable[Change], event: bytes | None = None) -> None:
+    def ran_out(self, late: Late, changes: Iterable[Change], event: bytes | None = None) -> None:
         """Keep a hold as one that ran out and can still be settled."""
         with self._changed:
-            self._batch.holds[held.id] = (_RAN_OUT, held)
+            self._batch.holds[late.held.id] = late
             self._add(changes, event)
 
     def tell(self, event: bytes) -> None:
@@ -208,11 +207,15 @@ class Journal:
             Change(counter, bucket, int(spent))
             for counter, bucket, spent in self._database.execute("SELECT counter, bucket, spent FROM spent")
         ]
-        holds: tuple[list[Held], list[Held]] = ([], [])
+        live: list[Held] = []
+        late: list[Late] = []
         for state, body in self._database.execute("SELECT state, body FROM holds ORDER BY id"):
-            holds[state].append(_held(body))
+            if state == _LIVE:
+                live.append(_held(body).held)
+            else:
+                late.append(_held(body))
         stops = [_stop(body) for (body,) in self._database.execute("SELECT body FROM stops ORDER BY id")]
-        return Kept(tuple(changes), tuple(holds[_LIVE]), tuple(holds[_RAN_OUT]), tuple(stops))
+        return Kept(tuple(changes), tuple(live), tuple(late), tuple(stops))
 
     def _run(self) -> None:
         try:
@@ -254,7 +257,11 @@ class Journal:
                 told(wrong)
 
     def _store(self, batch: _Batch) -> None:
-        kept = [(id, one[0], _body(one[1])) for id, one in batch.holds.items() if one is not None]
+        kept = [
+            (id, _LIVE if isinstance(one, Held) else _RAN_OUT, _body(one))
+            for id, one in batch.holds.items()
+            if one is not None
+        ]
         settled = [id for id, one in batch.holds.items() if one is None]
         spent = [(*key, str(amount)) for key, amount in batch.spent.items() if amount is not None]
         gone = [key for key, amount in batch.spent.items() if amount is None]
@@ -278,7 +285,9 @@ class Journal:
         """What was settled and told must not be lost for a full disk; holds that were refused are let go."""
         with self._changed:
             later = self._batch
-            settled: dict[str, Any] = {id: one for id, one in batch.holds.items() if one is None or one[0] == _RAN_OUT}
+            settled: dict[str, Held | Late | None] = {
+                id: one for id, one in batch.holds.items() if not isinstance(one, Held)
+            }
             later.holds = {**settled, **later.holds}
             later.spent = {**batch.spent, **later.spent}
             later.stops = {**batch.stops, **later.stops}
@@ -313,16 +322,23 @@ class Journal:
         return found
 
 
-def _body(held: Held) -> str:
-    return json.dumps(
-        [held.id, dict(held.attributes), held.at, held.expires, {one: str(n) for one, n in held.bound.items()}],
-        separators=(",", ":"),
-    )
+def _body(one: Held | Late) -> str:
+    held, counted = (one, {}) if isinstance(one, Held) else (one.held, one.counted)
+    said = [held.id, dict(held.attributes), held.at, held.expires, _texts(held.bound), held.units, _texts(counted)]
+    return json.dumps(said, separators=(",", ":"))
 
 
-def _held(body: str) -> Held:
-    id, attributes, at, expires, bound = json.loads(body)
-    return Held(id, attributes, at, expires, {measure: int(amount) for measure, amount in bound.items()})
+def _held(body: str) -> Late:
+    id, attributes, at, expires, bound, units, counted = json.loads(body)
+    return Late(Held(id, attributes, at, expires, _whole(bound), units), _whole(counted))
+
+
+def _texts(amounts: Mapping[str, int]) -> dict[str, str]:
+    return {name: str(amount) for name, amount in amounts.items()}
+
+
+def _whole(texts: Mapping[str, str]) -> dict[str, int]:
+    return {name: int(amount) for name, amount in texts.items()}
 
 
 def _stop_body(stop: Stop) -> str:

@@ -43,6 +43,7 @@ from outlay.operate.quotas.quota import EACH, Attributes, Quota, distinct
 from outlay.operate.quotas.sharing import wire
 from outlay.operate.quotas.sharing.outbox import Leaving, Outbox
 from outlay.operate.quotas.sharing.scripts import HOLD, LOOK, SETTLE, SWEEP
+from outlay.operate.quotas.store import Unsettled
 
 try:
     from redis.exceptions import ResponseError
@@ -66,6 +67,7 @@ _LEASED = 60_000
 _SETTLED_LATELY = 16_384
 _TRIES = 5
 _LOOKED_AT_ONCE = 200
+_SCANNED = b"500"
 
 
 class SharedQuotas:
@@ -204,6 +206,25 @@ class SharedQuotas:
             found += [_standing(row, text, now) for row, text in zip(some, said, strict=True)]
         places = {quota.id: place for place, quota in enumerate(self._quotas)}
         return sorted(found, key=lambda one: (places[one.quota.id], one.values))
+
+    async def unsettled(self) -> list[Unsettled]:
+        """The holds that are not settled, of any gateway. Raises :class:`outlay.errors.LedgerError`."""
+        found: list[Unsettled] = []
+        cursor = b"0"
+        while True:
+            with reached():
+                said = await self._line.ask([b"SCAN", cursor, b"MATCH", self._key("*"), b"COUNT", _SCANNED])
+                assert isinstance(said, list)
+                cursor, keys = said
+                texts = await self._line.ask([b"MGET", *keys]) if keys else []
+            assert isinstance(texts, list)
+            for text in texts:
+                if text is not None and text[:1] in (b"L", b"C", b"R"):  # else it was settled meanwhile, or withdrawn
+                    held = wire.Kept(text, self._shapes, self._prefix).held
+                    if held.id not in self._outbox:
+                        found.append(Unsettled(held, "under way" if text[:1] == b"L" else "ran out"))
+            if cursor == b"0":
+                return sorted({one.held.id: one for one in found}.values(), key=lambda one: (one.held.at, one.held.id))
 
     async def stops(self) -> Mapping[str, Stop]:
         """The kill switches that are on. Raises :class:`outlay.errors.LedgerError` where Redis is away."""

@@ -3,14 +3,27 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Protocol
+from dataclasses import dataclass
+from typing import Literal, Protocol
 
 from outlay.operate.quotas.ask import Amounts, Ask, Denied, Held
 from outlay.operate.quotas.book import Standing, Stop
 from outlay.operate.quotas.limit import Measure
 from outlay.operate.quotas.quota import Attributes
 
-__all__ = ["QuotaStore"]
+__all__ = ["QuotaStore", "State", "Unsettled"]
+
+
+State = Literal["under way", "left", "ran out"]
+"""Of a hold that is not settled: its call may be under way; the process that had it ended before; its time ran out."""
+
+
+@dataclass(frozen=True, slots=True)
+class Unsettled:
+    """A hold that is not settled, and whether anybody still will."""
+
+    held: Held
+    state: State
 
 
 class QuotaStore(Protocol):
@@ -40,6 +53,9 @@ class QuotaStore(Protocol):
 
     async def standings(self, now: int) -> list[Standing]:
         """What is spent and held of every quota."""
+
+    async def unsettled(self) -> list[Unsettled]:
+        """The holds that are not settled, those that ran out within the last day too, the oldest first."""
 
     async def stops(self) -> Mapping[str, Stop]:
         """The kill switches that are on."""

@@ -10,6 +10,7 @@ The traps:
   estimates, and their price is of ordinary tokens: the gateway held, and reports, the dearest.
 - A hold that nobody settled (its process was killed) is told at its bound when its time runs out, and may be settled
   after that, by another gateway perhaps. It has one id, and what was settled holds, in whatever order the two come.
+- A person may settle such a hold by the provider's report (``settled-by-report``): by its cost, its tokens or both.
 - The model that is priced is the one that answered, unless only the name that was sent has a price.
 - Calls that were denied reached nobody. They come added up by the minute, are requests that failed, and have no price.
 """
@@ -40,6 +41,7 @@ NEWEST = 1
 """The newest version of events that is known."""
 
 _UNSETTLED = "unsettled"
+_BY_REPORT = "settled-by-report"
 _NO_USAGE = frozenset({"no usage", "unreadable usage"})
 """What the gateway calls an answer that came, and told no usage that can be read."""
 _KNOWN_ANYHOW = frozenset({"key", "model", "upstream", "provider"})
@@ -104,7 +106,7 @@ def _call(event: Mapping[str, Any]) -> Told:
     settled, error, stream = event.get("settled"), text(event.get("error")), event.get("stream") is True
     status = whole(event.get("status"))
     usage = _usage_of(event, str(settled))
-    succeeded, failed, remarks = _outcome(str(settled), error, status, stream)
+    succeeded, failed, remarks = _outcome(str(settled), error, status, stream, event.get("usage") is not None)
     attributes = _attributes(event)
     values: dict[str, Value] = {
         "start_time": _moment(event, "started"),
@@ -133,7 +135,7 @@ def _call(event: Mapping[str, Any]) -> Told:
 
 
 def _outcome(
-    settled: str, error: str | None, status: int | None, stream: bool
+    settled: str, error: str | None, status: int | None, stream: bool, told: bool
 ) -> tuple[int | None, str | None, list[str]]:
     """Whether a call succeeded (None: nobody knows), what failed, and what to remark."""
     answered = status is not None and 200 <= status < 300
@@ -145,6 +147,8 @@ def _outcome(
         return 0, error or "failed", [AT_BOUND]
     if settled == "received":
         return 0, error or "incomplete", [AS_RECEIVED]
+    if settled == "report":
+        return None, None, [_BY_REPORT] if told else [AT_BOUND, _BY_REPORT]
     if settled == "usage" and answered and error is None:
         return 1, None, []
     return 0, error or (f"http {status}" if status is not None and not answered else "failed"), []
@@ -155,12 +159,12 @@ def _usage_of(event: Mapping[str, Any], settled: str) -> Usage | None:
     if settled == "none":
         return None
     input_tokens, output_tokens = (_count(inside(event, "bound", side) or 0, "bound") for side in ("input", "output"))
-    if settled == "bound":
+    if settled == "bound" or (settled == "report" and event.get("usage") is None):
         return _at_bound(input_tokens, output_tokens) if input_tokens or output_tokens else None
-    if settled not in ("usage", "received"):
+    if settled not in ("usage", "received", "report"):
         raise _Bad("unusable-record", f"the event is settled by {settled[:40]!r}, which is not known")
     usage = _usage(event.get("usage"))
-    return usage if settled == "usage" else _with_output(usage, output_tokens)
+    return _with_output(usage, output_tokens) if settled == "received" else usage
 
 
 def _at_bound(input_tokens: int, output_tokens: int) -> Usage:

@@ -16,6 +16,7 @@ from pathlib import Path
 
 from outlay.errors import LedgerError
 from outlay.operate.quotas.ask import Amounts, Held
+from outlay.operate.quotas.book import Late
 from outlay.operate.quotas.journal import Journal, Relay
 
 __all__ = ["Leaving", "Outbox"]
@@ -57,7 +58,10 @@ class Outbox:
                 hint="Name another file for the journal of a gateway whose quotas Redis keeps.",
             )
         self._send = send
-        self._waiting = {one.id: Leaving(one.id, one.bound, one.at, one.attributes.get(_ATTEMPT)) for one in kept.late}
+        self._waiting = {
+            one.id: Leaving(one.id, one.bound, one.at, one.attributes.get(_ATTEMPT))
+            for one in (late.held for late in kept.late)
+        }
         self._pump: asyncio.Task[None] | None = None
         self.not_kept: str | None = None
 
@@ -76,7 +80,7 @@ class Outbox:
         """Keep a settlement with its event, and see that it gets to Redis."""
         self._waiting[one.id] = one
         said = {} if one.attempt is None else {_ATTEMPT: one.attempt}
-        self._journal.ran_out(Held(one.id, said, one.now, 0, one.used), (), event)
+        self._journal.ran_out(Late(Held(one.id, said, one.now, 0, one.used), {}), (), event)
         self.start()
 
     def tell(self, event: bytes) -> None:
