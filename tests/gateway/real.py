@@ -77,11 +77,10 @@ class RealGateway:
         self.process.kill()
         self.process.communicate()
 
-    def stop(self, signals: int = 1) -> str:
+    def stop(self) -> str:
         """SIGTERM, and wait until it has ended well; what it said."""
         assert self.process is not None
-        for _ in range(signals):
-            self.process.send_signal(signal.SIGTERM)
+        self.process.send_signal(signal.SIGTERM)
         _, said = self.process.communicate(timeout=60)
         assert self.process.returncode == 0, said
         return said

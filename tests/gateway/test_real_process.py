@@ -107,8 +107,11 @@ def test_told_to_stop_it_answers_what_is_under_way_and_told_twice_it_cuts_it(
 
     async def run() -> tuple[bytes, float, str]:
         headers = {"authorization": f"Bearer {gate.key}"}
-        async with aiohttp.ClientSession(headers=headers) as session:
-            answer = await session.post(f"{gate.url}/v1/chat/completions", json={**body, "max_tokens": 80})
+        sent = {**body, "max_tokens": 80}
+        async with (
+            aiohttp.ClientSession(headers=headers) as session,
+            session.post(f"{gate.url}/v1/chat/completions", json=sent) as answer,
+        ):
             found = await answer.content.readany()
             began = time.monotonic()
             ended = asyncio.create_task(asyncio.to_thread(gate.stop))
@@ -121,7 +124,7 @@ def test_told_to_stop_it_answers_what_is_under_way_and_told_twice_it_cuts_it(
             except aiohttp.ClientError:
                 found += b" cut"
             took = time.monotonic() - began
-            return found, took, await ended
+        return found, took, await ended
 
     found, took, said = asyncio.run(run())
     assert "Traceback" not in said, said
