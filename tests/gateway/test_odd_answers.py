@@ -181,6 +181,73 @@ def test_a_caller_may_go_away_at_any_byte(tmp_path: Path, body: bytes, parts: in
     asyncio.run(run())
 
 
+@pytest.mark.parametrize(
+    ("status", "settled"), [(408, "bound"), (504, "bound"), (524, "bound"), (502, "none"), (503, "none")]
+)
+def test_who_gave_up_waiting_for_the_model_may_be_charged_for_it(tmp_path: Path, status: int, settled: str) -> None:
+    async def run() -> None:
+        async with provider([head(b"upstream timed out", status=b"%d Late" % status)]) as late:
+            more: dict[str, dict[str, Any]] = {"openai": {"base_url": late.url, "retries": 0}}
+            async with gateway(tmp_path, "openai", quotas=QUOTAS, upstreams=more) as gate:
+                assert status_of(await exchange(gate.url, post(), first=True)) == status
+                assert (await one_event(gate))["settled"] == settled
+
+    asyncio.run(run())
+
+
+TIER = BODY.replace(b'"max_tokens"', b'"service_tier": "priority", "max_tokens"')
+SEARCH = BODY.replace(b'"max_tokens"', b'"web_search_options": {}, "max_tokens"')
+
+
+@pytest.mark.parametrize(
+    ("why", "body", "answer", "cost"),
+    [
+        ("nothing asked", BODY, ANSWER, "0.00000435"),
+        ("a dearer tier, of which nothing is told", TIER, ANSWER, "0.00000725"),
+        ("a dearer tier that was not served", TIER, ANSWER[:-1] + b', "service_tier": "default"}', "0.00000435"),
+        ("a search, which no count tells", SEARCH, ANSWER, "0.01000435"),
+    ],
+)
+def test_what_an_answer_leaves_unsaid_of_its_price_is_what_was_asked(
+    tmp_path: Path, why: str, body: bytes, answer: bytes, cost: str
+) -> None:
+    async def run() -> None:
+        async with provider([head(answer)]) as silent:
+            more: dict[str, dict[str, Any]] = {"openai": {"base_url": silent.url, "retries": 0}}
+            async with gateway(tmp_path, "openai", quotas=QUOTAS[:1], upstreams=more) as gate:
+                assert status_of(await exchange(gate.url, post(body), first=True)) == 200, why
+                (event,) = await gate.told(1)
+                assert (event["settled"], event["cost"]) == ("usage", cost), why
+
+    asyncio.run(run())
+
+
+@pytest.mark.parametrize(
+    ("why", "more", "settled"),
+    [
+        ("one round", {}, "received"),
+        ("tools of the provider's", {"tools": [{"type": "web_search_20250305", "max_uses": 2}]}, "bound"),
+        ("thoughts beside the limit", {"thinking": {"type": "enabled", "budget_tokens": 2000}}, "bound"),
+    ],
+)
+def test_the_input_of_the_first_round_is_not_that_of_all(
+    tmp_path: Path, why: str, more: dict[str, Any], settled: str
+) -> None:
+    started = {"type": "message_start", "message": {"model": "claude-sonnet-5", "usage": {"input_tokens": 20}}}
+    stream = b"event: message_start\ndata: " + json.dumps(started).encode() + b"\n\n"
+    body = {"model": "claude-sonnet-5", "messages": [{"role": "user", "content": "Hi"}], "max_tokens": 100, **more}
+
+    async def run() -> None:
+        async with provider([sse(stream)]) as broken:
+            upstreams: dict[str, dict[str, Any]] = {"anthropic": {"base_url": broken.url, "retries": 0}}
+            async with gateway(tmp_path, "anthropic", quotas=QUOTAS[:1], upstreams=upstreams) as gate:
+                await exchange(gate.url, post(json.dumps({**body, "stream": True}).encode(), path=b"/v1/messages"))
+                (event,) = await gate.told(1)
+                assert event["settled"] == settled, why
+
+    asyncio.run(run())
+
+
 def test_a_hold_outlives_its_call(tmp_path: Path) -> None:
     async def run() -> None:
         more: dict[str, dict[str, Any]] = {"openai": {"timeout_seconds": 600}}

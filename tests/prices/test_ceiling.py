@@ -393,3 +393,14 @@ def test_nothing_heavy_is_imported() -> None:
     loaded = set(done.stdout.split())
     assert "outlay" in loaded
     assert loaded.isdisjoint({"duckdb", "ibis", "deltalake", "pyarrow", "numpy", "pandas"})
+
+
+def test_who_asks_for_a_place_whose_uplift_is_not_known_has_no_ceiling(tmp_path: Path) -> None:
+    there = Options(only=asked({"inference_geo": "us"}))
+    found = ceiling(_LIST, "anthropic", "claude-opus-4-8", _NOW, 1000, options=there)
+    assert isinstance(found, Unbounded)
+    assert "inference_geo=us" in found.why
+    known = agreed(tmp_path, "provider,model,meter,when,multiplier", "anthropic,*,tokens,inference_geo=us,1.1")
+    dearer = ceiling(known, "anthropic", "claude-opus-4-8", _NOW, 1000, options=there)
+    assert isinstance(dearer, Ceiling)
+    assert (per_million(dearer.input), per_million(dearer.output)) == (Decimal("11"), Decimal("27.5"))

@@ -74,7 +74,7 @@ class Bounds:
         if spoken.unbounded is not None:
             return None, spoken.unbounded
         if spoken.not_inline is None:
-            return body_bytes + upstream.settings.hidden_tokens, None
+            return body_bytes + upstream.settings.hidden_tokens + spoken.more_input, None
         window = upstream.settings.context_window or self._window(upstream.priced_as, route.model, now)
         if window is not None:
             return window, None

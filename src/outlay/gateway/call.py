@@ -25,6 +25,7 @@ from outlay.gateway.meters import Meters
 from outlay.gateway.refusal import Refusal, denial
 from outlay.gateway.routes import Route
 from outlay.gateway.sending import NotSent, back, onward, retryable, send
+from outlay.gateway.served import with_what_was_asked
 from outlay.gateway.wires.wire import Said, Wire
 from outlay.money import plain
 from outlay.operate.quotas.ask import Ask, Denied, Held
@@ -38,6 +39,8 @@ __all__ = ["Ids", "Sender"]
 
 _MOST_RETRY_SECONDS = 10.0
 _SECONDS = re.compile(r"[0-9]{1,6}(\.[0-9]{1,6})?")
+_TIMED_OUT = frozenset({408, 504, 524})
+"""The provider, or a proxy before it, gave up waiting for the model, which may have done the work."""
 _CHARGED_ALL_THE_SAME = (b'"content_filter"', b'"context_length_exceeded"')
 _UPSTREAM_GONE = (aiohttp.ClientError, TimeoutError, ConnectionError)
 
@@ -209,9 +212,9 @@ class Sender:
         return bool(held.units) and not self._quotas.measures(held.attributes) <= {REQUESTS}
 
     async def _failed(self, one: _Try, response: aiohttp.ClientResponse, *, final: bool) -> float | None:
-        """An error that the provider answered with: it did nothing, and charges nothing, unless it is Azure."""
+        """An error that the provider answered with: it did nothing, and charges nothing, unless it may have worked."""
         content = await response.read()
-        charged = one.route.upstream.settings.provider == "azure" and _is_charged(response.status, content)
+        charged = _is_charged(response.status, content, one.route.upstream.settings.provider)
         self._settle(one, None, "bound" if charged else "none", error=f"http {response.status}")
         if retryable(response.status) and not final:
             self._meters.retried(one.route.upstream.id, response.status)
@@ -277,6 +280,9 @@ class Sender:
             return self._settle(one, None, "bound", error=error or "unreadable usage")
         if not usage.input_tokens:  # an empty object, or nulls: no model reads nothing
             return self._settle(one, None, "bound", error=error or "no usage")
+        if not complete and not one.call.spoken.goes_once and TOKENS in one.held.bound:
+            return self._settle(one, None, "bound", error=error)  # what was told is of the first round
+        usage = with_what_was_asked(usage, raw, one.call)
         return self._settle(one, usage, "usage" if complete else "received", error=error)
 
     def _settle(self, one: _Try, usage: Usage | None, by: Settled, *, error: str | None = None) -> str | None:
@@ -347,12 +353,13 @@ def _with_more_output(one: _Try, usage: Usage, cost: tuple[int, str] | None) -> 
     return tokens, cost
 
 
-def _is_charged(status: int, content: bytes) -> bool:
-    """Whether Azure may charge for an error: what its filter or its limits stopped after some work, and what timed out.
+def _is_charged(status: int, content: bytes, provider: str) -> bool:
+    """Whether a provider may charge for an error: for what timed out, and Azure for what its filter or limits stopped.
 
     https://learn.microsoft.com/azure/ai-services/openai/how-to/manage-costs, "HTTP Error response code and billing".
     """
-    return status == 408 or (status == 400 and any(code in content for code in _CHARGED_ALL_THE_SAME))
+    stopped = provider == "azure" and status == 400 and any(code in content for code in _CHARGED_ALL_THE_SAME)
+    return stopped or status in _TIMED_OUT
 
 
 def _said(wire: Wire, content: bytes, headers: Mapping[str, str]) -> Said | None:

@@ -12,6 +12,8 @@ A circumstance is left out only where the request or the upstream rules it out. 
 missing ``service_tier`` leave the choice to the project's settings; whoever asks for a variant may be served without
 it (OpenAI says so of ``flex`` and ``priority``), so asking for flex doesn't rule the ordinary price out.
 
+Who asks to be served in a place is served there, at its uplift: without a price for that there is no ceiling.
+
 What is not bounded here: calls that a provider makes within a call on another model (an advisor). Ask for their ceiling
 by their own model. Tokens that the provider's own tools put into the prompt belong into ``input_upper``.
 """
@@ -41,6 +43,7 @@ _Found = Mapping[str, list[tuple[Call, PriceRow | None]]]
 """The price of each meter in each circumstance and size."""
 
 _PLAIN = ("",)
+_GEO = "inference_geo"
 _MOST_CIRCUMSTANCES = 2000
 _OTHER = {"any other": "circumstance"}
 """A circumstance that no price names. It still makes a call special, for which a price for every context may hold."""
@@ -129,9 +132,9 @@ def asked(
     speed = request.get("speed")
     if speed is None or speed == "standard":
         only["speed"] = _PLAIN
-    where = request.get("inference_geo")
+    where = request.get(_GEO)
     if isinstance(where, str):
-        only["inference_geo"] = tuple(sorted({"", *special({"": where}).values()}))
+        only[_GEO] = tuple(sorted({"", *special({"": where}).values()}))
     known = special(context or {})
     only |= {key: (known.get(key, ""),) for key in context or {}}
     return tuple(sorted(only.items()))
@@ -168,6 +171,10 @@ def ceiling(
     rows = _rows(prices, plain)
     limits = cuts(plain, rows)
     since, until = limits.around(at)
+    for place in dict(options.only).get(_GEO, ()):
+        if place and not any(row.when == EVERY or (_GEO, place) in row.when for row in rows):
+            why = f"{_GEO}={place} is dearer, and has no price for {model}. Give one with --prices, or leave it out."
+            return Unbounded(why, since, until)
     contexts = list(islice(_contexts(rows, dict(options.only)), _MOST_CIRCUMSTANCES + 1))
     if len(contexts) > _MOST_CIRCUMSTANCES:
         return Unbounded(f"the prices of {model} differ by too many circumstances to look at each.", since, until)

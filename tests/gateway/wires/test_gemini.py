@@ -154,7 +154,10 @@ def test_tools_that_google_runs_have_no_limit(tool: dict[str, Any]) -> None:
 
 
 def test_tools_that_the_caller_runs() -> None:
-    assert generate(tools=[{"functionDeclarations": []}, {"computer_use": {}}]) == generate()
+    assert generate(tools=[{"functionDeclarations": []}]) == generate()
+    computer = generate(tools=[{"functionDeclarations": []}, {"computer_use": {}}])
+    assert (computer.unbounded, computer.not_inline) == (None, "the use of a computer")
+    assert generate(tools={"computerUse": {}}).not_inline is not None
 
 
 @pytest.mark.parametrize(

@@ -199,13 +199,16 @@ def test_tools_that_the_caller_runs_are_text() -> None:
     assert messages(tools=[{"name": "f", "input_schema": {}}, {"type": "bash_20250124", "name": "bash"}]).tools == ()
 
 
-@pytest.mark.parametrize("key", ["models", "fallbacks", "plugins", "preset", "search_parameters"])
+@pytest.mark.parametrize(
+    "key",
+    ["models", "fallbacks", "plugins", "preset", "search_parameters", "enable_search", "data_sources", "dataSources"],
+)
 def test_a_server_that_may_take_another_model_leaves_a_call_without_a_bound(key: str) -> None:
     for call in (chat, completions, responses, messages, embeddings):
         assert call(**{key: ["dear"]}).unbounded is not None
 
 
-@pytest.mark.parametrize("key", ["data_sources", "dataSources", "documents", "chat_template", "chat_template_kwargs"])
+@pytest.mark.parametrize("key", ["documents", "chat_template", "chat_template_kwargs"])
 def test_a_prompt_that_the_server_makes_is_more_than_its_bytes(key: str) -> None:
     assert chat(**{key: "{% for i in range(9999) %}a{% endfor %}"}).not_inline == key
 
@@ -285,10 +288,51 @@ def test_tools_of_a_response_that_the_caller_runs() -> None:
         {"type": "shell", "environment": {"type": "local"}},
         {"type": "local_shell"},
         {"type": "apply_patch"},
-        {"type": "computer_use_preview"},
         {"type": "namespace", "tools": [{"type": "function", "name": "f"}]},
     ]
     assert responses(tools=mine) == Spoken("m")
+    for kind in ("computer", "computer_use_preview"):
+        said = responses(tools=[{"type": kind}])
+        assert (said.not_inline, said.unbounded) == ("the use of a computer", None)
+
+
+def test_a_prompt_that_the_provider_keeps_may_bring_tools() -> None:
+    assert responses(prompt={"id": "pmpt_1"}).unbounded is not None
+
+
+def test_a_model_that_searches_whatever_it_is_asked_is_charged_a_search() -> None:
+    said = chat(model="gpt-4o-search-preview")
+    assert (said.tools, said.unbounded) == (("web_searches",), None)
+    assert said.not_inline
+    assert chat(model="sonar-deep-research").unbounded is not None
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {"thinking_budget": 5000},
+        {"extra_body": {"google": {"thinking_config": {"thinking_budget": 5000}}}},
+        {"extra_body": {"thinking_budget": 5000}},
+    ],
+)
+def test_what_is_thought_beside_the_limit_is_on_top(fields: dict[str, Any]) -> None:
+    assert chat(max_tokens=10, **fields).more_output == 5000
+    assert chat(thinking_budget=-1).more_output == 0
+    with pytest.raises(Malformed):
+        chat(thinking_budget="many")
+
+
+def test_a_suffix_is_read_with_each_prompt() -> None:
+    said = completions(prompt=["a", "b", "c"], suffix="x" * 1000, n=2)
+    assert (said.rounds, said.choices) == (3, 2)
+    assert completions(prompt="a", suffix="x" * 1000).rounds == 1
+
+
+def test_tools_of_anthropics_that_the_caller_runs_bring_a_prompt() -> None:
+    tools = [{"type": "computer_20250124", "name": "computer"}, {"type": "bash_20250124"}, {"name": "f"}]
+    tools[2] |= {"input_schema": {}}  # type: ignore[dict-item]
+    assert messages(tools=tools).more_input == 4_000
+    assert messages(tools=tools[2:]).more_input == 0
 
 
 def test_an_answer_in_the_background_is_refused() -> None:

@@ -44,6 +44,9 @@ _UNLIMITED = {
     "thread": "a thread that the provider keeps, which",
 }
 _LEAST_ROUNDS = 10
+_OWN_PROMPT = ("bash_", "text_editor_", "computer_", "browser_", "memory_")
+_LONGEST_OWN_PROMPT = 2_000
+"""Tokens that Anthropic may add for a tool of its own that the caller runs: for a computer it says 735, the most."""
 
 
 class AnthropicMessages:
@@ -94,6 +97,7 @@ class AnthropicMessages:
             rounds=max(_LEAST_ROUNDS, 2 * sum(one or 0 for one in uses)) + 1 if tools else 1,
             tools=tuple(sorted(fee for fee in fees if fee is not None)),
             unbounded=unbounded,
+            more_input=_LONGEST_OWN_PROMPT * sum(_has_own_prompt(one) for one in body.get("tools") or ()),
         )
 
     def limit(self, body: Json, tokens: int, provider: str, model: str) -> None:
@@ -133,6 +137,10 @@ def _clears(management: object) -> bool:
     if not isinstance(edits, list):
         return edits is None
     return all(isinstance(one, dict) and str(one.get("type")).startswith("clear_") for one in edits)
+
+
+def _has_own_prompt(tool: Mapping[str, Any]) -> bool:
+    return str(tool.get("type")).startswith(_OWN_PROMPT)
 
 
 class CountTokens(AnthropicMessages):

@@ -1,8 +1,8 @@
 """Bedrock's Converse: https://docs.aws.amazon.com/bedrock/latest/APIReference/API_runtime_Converse.html.
 
 A part says what it is by the key that it has. ``additionalModelRequestFields`` go to the model as they are: what limits
-its output there may be more than ``inferenceConfig.maxTokens``, so the larger holds. A stream tells the usage in its
-last event, ``metadata``; the service tier of an answer stands beside the usage, in an object.
+its output there may be more than ``inferenceConfig.maxTokens``, or beside it, and is allowed for on top then. A stream
+tells the usage in its last event, ``metadata``; the service tier of an answer stands beside the usage, in an object.
 """
 
 from __future__ import annotations
@@ -66,7 +66,7 @@ class Converse(Bedrock):
             most,
             not_inline=listed(beyond),
             media=media_of(beyond),
-            more_output=max((one for one in others if most is None or one >= most), default=0),
+            more_output=sum(one for one in others if most is None or one >= most),
             unbounded=billed_apart(body, beside) or _unbounded(body, more),
         )
 

@@ -50,6 +50,7 @@ _METRICS = {
     "cacheReadInputTokenCount": "cache_read_input_tokens",
     "cacheWriteInputTokenCount": "cache_creation_input_tokens",
 }
+_MORE = frozenset({"tools", "toolConfig", "n", "num_generations", "num_images", "best_of", "numResults", "num_results"})
 _TIER = "x-amzn-bedrock-service-tier"
 
 
@@ -65,7 +66,7 @@ class Invoke(Bedrock):
         if "anthropic" in model or "anthropic_version" in body:
             found = MESSAGES.spoken({**body, "stream": self._stream}, beside)
             return replace(found, unbounded=apart or found.unbounded)
-        if body.keys() & {"tools", "n", "num_generations", "num_images", "best_of"}:
+        if body.keys() & _MORE:
             apart = apart or "it asks for more than one answer or brings tools. Use converse, which says how many."
         plain = all(
             (isinstance(value, str) and key in _PROMPTS) or isinstance(value, _PLAIN) or key in _CONFIGS

@@ -39,7 +39,8 @@ _STATUSES = {
 }
 _CONFIG = ("generationConfig", "generation_config")
 _MOST = ("maxOutputTokens", "max_output_tokens")
-_RUN_BY_CALLER = frozenset({"functionDeclarations", "function_declarations", "computerUse", "computer_use"})
+_COMPUTER = frozenset({"computerUse", "computer_use"})
+_RUN_BY_CALLER = frozenset({"functionDeclarations", "function_declarations", *_COMPUTER})
 
 
 class Gemini:
@@ -60,6 +61,8 @@ class Gemini:
         beyond_gemini(body.get("contents"), beyond)
         for key in ("systemInstruction", "system_instruction"):
             beyond_gemini(body.get(key), beyond)
+        if any(one.keys() & _COMPUTER for one in _listed(body.get("tools")) if isinstance(one, dict)):
+            beyond.add("the use of a computer")
         if any(body.get(key) for key in ("cachedContent", "cached_content")):
             beyond.add("cachedContent")
         config = table(body, *_CONFIG)
@@ -185,11 +188,15 @@ def _output_media(config: Json) -> frozenset[str]:
     return frozenset({"audio", "image"})
 
 
+def _listed(tools: object) -> list[Any]:
+    """Tools as a list; one may come without its brackets."""
+    return tools if isinstance(tools, list) else [] if tools is None else [tools]
+
+
 def _unbounded(body: Json) -> str | None:
     if "serviceTier" in body and "service_tier" in body:
         raise Malformed("'serviceTier' is there twice: serviceTier, service_tier.")
-    tools: Any = body.get("tools")
-    for one in tools if isinstance(tools, list) else [tools] if tools is not None else []:
+    for one in _listed(body.get("tools")):
         if not isinstance(one, dict):
             raise Malformed("'tools' holds something that is no tool.")
         if others := sorted(set(one) - _RUN_BY_CALLER):

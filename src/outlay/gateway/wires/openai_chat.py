@@ -4,9 +4,9 @@
 is refused by reasoning models, and is what every other server with this API knows. Some of those know only that one:
 they get it beside the newer. Predicted output that is rejected is billed on top.
 
-Servers with this API have more ways in than OpenAI: a template that the caller writes (vLLM), documents that the
-provider looks up (Azure), other models to fall back on and plugins (OpenRouter). Each lets a call cost more than its
-body shows.
+Servers with this API have more ways in than OpenAI: a template that the caller writes (vLLM), data that the provider
+looks up with calls of its own (Azure), other models to fall back on and plugins (OpenRouter), searches (xAI, Qwen), and
+a ``thinking_budget`` beside the limit of output (Qwen). Each lets a call cost more than its body shows.
 """
 
 from __future__ import annotations
@@ -26,9 +26,13 @@ __all__ = ["CHAT", "OpenAIChat", "said_by", "strange"]
 
 _OWN_LIMIT = ("openai", "azure")
 """Providers that want ``max_completion_tokens``."""
-_NOT_INLINE = ("data_sources", "dataSources", "documents", "chat_template", "chat_template_kwargs")
-_OTHER_MODELS = ("models", "fallbacks", "preset", "plugins", "search_parameters")
+_NOT_INLINE = ("documents", "chat_template", "chat_template_kwargs")
+_OTHER_MODELS = ("models", "fallbacks", "preset", "plugins", "search_parameters", "enable_search", "web_search")
+_OWN_DATA = ("data_sources", "dataSources")
+_SEARCHES, _RESEARCHES = "-search-", "deep-research"
+"""In the names of models that search whatever the call says: once, or as often as they like."""
 _RUN_BY_CALLER = ("function", "custom")
+_THINKING_IN = ("extra_body", "google", "thinking_config")
 _ANYWHERE = Beside()
 
 
@@ -43,10 +47,10 @@ def strange(body: Mapping[str, Any]) -> tuple[set[str], str | None]:
     if body.get("extra_body") and "cached" in str(body["extra_body"]):  # Gemini's, in this form
         beyond.add("what the provider keeps")
     other = next((key for key in _OTHER_MODELS if body.get(key)), None)
-    why = (
-        None if other is None else f"'{other}' lets the provider run other models or tools than the one that is priced."
-    )
-    return beyond, why
+    if other is not None:
+        return beyond, f"'{other}' lets the provider run other models or tools than the one that is priced."
+    own = next((key for key in _OWN_DATA if body.get(key)), None)
+    return beyond, None if own is None else f"'{own}' has the provider call the model more than once."
 
 
 def said_by(answer: Json) -> Said | None:
@@ -79,21 +83,24 @@ class OpenAIChat:
                 beyond_text(content, beyond)
             if one.get("audio") is not None:
                 beyond.add("audio")
-        searches = body.get("web_search_options") is not None
+        model = model_of(body, beside.model)
+        searches = body.get("web_search_options") is not None or _SEARCHES in model
         if searches:
             beyond.add(FOUND_BY_TOOLS)
+        if _RESEARCHES in model:
+            unbounded = "the model searches as often as it likes."
         if tools_of_provider(body.get("tools"), _RUN_BY_CALLER):
             unbounded = "the provider's own tools may run any number of times."
         limits = [count(body, key) for key in ("max_completion_tokens", "max_tokens")]
         return Spoken(
-            model_of(body, beside.model),
+            model,
             flag(body, "stream"),
             max((one for one in limits if one is not None), default=None),
             count(body, "n") or 1,
             not_inline=listed(beyond),
             media=media_of(beyond),
             output_media=_output_media(body),
-            more_output=_predicted(body),
+            more_output=_predicted(body) + _thought(body),
             tools=("web_searches",) if searches else (),
             unbounded=unbounded,
         )
@@ -146,6 +153,16 @@ def _output_media(body: Json) -> frozenset[str]:
 def _predicted(body: Json) -> int:
     prediction = body.get("prediction")
     return len(orjson.dumps(prediction)) if prediction else 0
+
+
+def _thought(body: Mapping[str, Any], depth: int = 0) -> int:
+    """What a model may think beside its limit of output, at the top or in a provider's own object."""
+    most = count(body, "thinking_budget", least=-1) or 0
+    for key in _THINKING_IN:
+        inside = body.get(key)
+        if isinstance(inside, dict) and depth < len(_THINKING_IN):
+            most = max(most, _thought(inside, depth + 1))
+    return max(most, 0)
 
 
 CHAT = OpenAIChat()

@@ -36,14 +36,15 @@ class OpenAICompletions(OpenAIChat):
             prompts += len(embeds) if isinstance(embeds, list) else 1
             beyond.add("prompt_embeds")
         choices = max(count(body, "n") or 1, count(body, "best_of") or 1)
+        again = beyond or (prompts > 1 and body.get("suffix"))  # each prompt is read with the one suffix
         return Spoken(
             model_of(body, beside.model),
             flag(body, "stream"),
             count(body, "max_tokens", least=0),
-            choices if beyond else choices * prompts,
+            choices if again else choices * prompts,
             not_inline=listed(beyond),
             media=media_of(beyond),
-            rounds=prompts if beyond else 1,
+            rounds=prompts if again else 1,
             unbounded=unbounded,
         )
 

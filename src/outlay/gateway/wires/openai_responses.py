@@ -49,10 +49,14 @@ class OpenAIResponses:
         fees = {next((fee for name, fee in _FEES.items() if kind.startswith(name)), None) for kind in tools}
         if tools:
             beyond.add(FOUND_BY_TOOLS)
+        if any(str(one.get("type")).startswith("computer") for one in body.get("tools") or ()):
+            beyond.add("the use of a computer")
         if None in fees:
             unbounded = f"no field limits the tools of the provider: {', '.join(sorted(set(tools)))[:200]}."
         elif tools and calls is None:
             unbounded = "the provider's own tools may run any number of times. Send max_tool_calls."
+        if body.get("prompt") is not None:
+            unbounded = "a prompt that the provider keeps may bring tools of its own."
         if body.get("context_management"):
             unbounded = "a compaction of the context runs the model once more, on what nobody limits."
         return Spoken(

@@ -26,6 +26,7 @@ class Spoken:
     answer. ``more_output`` tokens may be billed beyond the number asked for. ``rounds`` is how often the provider may
     run the model in this one call, and ``tools`` are the meters of what it then charges for. ``unbounded`` says why
     nobody can tell the most that the call may cost. A ``free`` one costs nothing, and is a request all the same.
+    ``more_input`` tokens may be put into the prompt for what the body only names.
     """
 
     model: str
@@ -41,6 +42,12 @@ class Spoken:
     has_output: bool = True
     unbounded: str | None = None
     free: bool = False
+    more_input: int = 0
+
+    @property
+    def goes_once(self) -> bool:
+        """Whether the input that a stream tells when it begins, and its output, are all that it may be billed for."""
+        return self.rounds == 1 and not self.tools and not self.more_output
 
 
 def model_of(body: Mapping[str, Any], named: str | None = None) -> str:
