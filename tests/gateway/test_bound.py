@@ -8,7 +8,6 @@ bound is fine: quotas refuse it.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
@@ -223,11 +222,11 @@ def embeddings(draw: st.DrawFn) -> tuple[Wire, str, Json, Any]:
     return EMBEDDINGS, "openai", body, worst
 
 
-def bills(provider: str, model: str, worst: Worst) -> list[Mapping[str, Any]]:
+def bills(provider: str, model: str, worst: Worst) -> list[Json]:
     """The dearest usages that a provider may answer with, as it says them: all input of one kind, in each tier."""
     window = context_window(UPSTREAMS[provider].priced_as, model) or 1_048_576
     read = (window if worst.seen else min(worst.input, window)) * worst.reads
-    found = []
+    found: list[Json] = []
     for tier in TIERS if worst.tier in (None, "auto", "fast") else {"default", str(worst.tier)}:
         if provider == "anthropic":
             for kind in ({"input_tokens": read}, {"cache_creation": {"ephemeral_1h_input_tokens": read}}):

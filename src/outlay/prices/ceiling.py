@@ -173,8 +173,8 @@ def ceiling(
     since, until = limits.around(at)
     for place in dict(options.only).get(_GEO, ()):
         if place and not any(row.when == EVERY or (_GEO, place) in row.when for row in rows):
-            why = f"{_GEO}={place} is dearer, and has no price for {model}. Give one with --prices, or leave it out."
-            return Unbounded(why, since, until)
+            dearer = f"{_GEO}={place} is dearer, and has no price for {model}. Give one with --prices, or leave it out."
+            return Unbounded(dearer, since, until)
     contexts = list(islice(_contexts(rows, dict(options.only)), _MOST_CIRCUMSTANCES + 1))
     if len(contexts) > _MOST_CIRCUMSTANCES:
         return Unbounded(f"the prices of {model} differ by too many circumstances to look at each.", since, until)

@@ -131,6 +131,20 @@ def test_a_hold_that_nobody_settles_is_charged_at_its_bound_and_corrected_when_t
     assert book.settle("a", {"tokens": 25}, later + 2) is None
 
 
+def test_a_clock_that_is_set_back_begins_no_window_anew() -> None:
+    book = Book([quota("q", "100 tokens/day")])
+    midnight = (NOW // DAY + 1) * DAY
+    book.hold(ask("a", 90), midnight - 1)
+    book.hold(ask("b", 90), midnight + 1)
+    back = book.hold(ask("c", 90), midnight - 1)
+    assert isinstance(back, Denied), "yesterday's budget was used up, and today's is"
+    small = book.hold(ask("d", 10), midnight - 1)
+    assert isinstance(small, Held)
+    assert small.at == midnight + 1
+    book.settle("a", {"tokens": 90}, midnight - 1)
+    assert standing(book, "q", midnight) == (0, 100)
+
+
 def test_a_hold_that_nobody_settles_can_be_let_go_instead() -> None:
     book = Book([quota("q", "100 tokens/day")], on_expiry="release")
     book.hold(ask("a", 60), NOW)

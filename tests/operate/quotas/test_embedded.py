@@ -65,6 +65,7 @@ def test_the_next_process_goes_on_with_what_was_spent_and_held(tmp_path: Path) -
         await quotas.close()
         again = EmbeddedQuotas(tmp_path / "q.db", QUOTAS, now=NOW)
         assert await standing(again) == (12, 40)
+        assert [(one.held.id, one.state) for one in await again.unsettled()] == [("b", "left")]
         assert again.settle("b", {"tokens": 3}, NOW)
         await again.close()
         third = EmbeddedQuotas(tmp_path / "q.db", QUOTAS, now=NOW)

@@ -173,15 +173,54 @@ def test_a_hold_that_nobody_settles_is_seen_to_told_once_and_corrected_later(
     assert stores.events == [f"ran out: a {dict(ask('a', 60).fixed)}".encode()]
 
 
-def test_a_day_after_it_ran_out_a_hold_is_forgotten(stores: Stores) -> None:
+def test_a_month_after_it_ran_out_a_hold_is_forgotten(stores: Stores) -> None:
     async def check(store: QuotaStore) -> None:
         await store.hold(ask("a", 60), NOW)
         await store.sweep(NOW + 900_000)
-        await store.sweep(NOW + 900_000 + DAY)
-        store.settle("a", {"tokens": 25}, NOW + 900_000 + DAY)
-        assert await standing(store, "q", NOW + 900_000 + DAY) == (60, 0)
+        later = NOW + 900_000 + 35 * DAY
+        await store.sweep(later)
+        store.settle("a", {"tokens": 25}, later)
+        assert await standing(store, "q", later) == (60, 0)
 
-    stores.run(quota("q", "100 tokens/month"), check=check)
+    stores.run(quota("q", "100 tokens/year"), check=check)
+
+
+def test_holds_that_nobody_settled_are_told_until_they_are(stores: Stores) -> None:
+    async def check(store: QuotaStore) -> None:
+        assert await store.unsettled() == []
+        await store.hold(ask("a", 60), NOW)
+        await store.hold(ask("b", 30), NOW + 1)
+        await store.hold(ask("c", 5), NOW + 2)
+        store.settle("c", {"tokens": 5}, NOW + 3)
+        found = await store.unsettled()
+        assert [(one.held.id, one.held.bound["tokens"], one.state) for one in found] == [
+            ("a", 60, "under way"),
+            ("b", 30, "under way"),
+        ]
+        await store.sweep(NOW + 900_000)
+        assert [one.state for one in await store.unsettled()] == ["ran out", "under way"]
+        store.settle("a", {"tokens": 1}, NOW + 900_000)
+        assert await standing(store, "q", NOW + 900_000) == (6, 30)
+        assert [one.held.id for one in await store.unsettled()] == ["b"]
+
+    stores.run(quota("q", "100 tokens/day"), check=check)
+
+
+def test_a_late_settlement_gives_nothing_back_to_a_quota_that_never_counted_it(stores: Stores) -> None:
+    async def before(store: QuotaStore) -> None:
+        await store.hold(ask("a", 90), NOW)
+        await store.sweep(NOW + 900_000)
+        assert await standing(store, "q", NOW + 900_000) == (90, 0)
+
+    async def after(store: QuotaStore) -> None:
+        await store.hold(ask("b", 40), NOW)
+        assert store.settle("b", {"tokens": 40}, NOW)
+        assert store.settle("a", {"tokens": 10}, NOW)
+        spent, _ = await standing(store, "q", NOW)
+        assert spent >= 40, "what was charged to the old quota is not taken from the new one"
+
+    stores.run(quota("q", "100 tokens/day"), check=before)
+    stores.run(quota("q", "100 tokens/day", team="search"), check=after)
 
 
 def test_a_call_whose_price_is_not_known_is_denied_by_a_quota_in_money(stores: Stores) -> None:

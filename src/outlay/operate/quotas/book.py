@@ -26,11 +26,11 @@ from outlay.operate.quotas.counter import Counter
 from outlay.operate.quotas.limit import Measure, is_money
 from outlay.operate.quotas.quota import Attributes, Quota, Scope, distinct
 
-__all__ = ["Book", "Change", "Late", "OnExpiry", "Standing", "Stop", "stopped"]
+__all__ = ["REMEMBERED", "Book", "Change", "Late", "OnExpiry", "Standing", "Stop", "stopped"]
 
 OnExpiry = Literal["charge", "release"]
-_REMEMBERED = 86_400_000
-"""For how long, in milliseconds, a hold that ran out can still be settled."""
+REMEMBERED = 35 * 86_400_000
+"""For how long, in milliseconds, a hold that ran out can still be settled: until a month's invoice is there."""
 _TIDY_EVERY = 60_000
 _NOTHING: Mapping[str, int] = MappingProxyType({})
 
@@ -161,7 +161,7 @@ class Book:
             self._tidied = now
             for key in [one.key for one in self._counters.values() if one.empty(now)]:
                 del self._counters[key]
-        old = [id for id, one in self._late.items() if one.held.expires + _REMEMBERED <= now]
+        old = [id for id, one in self._late.items() if one.held.expires + REMEMBERED <= now]
         for id in old:
             del self._late[id]
         gone, self._gone[:] = list(self._gone), []

@@ -36,7 +36,7 @@ from pathlib import Path
 
 from outlay.errors import ConfigError, MissingExtraError
 from outlay.operate.quotas.ask import SHARE_OF_ROOM, Amounts, Ask, Denied, Held
-from outlay.operate.quotas.book import OnExpiry, Standing, Stop
+from outlay.operate.quotas.book import REMEMBERED, OnExpiry, Standing, Stop
 from outlay.operate.quotas.journal import Relay
 from outlay.operate.quotas.limit import Measure
 from outlay.operate.quotas.quota import EACH, Attributes, Quota, distinct
@@ -59,8 +59,6 @@ except ImportError:
 __all__ = ["SharedQuotas"]
 
 Tell = Callable[[Held], bytes | None]
-_REMEMBERED = 86_400_000
-"""For how long, in milliseconds, a hold that ran out can still be settled: as long as the book does."""
 _SHARE = str(SHARE_OF_ROOM).encode()
 _SWEPT_AT_ONCE = 200
 _LEASED = 60_000
@@ -171,7 +169,7 @@ class SharedQuotas:
         if self._outbox.not_kept is not None:
             await self._outbox.kept()
         keys = (self._expiries, self._untold, self._index)
-        words = [self._expired, _number(_SWEPT_AT_ONCE), _number(_LEASED), _number(_REMEMBERED)]
+        words = [self._expired, _number(_SWEPT_AT_ONCE), _number(_LEASED), _number(REMEMBERED)]
         try:
             while True:
                 said = await self._line.run(SWEEP, keys, [_number(now), *words])
@@ -284,7 +282,7 @@ class SharedQuotas:
             for one in batch
         ]
         try:
-            await self._line.run(SETTLE, keys, [_number(_REMEMBERED), *(one.encode() for one in said)])
+            await self._line.run(SETTLE, keys, [_number(REMEMBERED), *(one.encode() for one in said)])
         except (Unreachable, ResponseError):
             return False
         return True

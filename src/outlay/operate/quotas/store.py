@@ -55,7 +55,7 @@ class QuotaStore(Protocol):
         """What is spent and held of every quota."""
 
     async def unsettled(self) -> list[Unsettled]:
-        """The holds that are not settled, those that ran out within the last day too, the oldest first."""
+        """The holds that are not settled, those that ran out within the last 35 days too, the oldest first."""
 
     async def stops(self) -> Mapping[str, Stop]:
         """The kill switches that are on."""
