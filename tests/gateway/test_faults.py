@@ -12,6 +12,7 @@ import aiohttp
 import openai
 import pytest
 
+from outlay.money import plain
 from tests.gateway.harness import KEY, Harness, gateway, until
 
 QUOTAS = [{"id": "usd", "limit": "50 USD/day"}, {"id": "tokens", "limit": "1M tokens/day"}]
@@ -197,6 +198,17 @@ def test_a_provider_that_breaks_off_may_have_worked_so_it_counts_and_the_next_on
             first, second = await settled(gate, 2)
             assert (first["settled"], second["settled"]) == ("bound", "usage")
             assert len(gate.upstreams["openai"].log.entries) == 1, "it is not asked again: that may cost twice"
+            gate.upstreams["openai"].next(drop="before_headers")
+            raw = await gate.openai().chat.completions.with_raw_response.create(model="gpt-4o-mini", messages=MESSAGES)
+            third, fourth = (await settled(gate, 4))[2:]
+            cost = Decimal(third["cost"]) + Decimal(fourth["cost"])
+            assert raw.headers["x-outlay-cost"] == f"{plain(cost)} USD", "the caller is told what all tries cost"
+            for name in ("openai", "openai-b"):
+                gate.upstreams[name].next(drop="before_headers")
+            with pytest.raises(openai.APIStatusError) as failed:
+                await chat(gate)
+            costs = [Decimal(event["cost"]) for event in (await settled(gate, 6))[4:]]
+            assert failed.value.response.headers["x-outlay-cost"] == f"{plain(sum(costs, Decimal(0)))} USD"
 
     asyncio.run(run())
 
@@ -253,5 +265,31 @@ def test_a_stop_ends_all_calls_of_its_scope_at_once(tmp_path: Path) -> None:
                 await chat(gate)
             assert (await admin.delete(f"{url}/runaway")).status == 200
             await chat(gate)
+
+    asyncio.run(run())
+
+
+def test_an_error_of_ours_in_the_sweep_does_not_end_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from outlay.gateway import run as gateway_run
+    from outlay.operate.quotas.ask import Ask
+    from outlay.operate.quotas.embedded import EmbeddedQuotas
+
+    once = iter([LookupError("an error of ours")])
+    sweep = EmbeddedQuotas._sweep
+
+    def fails_once(self: EmbeddedQuotas, now: int) -> None:
+        if (error := next(once, None)) is not None:
+            raise error
+        sweep(self, now)
+
+    monkeypatch.setattr(gateway_run, "_SWEEP_EVERY", 0.02)
+
+    async def run() -> None:
+        async with gateway(tmp_path, "openai", quotas=QUOTAS) as gate:
+            monkeypatch.setattr(EmbeddedQuotas, "_sweep", fails_once)
+            ask = Ask("a", {}, {"requests": 1, "tokens": 5, "USD": 5}, lives=0)
+            await gate.running.quotas.hold(ask, gateway_run.clock())
+            (event,) = await gate.told(1)
+            assert (event["id"], event["error"]) == ("a", "unsettled")
 
     asyncio.run(run())

@@ -93,6 +93,16 @@ def test_while_redis_is_away_calls_are_refused_or_let_through_unheld(tmp_path: P
             assert event["settled"] == "usage"
             async with aiohttp.ClientSession() as session, session.get(f"{closed.url}/healthz") as answer:
                 assert answer.status == 503
+            async with aiohttp.ClientSession(f"http://{closed.running.at.admin}") as admin:
+                async with admin.get("/metrics") as answer:
+                    assert answer.status == 200
+                    assert "outlay_gateway_healthy 0.0" in await answer.text()
+                for path in ("/quotas", "/holds"):
+                    async with admin.get(path) as answer:
+                        assert answer.status == 503
+                        assert (await answer.json())["error"]
+                async with admin.post("/stops", json={"id": "a", "scope": {"team": "x"}}) as answer:
+                    assert answer.status == 503
             redis.start()
             for _ in range(200):
                 try:

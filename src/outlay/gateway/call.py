@@ -11,7 +11,7 @@ import asyncio
 import re
 import zlib
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import aiohttp
 import orjson
@@ -118,7 +118,7 @@ class Sender:
                     if wait > _MOST_RETRY_SECONDS and route is not call.routes[-1]:
                         break
                     await asyncio.sleep(min(wait, _MOST_RETRY_SECONDS))
-        raise last
+        raise last if (cost := call.cost()) is None else replace(last, headers=((b"x-outlay-cost", cost.encode()),))
 
     async def _once(self, call: Call, route: Route, *, final: bool) -> float | None:
         """Try one route once. None: answered; else the seconds to wait before the next try."""
@@ -219,7 +219,10 @@ class Sender:
         if retryable(response.status) and not final:
             self._meters.retried(one.route.upstream.id, response.status)
             return _retry_after(response.headers)
-        await _answer(one.call, response.status, back(response.headers), content)
+        headers = back(response.headers)
+        if (cost := one.call.cost()) is not None:
+            headers.append((b"x-outlay-cost", cost.encode()))
+        await _answer(one.call, response.status, headers, content)
         return None
 
     async def _whole(self, one: _Try, response: aiohttp.ClientResponse) -> None:
@@ -270,7 +273,7 @@ class Sender:
         await call.send({"type": "http.response.body", "body": rest})
 
     def _settle_by(self, one: _Try, said: Said | None, *, complete: bool, error: str | None = None) -> str | None:
-        """Settle by the usage that was told; by the bound where none was. The cost, as text."""
+        """Settle by the usage that was told; by the bound where none was. What the call cost, as text."""
         if said is None:
             return self._settle(one, None, "bound", error=error or "no usage")
         raw, one.event.answered_model = said
@@ -307,16 +310,16 @@ class Sender:
                 event.bound_output = held.units * one.each.get(TOKENS, 1)
             if cost is not None:
                 used[cost[1]] = cost[0]
-        text = None
         if cost is not None:
-            text = plain(in_unit(*cost))
-            event.cost, event.currency = text, cost[1]
+            event.cost, event.currency = plain(in_unit(*cost)), cost[1]
         told = event.to_bytes()
         one.done = True  # not before: where anything above fails, the call is settled at its bound instead
         if not self._quotas.settle(held.id, used, self._clock(), told):  # it went without a hold, or its hold ran out
             self._quotas.tell(told)
+        if cost is not None:
+            one.call.costs[cost[1]] = one.call.costs.get(cost[1], 0) + cost[0]
         self._meters.settled(event, used, held.bound)
-        return None if cost is None else f"{text} {cost[1]}"
+        return one.call.cost()
 
     def _cost(self, one: _Try, usage: Usage) -> tuple[int, str] | None:
         """The exact cost; by the model that answered, or that was asked where the answer's name has no price."""

@@ -7,6 +7,8 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from outlay.gateway.wires.spoken import Json, Spoken
+from outlay.money import plain
+from outlay.operate.quotas.limit import in_unit
 
 if TYPE_CHECKING:
     from outlay.gateway.http import Receive, Send
@@ -20,7 +22,8 @@ __all__ = ["Call"]
 class Call:
     """``attributes`` are what quotas look at; ``raw`` is the body as it came, ``body`` what it says.
 
-    ``began`` is the monotonic time in nanoseconds; ``answering`` is set once something of an answer went out.
+    ``began`` is the monotonic time in nanoseconds; ``answering`` is set once something of an answer went out. ``costs``
+    is what its tries cost so far, by currency.
     """
 
     id: str
@@ -35,7 +38,13 @@ class Call:
     send: Send
     began: int = field(default_factory=time.perf_counter_ns)
     answering: bool = False
+    costs: dict[str, int] = field(default_factory=dict)
 
     def microseconds(self) -> int:
         """How long ago it began."""
         return (time.perf_counter_ns() - self.began) // 1000
+
+    def cost(self) -> str | None:
+        """What all its tries cost, as its caller is told; None where nothing was found to cost anything."""
+        told = [f"{plain(in_unit(amount, currency))} {currency}" for currency, amount in self.costs.items()]
+        return ", ".join(told) or None

@@ -10,6 +10,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -158,6 +159,47 @@ def test_a_call_is_not_let_through_when_its_hold_can_not_be_kept(tmp_path: Path)
         await quotas.close()
         assert in_file(tmp_path / "q.db", "SELECT id FROM holds") == [("c",)]
         assert in_file(tmp_path / "q.db", "SELECT body FROM events") == [("settled meanwhile",)]
+
+    asyncio.run(run())
+
+
+def test_a_full_disk_refuses_calls_keeps_what_was_settled_and_is_well_again_when_there_is_room(tmp_path: Path) -> None:
+    async def run() -> None:
+        quotas = EmbeddedQuotas(tmp_path / "q.db", (replace(QUOTA, limit=parse_limit("9M tokens/day")),), now=NOW)
+        await quotas.hold(ask("a"), NOW)
+        database = quotas._journal._database
+        (pages,) = database.execute("PRAGMA page_count").fetchone()
+        database.execute(f"PRAGMA max_page_count={pages}")  # SQLite says of it what it says of a full disk
+        quotas.settle("a", {"tokens": 3}, NOW, b"x" * 50_000)
+        denied = await quotas.hold(ask("b"), NOW)
+        assert isinstance(denied, Denied)
+        assert (denied.reason, "full" in denied.why, "full" in str(quotas.wrong)) == ("unavailable", True, True)
+        assert (await quotas.standings(NOW))[0].spent == 3
+        assert in_file(tmp_path / "q.db", "SELECT id FROM holds") == [("a",)], "on the disk it counts at its bound"
+        database.execute("PRAGMA max_page_count=1000000")
+        assert isinstance(await quotas.hold(ask("c"), NOW), Held)
+        assert quotas.wrong is None
+        await quotas.close()
+        assert in_file(tmp_path / "q.db", "SELECT id FROM holds") == [("c",)]
+        assert in_file(tmp_path / "q.db", "SELECT length(body) FROM events") == [(50_000,)]
+
+    asyncio.run(run())
+
+
+def test_a_lowered_limit_denies_until_its_window_ends(tmp_path: Path) -> None:
+    async def run() -> None:
+        quotas = EmbeddedQuotas(tmp_path / "q.db", (QUOTA,), now=NOW)
+        await quotas.hold(ask("a", 60), NOW)
+        await quotas.hold(ask("b", 30), NOW)
+        quotas.settle("a", {"tokens": 60}, NOW)
+        await quotas.close()
+        lower = EmbeddedQuotas(tmp_path / "q.db", (replace(QUOTA, limit=parse_limit("50 tokens/day")),), now=NOW)
+        assert await standing(lower) == (60, 30)
+        denied = await lower.hold(ask("c", 1), NOW)
+        assert isinstance(denied, Denied)
+        assert denied.resets == (NOW // 86_400_000 + 1) * 86_400_000
+        assert isinstance(await lower.hold(ask("d", 50), denied.resets), Held)
+        await lower.close()
 
     asyncio.run(run())
 
