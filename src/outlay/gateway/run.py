@@ -1,4 +1,4 @@
-"""``outlay gateway``: everything that stands behind its two ports, started and stopped together.
+"""``outlay gateway``: everything that stands behind its ports, started and stopped together.
 
 It needs no other process: the quotas are in a file beside it, usage events in a spool, and the ledger takes them up
 when it can. On SIGTERM or SIGINT no new call is let in and those under way are answered and settled.
@@ -28,10 +28,15 @@ from outlay.gateway.app import Gateway
 from outlay.gateway.bound import Bounds
 from outlay.gateway.call import Ids, Sender
 from outlay.gateway.callers import Callers, Keys
+from outlay.gateway.envoy import Envoy
 from outlay.gateway.event import SPOOLED, ran_out
+from outlay.gateway.granted import Seal
 from outlay.gateway.http import Receive, Scope, Send
 from outlay.gateway.meters import Meters
+from outlay.gateway.peer_port import PeerPort
+from outlay.gateway.peers import Peers
 from outlay.gateway.protocol import GuardedProtocol
+from outlay.gateway.quota_api import QuotaApi
 from outlay.gateway.routes import Routes
 from outlay.gateway.sending import opened
 from outlay.operate.quotas.embedded import EmbeddedQuotas
@@ -51,6 +56,7 @@ _CALLS_END = 30
 _SWEEP_EVERY = 1.0
 _KEEP_ALIVE = 75
 _ADMINS = 100
+_LEAST_SECRET = 16
 Say = Callable[[str], None]
 
 
@@ -78,6 +84,7 @@ class Listening:
 
     calls: str
     admin: str | None
+    peers: str | None = None
 
 
 def clock() -> int:
@@ -126,6 +133,9 @@ async def running(
         admin = None
         if settings.admin_listen is not None:
             admin = stack.enter_context(_listening(settings.admin_listen, "admin_listen"))
+        peers, secret = None, _peers_secret(settings, serving.environment)
+        if settings.peers_listen is not None:
+            peers = stack.enter_context(_listening(settings.peers_listen, "peers_listen"))
         if serving.take_up is not None:
             await stack.enter_async_context(_taking_up(serving.take_up, say))
         spool = SpoolWriter(serving.spool)
@@ -135,11 +145,16 @@ async def running(
         session = opened(settings.max_connections)
         stack.push_async_callback(session.close)
         meters, ids, wrong = Meters(), Ids(os.urandom(4).hex()), _Wrong(quotas, spool)
+        callers, bounds, quick = (
+            Callers(keys, serving.required_tags),
+            Bounds(Ceilings(prices), settings),
+            QuickPrices(prices),
+        )
         sender = Sender(
             session,
             quotas=quotas,
-            bounds=Bounds(Ceilings(prices), settings),
-            prices=QuickPrices(prices),
+            bounds=bounds,
+            prices=quick,
             settings=settings,
             meters=meters,
             ids=ids,
@@ -147,7 +162,7 @@ async def running(
         )
         gateway = Gateway(
             settings,
-            callers=Callers(keys, serving.required_tags),
+            callers=callers,
             routes=routes,
             sender=sender,
             meters=meters,
@@ -158,13 +173,30 @@ async def running(
         servers = [(_server(gateway, settings.max_connections), calls)]
         if admin is not None:
             servers.append((_server(Admin(quotas, meters, token, clock, wrong), _ADMINS), admin))
+        if peers is not None:
+            holding = Peers(
+                quotas,
+                bounds=bounds,
+                prices=quick,
+                settings=settings,
+                routes=routes,
+                meters=meters,
+                ids=ids,
+                clock=clock,
+            )
+            seal, most = Seal(secret), settings.max_body_mib << 20
+            api = QuotaApi(holding, seal, serving.required_tags, most)
+            envoy = Envoy(holding, seal, callers, routes, most)
+            port = PeerPort(api, envoy, secret, meters, wrong)
+            servers.append((_server(port, settings.max_connections), peers))
         tasks = [asyncio.create_task(server.serve([listener])) for server, listener in servers]
         sweep = asyncio.create_task(_sweep(quotas, say, wrong))
         ended = asyncio.ensure_future(asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED))
         try:
             while not all(server.started for server, _ in servers) and not ended.done():
                 await asyncio.sleep(0.005)
-            yield Running(Listening(_name(calls), _name(admin) if admin else None), quotas, meters, ended)
+            at = Listening(_name(calls), _name(admin) if admin else None, _name(peers) if peers else None)
+            yield Running(at, quotas, meters, ended)
         finally:
             for server, _ in servers:
                 server.should_exit = True
@@ -271,6 +303,18 @@ def _admin_token(settings: GatewaySettings, environment: Mapping[str, str]) -> s
             hint=f"Put a secret into the environment variable {settings.admin_token_env}.",
         )
     return token
+
+
+def _peers_secret(settings: GatewaySettings, environment: Mapping[str, str]) -> str:
+    """The secret of other gateways, which their port is not opened without. Raises :class:`UsageError`."""
+    secret = environment.get(settings.peers_secret_env, "").strip()
+    if settings.peers_listen is not None and len(secret) < _LEAST_SECRET:
+        raise UsageError(
+            f"needs a secret of {_LEAST_SECRET} characters or more: who reaches it can use up budgets.",
+            where=f"peers_listen {settings.peers_listen}",
+            hint=f"Put one into the environment variable {settings.peers_secret_env}, there and here.",
+        )
+    return secret
 
 
 async def _told_to_stop() -> None:
