@@ -36,7 +36,6 @@ from outlay.gateway.routes import Routes
 from outlay.gateway.sending import opened
 from outlay.operate.quotas.embedded import EmbeddedQuotas
 from outlay.operate.quotas.quota import Quota
-from outlay.operate.quotas.shared import SharedQuotas
 from outlay.operate.quotas.store import QuotaStore
 from outlay.prices.ceiling import Ceilings
 from outlay.prices.quick import QuickPrices
@@ -52,6 +51,7 @@ _SWEEP_EVERY = 1.0
 _KEEP_ALIVE = 75
 _ADMINS = 100
 Say = Callable[[str], None]
+Check = Callable[[], str | None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,11 +126,11 @@ async def running(
         admin = None
         if settings.admin_listen is not None:
             admin = stack.enter_context(_listening(settings.admin_listen, "admin_listen"))
-        if serving.take_up is not None:
-            await stack.enter_async_context(_taking_up(serving.take_up, say))
+        taking_up = _TakingUp(serving.take_up, say)
+        stack.push_async_callback(taking_up.stop)
         spool = SpoolWriter(serving.spool)
         stack.callback(spool.close)  # what it seals is taken up
-        quotas = _store(serving, lambda events: spool.append(SPOOLED, b"\n".join(events)))
+        quotas, caution = _store(serving, lambda events: spool.append(SPOOLED, b"\n".join(events)))
         stack.push_async_callback(quotas.close)
         session = opened(settings.max_connections)
         stack.push_async_callback(session.close)
@@ -159,11 +159,12 @@ async def running(
         if admin is not None:
             servers.append((_server(Admin(quotas, meters, token, clock, wrong), _ADMINS), admin))
         tasks = [asyncio.create_task(server.serve([listener])) for server, listener in servers]
-        sweep = asyncio.create_task(_sweep(quotas, say, wrong))
+        sweep = asyncio.create_task(_sweep(quotas, say, wrong, caution))
         ended = asyncio.ensure_future(asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED))
         try:
             while not all(server.started for server, _ in servers) and not ended.done():
                 await asyncio.sleep(0.005)
+            taking_up.start()
             yield Running(Listening(_name(calls), _name(admin) if admin else None), quotas, meters, ended)
         finally:
             for server, _ in servers:
@@ -176,17 +177,26 @@ async def running(
             raise error
 
 
-@asynccontextmanager
-async def _taking_up(work: Work, say: Say) -> AsyncIterator[None]:
-    """The process that takes the spool up, until the block is left: then it takes up what is sealed."""
-    ledger = KeepingUp(lambda: TakingUp(work), say)
-    watch = asyncio.create_task(ledger.watch())
-    try:
-        yield
-    finally:
-        watch.cancel()
-        await asyncio.gather(watch, return_exceptions=True)
-        await ledger.stop()
+class _TakingUp:
+    """The process that takes the spool up, if there is to be one. It starts after the gateway, which it would slow."""
+
+    def __init__(self, work: Work | None, say: Say) -> None:
+        self._work, self._say = work, say
+        self._running: tuple[KeepingUp, asyncio.Task[None]] | None = None
+
+    def start(self) -> None:
+        """Have what is sealed taken up from now on."""
+        if (work := self._work) is not None:
+            ledger = KeepingUp(lambda: TakingUp(work), self._say)
+            self._running = ledger, asyncio.create_task(ledger.watch())
+
+    async def stop(self) -> None:
+        """Have the rest of it taken up."""
+        if self._running is not None:
+            ledger, watch = self._running
+            watch.cancel()
+            await asyncio.gather(watch, return_exceptions=True)
+            await ledger.stop()
 
 
 class _Wrong:
@@ -199,23 +209,23 @@ class _Wrong:
         return self._quotas.wrong or self._spool.broken
 
 
-async def _sweep(quotas: EmbeddedQuotas | SharedQuotas, say: Say, wrong: _Wrong) -> None:
+async def _sweep(quotas: QuotaStore, say: Say, wrong: Check, caution: Check) -> None:
     said: list[str | None] = [None, None]
     while True:
         await asyncio.sleep(_SWEEP_EVERY)
         await quotas.sweep(clock())
-        caution = quotas.caution if isinstance(quotas, SharedQuotas) else None
-        for place, (now, well) in enumerate(((wrong(), "all is well again"), (caution, "Redis keeps everything now"))):
+        checked = ((wrong(), "all is well again"), (caution(), "Redis keeps everything now"))
+        for place, (now, well) in enumerate(checked):
             if now != said[place]:
                 said[place] = now
                 say(now or well)
 
 
-def _store(serving: Serving, relay: Callable[[Sequence[bytes]], None]) -> EmbeddedQuotas | SharedQuotas:
-    """The quotas: in a file of this gateway's own, or in the Redis that it shares with others."""
+def _store(serving: Serving, relay: Callable[[Sequence[bytes]], None]) -> tuple[QuotaStore, Check]:
+    """The quotas, in a file of this gateway's own or in the Redis that it shares with others; and their caution."""
     settings = serving.settings
     if settings.state.startswith("sqlite:///"):
-        return EmbeddedQuotas(
+        embedded = EmbeddedQuotas(
             serving.folder / settings.state.removeprefix("sqlite:///"),
             serving.quotas,
             now=clock(),
@@ -224,7 +234,11 @@ def _store(serving: Serving, relay: Callable[[Sequence[bytes]], None]) -> Embedd
             relay_every=serving.relay_every,
             ran_out=ran_out,
         )
-    return SharedQuotas(
+        return embedded, lambda: None
+    # Its client takes a tenth of a second to import, which a gateway with a file starts without.
+    from outlay.operate.quotas.shared import SharedQuotas
+
+    shared = SharedQuotas(
         settings.state,
         serving.spool.with_name(f"{serving.spool.name}.db"),
         serving.quotas,
@@ -233,6 +247,7 @@ def _store(serving: Serving, relay: Callable[[Sequence[bytes]], None]) -> Embedd
         relay_every=serving.relay_every,
         ran_out=ran_out,
     )
+    return shared, lambda: shared.caution
 
 
 class _Server(uvicorn.Server):
