@@ -1,8 +1,8 @@
 """The gateway's resident memory over many calls of all kinds, for what grows with them and should not.
 
 Two calls of three are answered whole, one is a stream; five models by turns; every call has a tag value that no other
-has, and counts under a quota of its own for it, ten seconds long; every twenty-fifth caller goes away in the middle of its
-answer. What grows: by least squares over the second half of the steps, MiB in 100,000 calls.
+has, and counts under a quota of its own for it, ten seconds long; every twenty-fifth caller goes away in the middle of
+its answer. What grows: by least squares over the second half of the steps, MiB in 100,000 calls.
 """
 
 from __future__ import annotations
