@@ -15,12 +15,10 @@ from typing import Any
 import orjson
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from yarl import URL
 
 from outlay.config.gateway import GatewaySettings, UpstreamSettings
 from outlay.gateway.bound import Bounds
-from outlay.gateway.incoming import Call
-from outlay.gateway.routes import Route, Upstream
+from outlay.gateway.routes import Upstream
 from outlay.gateway.wires.anthropic_messages import MESSAGES
 from outlay.gateway.wires.bedrock_converse import CONVERSE
 from outlay.gateway.wires.gemini import GEMINI_VERBS
@@ -257,10 +255,6 @@ UPSTREAMS = {provider: upstream(provider) for provider in MODELS}
 FLAVORS = {"openai": "chat", "anthropic": "messages", "gemini": "gemini", "bedrock": "converse"}
 
 
-async def nobody(*_: object) -> Any:
-    raise AssertionError("nobody is there")
-
-
 @settings(max_examples=1500, deadline=None)
 @given(st.one_of(chats(), completions(), responses(), messages(), geminis(), converses(), embeddings()), st.data())
 def test_no_provider_may_bill_more_than_is_held(drawn: tuple[Wire, str, Json, Any], data: st.DataObject) -> None:
@@ -271,9 +265,16 @@ def test_no_provider_may_bill_more_than_is_held(drawn: tuple[Wire, str, Json, An
         spoken = wire.spoken(orjson.loads(raw), Beside(None if "model" in body else model))
     except Malformed:
         return
-    call = Call("c", wire, spoken, orjson.loads(raw), raw, [], {}, (), nobody, nobody)
-    route = Route(UPSTREAMS[provider], model, URL("https://x.test"))
-    ask = Bounds(CEILINGS, SETTINGS).ask("h", {}, call, route, milliseconds(AT))
+    ask = Bounds(CEILINGS, SETTINGS).ask(
+        "h",
+        {},
+        spoken,
+        orjson.loads(raw),
+        size=len(raw),
+        upstream=UPSTREAMS[provider],
+        model=model,
+        now=milliseconds(AT),
+    )
     granted = data.draw(st.integers(ask.least, ask.most)) if ask.least < ask.most else ask.most
     bound, worst = ask.bound(granted), worst_of(granted)
     for told_usage in bills(provider, model, worst):

@@ -270,7 +270,8 @@ def test_a_stop_ends_all_calls_of_its_scope_at_once(tmp_path: Path) -> None:
 
 
 def test_an_error_of_ours_in_the_sweep_does_not_end_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    from outlay.gateway import run as gateway_run
+    from outlay.gateway import keeping
+    from outlay.gateway.run import clock
     from outlay.operate.quotas.ask import Ask
     from outlay.operate.quotas.embedded import EmbeddedQuotas
 
@@ -282,13 +283,13 @@ def test_an_error_of_ours_in_the_sweep_does_not_end_it(tmp_path: Path, monkeypat
             raise error
         sweep(self, now)
 
-    monkeypatch.setattr(gateway_run, "_SWEEP_EVERY", 0.02)
+    monkeypatch.setattr(keeping, "_SWEEP_EVERY", 0.02)
 
     async def run() -> None:
         async with gateway(tmp_path, "openai", quotas=QUOTAS) as gate:
             monkeypatch.setattr(EmbeddedQuotas, "_sweep", fails_once)
             ask = Ask("a", {}, {"requests": 1, "tokens": 5, "USD": 5}, lives=0)
-            await gate.running.quotas.hold(ask, gateway_run.clock())
+            await gate.running.quotas.hold(ask, clock())
             (event,) = await gate.told(1)
             assert (event["id"], event["error"]) == ("a", "unsettled")
 

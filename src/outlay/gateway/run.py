@@ -1,4 +1,4 @@
-"""``outlay gateway``: everything that stands behind its two ports, started and stopped together.
+"""``outlay gateway``: everything that stands behind its ports, started and stopped together.
 
 It needs no other process: the quotas are in a file beside it, usage events in a spool, and the ledger takes them up
 when it can. On SIGTERM or SIGINT no new call is let in and those under way are answered and settled; after 30 seconds,
@@ -8,52 +8,48 @@ or a second signal, they are cut and settled by what came of them, or at their b
 from __future__ import annotations
 
 import asyncio
-import ipaddress
-import logging
+import gc
 import os
 import signal
-import socket
 import time
-from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import AsyncExitStack, asynccontextmanager, contextmanager, suppress
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import aiohttp
 import uvicorn
 
 from outlay.config.gateway import GatewaySettings
-from outlay.errors import ConfigError, UsageError
+from outlay.gateway.addresses import admin_token, listening, name_of, peers_secret
 from outlay.gateway.admin import Admin
 from outlay.gateway.app import Gateway
 from outlay.gateway.bound import Bounds
 from outlay.gateway.call import Ids, Sender
 from outlay.gateway.callers import Callers, Keys
-from outlay.gateway.event import SPOOLED, ran_out
-from outlay.gateway.http import Receive, Scope, Send
+from outlay.gateway.envoy import Envoy
+from outlay.gateway.event import SPOOLED
+from outlay.gateway.granted import Seal
+from outlay.gateway.keeping import Check, LedgerTakeUp, Say, Trouble, quotas_in, sweeping
 from outlay.gateway.meters import Meters
-from outlay.gateway.protocol import GuardedProtocol
+from outlay.gateway.peer_port import PeerPort
+from outlay.gateway.peers import Peers
+from outlay.gateway.quota_api import QuotaApi
 from outlay.gateway.routes import Routes
 from outlay.gateway.sending import opened
-from outlay.operate.quotas.embedded import EmbeddedQuotas
+from outlay.gateway.servers import server_of
 from outlay.operate.quotas.quota import Quota
-from outlay.operate.quotas.shared import SharedQuotas
 from outlay.operate.quotas.store import QuotaStore
 from outlay.prices.ceiling import Ceilings
 from outlay.prices.quick import QuickPrices
 from outlay.prices.tokens import TokenPrices
-from outlay.receivers.keeping_up import KeepingUp
-from outlay.receivers.taking_up import TakingUp, Work
+from outlay.receivers.taking_up import Work
 from outlay.spool.writer import SpoolWriter
 
 __all__ = ["Listening", "Running", "Serving", "clock", "running", "serve"]
 
-_logger = logging.getLogger(__name__)
-_CALLS_END = 30
-_SWEEP_EVERY = 1.0
-_KEEP_ALIVE = 75
 _ADMINS = 100
-Say = Callable[[str], None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,6 +76,7 @@ class Listening:
 
     calls: str
     admin: str | None
+    peers: str | None = None
 
 
 def clock() -> int:
@@ -96,6 +93,7 @@ def serve(serving: Serving, prices: TokenPrices, keys: Keys, started: Callable[[
         stop = asyncio.create_task(_told_to_stop())
         async with running(serving, prices, keys, say) as now:
             started(now.at)
+            gc.freeze()  # price lists stay for good: to look through them for garbage would halt every call
             await asyncio.wait((stop, now.ended), return_when=asyncio.FIRST_COMPLETED)
             stop.cancel()
             say("stopping: calls under way are answered and settled")
@@ -124,51 +122,54 @@ async def running(
     settings = serving.settings
     async with AsyncExitStack() as stack:
         routes = Routes(settings.upstreams, serving.environment)
-        token = _admin_token(settings, serving.environment)
-        calls = stack.enter_context(_listening(settings.listen, "listen"))
-        admin = None
-        if settings.admin_listen is not None:
-            admin = stack.enter_context(_listening(settings.admin_listen, "admin_listen"))
-        if serving.take_up is not None:
-            await stack.enter_async_context(_taking_up(serving.take_up, say))
+        token, secret = admin_token(settings, serving.environment), peers_secret(settings, serving.environment)
+        calls = stack.enter_context(listening(settings.listen, "listen"))
+        admin, peers = (
+            None if address is None else stack.enter_context(listening(address, option))
+            for option, address in (("admin_listen", settings.admin_listen), ("peers_listen", settings.peers_listen))
+        )
+        taking_up = LedgerTakeUp(serving.take_up, say)
+        stack.push_async_callback(taking_up.stop)
         spool = SpoolWriter(serving.spool)
         stack.callback(spool.close)  # what it seals is taken up
-        quotas = _store(serving, lambda events: spool.append(SPOOLED, b"\n".join(events)))
+        quotas, caution = quotas_in(
+            settings,
+            serving.quotas,
+            folder=serving.folder,
+            spool=serving.spool,
+            now=clock(),
+            relay=lambda events: spool.append(SPOOLED, b"\n".join(events)),
+            relay_every=serving.relay_every,
+        )
         stack.push_async_callback(quotas.close)
         session = opened(settings.max_connections)
         stack.push_async_callback(session.close)
-        meters, ids, wrong = Meters(), Ids(os.urandom(4).hex()), _Wrong(quotas, spool)
-        sender = Sender(
-            session,
-            quotas=quotas,
+        wrong = Trouble(quotas, spool)
+        parts = _Parts(
+            settings,
+            quotas,
             bounds=Bounds(Ceilings(prices), settings),
             prices=QuickPrices(prices),
-            settings=settings,
-            meters=meters,
-            ids=ids,
-            clock=clock,
-        )
-        gateway = Gateway(
-            settings,
-            callers=Callers(keys, serving.required_tags),
             routes=routes,
-            sender=sender,
-            meters=meters,
-            ids=ids,
-            clock=clock,
-            wrong=wrong,
+            callers=Callers(keys, serving.required_tags),
+            meters=Meters(),
+            ids=Ids(os.urandom(4).hex()),
         )
-        servers = [(_server(gateway, settings.max_connections), calls)]
+        servers = [(server_of(parts.gateway(session, wrong), settings.max_connections), calls)]
         if admin is not None:
-            servers.append((_server(Admin(quotas, meters, token, clock, wrong), _ADMINS), admin))
+            servers.append((server_of(Admin(quotas, parts.meters, token, clock, wrong), _ADMINS), admin))
+        if peers is not None:
+            port = parts.peer_port(secret, serving.required_tags, wrong)
+            servers.append((server_of(port, settings.max_connections), peers))
         tasks = [asyncio.create_task(server.serve([listener])) for server, listener in servers]
-        sweep = asyncio.create_task(_sweep(quotas, say, wrong))
+        sweep = asyncio.create_task(sweeping(quotas, clock, say, wrong, caution))
         ended = asyncio.ensure_future(asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED))
         try:
             while not all(server.started for server, _ in servers) and not ended.done():
                 await asyncio.sleep(0.005)
-            at = Listening(_name(calls), _name(admin) if admin else None)
-            yield Running(at, quotas, meters, ended, lambda: _cut(server for server, _ in servers))
+            taking_up.start()
+            at = Listening(name_of(calls), name_of(admin) if admin else None, name_of(peers) if peers else None)
+            yield Running(at, quotas, parts.meters, ended, lambda: _cut(server for server, _ in servers))
         finally:
             for server, _ in servers:
                 server.should_exit = True
@@ -180,104 +181,57 @@ async def running(
             raise error
 
 
-@asynccontextmanager
-async def _taking_up(work: Work, say: Say) -> AsyncIterator[None]:
-    """The process that takes the spool up, until the block is left: then it takes up what is sealed."""
-    ledger = KeepingUp(lambda: TakingUp(work), say)
-    watch = asyncio.create_task(ledger.watch())
-    try:
-        yield
-    finally:
-        watch.cancel()
-        await asyncio.gather(watch, return_exceptions=True)
-        await ledger.stop()
+@dataclass(frozen=True, slots=True)
+class _Parts:
+    """What the applications of the ports have in common."""
 
+    settings: GatewaySettings
+    quotas: QuotaStore
+    bounds: Bounds
+    prices: QuickPrices
+    routes: Routes
+    callers: Callers
+    meters: Meters
+    ids: Ids
 
-class _Wrong:
-    """What is wrong, if anything: said on /healthz and on the terminal."""
-
-    def __init__(self, quotas: QuotaStore, spool: SpoolWriter) -> None:
-        self._quotas, self._spool = quotas, spool
-
-    def __call__(self) -> str | None:
-        return self._quotas.wrong or self._spool.broken
-
-
-async def _sweep(quotas: EmbeddedQuotas | SharedQuotas, say: Say, wrong: _Wrong) -> None:
-    said: list[str | None] = [None, None]
-    while True:
-        await asyncio.sleep(_SWEEP_EVERY)
-        try:
-            await quotas.sweep(clock())
-        except Exception:  # one bad hold must not keep all others from running out
-            _logger.exception("an error in Outlay; holds that ran out are seen to a second later")
-        caution = quotas.caution if isinstance(quotas, SharedQuotas) else None
-        for place, (now, well) in enumerate(((wrong(), "all is well again"), (caution, "Redis keeps everything now"))):
-            if now != said[place]:
-                said[place] = now
-                say(now or well)
-
-
-def _store(serving: Serving, relay: Callable[[Sequence[bytes]], None]) -> EmbeddedQuotas | SharedQuotas:
-    """The quotas: in a file of this gateway's own, or in the Redis that it shares with others."""
-    settings = serving.settings
-    if settings.state.startswith("sqlite:///"):
-        return EmbeddedQuotas(
-            serving.folder / settings.state.removeprefix("sqlite:///"),
-            serving.quotas,
-            now=clock(),
-            on_expiry=settings.on_expiry,
-            relay=relay,
-            relay_every=serving.relay_every,
-            ran_out=ran_out,
+    def gateway(self, session: aiohttp.ClientSession, wrong: Check) -> Gateway:
+        """The callers' port."""
+        sender = Sender(
+            session,
+            quotas=self.quotas,
+            bounds=self.bounds,
+            prices=self.prices,
+            settings=self.settings,
+            meters=self.meters,
+            ids=self.ids,
+            clock=clock,
         )
-    return SharedQuotas(
-        settings.state,
-        serving.spool.with_name(f"{serving.spool.name}.db"),
-        serving.quotas,
-        on_expiry=settings.on_expiry,
-        relay=relay,
-        relay_every=serving.relay_every,
-        ran_out=ran_out,
-    )
-
-
-class _Server(uvicorn.Server):
-    @contextmanager
-    def capture_signals(self) -> Iterator[None]:
-        yield  # the holds under way have to be settled too
-
-
-def _server(app: Callable[[Scope, Receive, Send], object], most: int) -> uvicorn.Server:
-    return _Server(
-        uvicorn.Config(
-            app,
-            interface="asgi3",
-            http=GuardedProtocol,
-            ws="none",
-            lifespan="off",
-            log_config=None,
-            access_log=False,
-            server_header=False,
-            date_header=True,
-            proxy_headers=False,
-            limit_concurrency=most,
-            timeout_keep_alive=_KEEP_ALIVE,
-            timeout_graceful_shutdown=_CALLS_END,
+        return Gateway(
+            self.settings,
+            callers=self.callers,
+            routes=self.routes,
+            sender=sender,
+            meters=self.meters,
+            ids=self.ids,
+            clock=clock,
+            wrong=wrong,
         )
-    )
 
-
-def _admin_token(settings: GatewaySettings, environment: Mapping[str, str]) -> str:
-    """The admin's secret; none is needed where only this machine reaches the port. Raises :class:`UsageError`."""
-    token = environment.get(settings.admin_token_env, "")
-    if settings.admin_listen is not None and not token and not _is_loopback(settings.admin_listen):
-        raise UsageError(
-            "is open to other machines, and nobody has to say who they are.",
-            where=f"admin_listen {settings.admin_listen}",
-            hint=f"Put a secret into the environment variable {settings.admin_token_env}.",
+    def peer_port(self, secret: str, required: Sequence[str], wrong: Check) -> PeerPort:
+        """The port of other gateways."""
+        peers = Peers(
+            self.quotas,
+            bounds=self.bounds,
+            prices=self.prices,
+            settings=self.settings,
+            routes=self.routes,
+            meters=self.meters,
+            ids=self.ids,
+            clock=clock,
         )
-    return token
+        seal, most = Seal(secret), self.settings.max_body_mib << 20
+        envoy = Envoy(peers, seal, self.callers, self.routes, most)
+        return PeerPort(QuotaApi(peers, seal, required, most), envoy, secret, self.meters, wrong)
 
 
 async def _told_to_stop() -> None:
@@ -295,37 +249,6 @@ def _cut(servers: Iterable[uvicorn.Server]) -> None:
     for server in servers:
         for task in list(server.server_state.tasks):
             task.cancel()
-
-
-@contextmanager
-def _listening(address: str, option: str) -> Iterator[socket.socket]:
-    host, colon, port = address.rpartition(":")
-    if not colon or not port.isdecimal() or int(port) > 65535:
-        raise ConfigError(f"'{address}' is no address.", where=f"[gateway] {option}", hint="Write HOST:PORT.")
-    host = host.strip("[]")
-    try:
-        found = socket.create_server(
-            (host, int(port)), family=socket.AF_INET6 if ":" in host else socket.AF_INET, backlog=1024
-        )
-    except OSError as error:
-        raise UsageError(
-            f"can't be listened on: {error.strerror}.", where=f"{option} {address}", hint="Is it in use? Try another."
-        ) from None
-    with found:
-        yield found
-
-
-def _name(listener: socket.socket) -> str:
-    host, port = listener.getsockname()[:2]
-    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
-
-
-def _is_loopback(address: str) -> bool:
-    host = address.rpartition(":")[0].strip("[]")
-    try:
-        return host == "localhost" or ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return False
 
 
 def _loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:

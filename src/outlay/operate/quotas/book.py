@@ -17,7 +17,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from heapq import heappop, heappush
+from heapq import heapify, heappop, heappush
 from types import MappingProxyType
 from typing import Literal
 
@@ -32,6 +32,8 @@ OnExpiry = Literal["charge", "release"]
 REMEMBERED = 35 * 86_400_000
 """For how long, in milliseconds, a hold that ran out can still be settled: until a month's invoice is there."""
 _TIDY_EVERY = 60_000
+_MOST_SETTLED = 1_000
+"""So many settled holds, and as many as live ones, may wait among the expiries for their time to come."""
 _NOTHING: Mapping[str, int] = MappingProxyType({})
 
 
@@ -268,6 +270,9 @@ class Book:
     def _keep(self, held: Held) -> None:
         self._holds[held.id] = held
         heappush(self._expiries, (held.expires, held.id))
+        if len(self._expiries) > 2 * len(self._holds) + _MOST_SETTLED:
+            self._expiries = [(one.expires, one.id) for one in self._holds.values()]
+            heapify(self._expiries)
 
     def _matching(self, attributes: Attributes) -> tuple[tuple[Quota, tuple[str, ...]], ...]:
         seen = tuple(attributes.get(name, "") for name in self._names)
