@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Sequence
+from contextlib import suppress
 from pathlib import Path
 
 from outlay.errors import SpoolError
@@ -11,6 +12,7 @@ from outlay.errors import SpoolError
 __all__ = ["Lock", "free_bytes", "make_folder", "sync_file", "sync_folder", "sync_paths", "write_all", "write_whole"]
 
 _MOST_BUFFERS = 512
+_WRITABLE = "Name a folder that may be written, on a disk that has room."
 
 
 def write_all(descriptor: int, buffers: Sequence[bytes]) -> None:
@@ -97,7 +99,10 @@ class Lock:
             import fcntl
         except ImportError:
             raise SpoolError("needs a POSIX system (Linux, macOS).", where=str(path.parent)) from None
-        self._descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        try:
+            self._descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        except OSError as error:
+            raise SpoolError(f"can't be written: {error.strerror}.", where=str(path), hint=_WRITABLE) from None
         try:
             fcntl.flock(self._descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError:
@@ -108,8 +113,9 @@ class Lock:
                 where=str(path.parent),
                 hint="Stop it first, or use another ledger: one process at a time may do this.",
             ) from None
-        os.ftruncate(self._descriptor, 0)
-        os.pwrite(self._descriptor, f"{os.getpid()}\n".encode(), 0)
+        with suppress(OSError):  # a full disk: it is held all the same, and only who holds it is not told
+            os.ftruncate(self._descriptor, 0)
+            os.pwrite(self._descriptor, f"{os.getpid()}\n".encode(), 0)
 
     def release(self) -> None:
         """Let go of it."""

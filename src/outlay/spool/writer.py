@@ -114,7 +114,10 @@ class SpoolWriter:
         self.limits = limits or Limits()
         self.cut_bytes = 0
         assert self.limits.record_bytes <= MOST_RECORD_BYTES
-        make_folder(folder)
+        try:
+            make_folder(folder)
+        except OSError as error:
+            raise SpoolError(f"can't be made: {error.strerror}.", where=str(folder)) from None
         self._lock = Lock(folder / "lock", "writes to this spool")
         try:
             self._number = 1 + max((number_of(one) for s in (OPEN, SEALED) for one in segments(folder, s)), default=0)

@@ -255,6 +255,13 @@ def test_what_is_no_state_of_a_gateway_says_so(tmp_path: Path) -> None:
         EmbeddedQuotas(tmp_path / "q.db", QUOTAS, now=NOW)
 
 
+@pytest.mark.parametrize("place", ["file/q.db", "file/deeper/q.db"])
+def test_a_place_that_can_not_be_written_says_so(tmp_path: Path, place: str) -> None:
+    (tmp_path / "file").write_text("no folder")
+    with pytest.raises((LedgerError, SpoolError), match="can't be"):
+        EmbeddedQuotas(tmp_path / place, QUOTAS, now=NOW)
+
+
 def test_old_counts_leave_the_file(tmp_path: Path) -> None:
     async def run() -> None:
         quotas = EmbeddedQuotas(tmp_path / "q.db", QUOTAS, now=NOW)

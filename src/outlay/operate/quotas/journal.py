@@ -87,7 +87,10 @@ class Journal:
     def __init__(self, path: Path, relay: Relay | None = None, *, relay_every: float = 1.0) -> None:
         self.path = path
         self._relay_every = relay_every
-        path.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise LedgerError(f"its folder can't be made: {error.strerror}.", where=str(path)) from None
         self._lock = Lock(path.with_name(f"{path.name}.lock"), "holds money in this state")
         try:
             self._database = self._opened()
