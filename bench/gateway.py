@@ -162,7 +162,7 @@ def chosen_of(arguments: Sequence[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--warm-up", type=float, default=1)
     parser.add_argument("--connections", type=int, nargs="*", default=[1, 8, 32])
-    parser.add_argument("--without", nargs="*", default=[], choices=["bare", "litellm"])
+    parser.add_argument("--without", nargs="*", default=[], choices=["bare", "litellm", "each-value"])
     parser.add_argument("--requests", type=int, default=300_000, help="of the memory run")
     parser.add_argument("--starts", type=int, default=11, metavar="TIMES")
     parser.add_argument("--delay", type=float, default=1.0, help="of the provider's answers in the overshoot, seconds")
@@ -183,7 +183,7 @@ def main() -> None:
     chosen = chosen_of()
     chosen.data.mkdir(parents=True, exist_ok=True)
     python = None
-    if {"side-by-side", "overshoot"} & set(chosen.only) and set(chosen.without) != {"bare", "litellm"}:
+    if {"side-by-side", "overshoot"} & set(chosen.only) and not {"bare", "litellm"} <= set(chosen.without):
         python = peers(chosen.peers or chosen.data / "peers", "litellm" not in chosen.without)
     found: dict[str, Any] = {}
     with closing(Loader()) as loader:
@@ -192,7 +192,9 @@ def main() -> None:
         if "starts" in chosen.only:
             found["starts"] = starts(chosen.data / "outlay", chosen.starts)
         if "memory" in chosen.only:
-            found["memory"] = memory(loader.run, chosen.data / "outlay", chosen.requests)
+            found["memory"] = memory(
+                loader.run, chosen.data / "outlay", chosen.requests, each_value="each-value" not in chosen.without
+            )
         if "overshoot" in chosen.only:
             beside = None if "litellm" in chosen.without else python
             found["overshoot"] = overshoot(loader.run, chosen.data, beside, chosen.delay, chosen.cases)

@@ -170,15 +170,23 @@ models = ["gpt-*"]
 
 
 @contextmanager
-def litellm(python: Path, folder: Path, provider: Contender, budget: str | None = None) -> Iterator[Contender]:
-    """LiteLLM's proxy, one worker, without a database; ``budget`` is that of the one key, in dollars."""
+def litellm(
+    python: Path, folder: Path, provider: Contender, budget: str | None = None, *, strict: bool = False
+) -> Iterator[Contender]:
+    """LiteLLM's proxy, one worker, without a database; ``budget`` is that of the one key, in dollars.
+
+    ``strict``: a call whose hold is more than what remains is denied, and not let in with what remains.
+    """
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
     port = free_port()
     general: dict[str, Any] = {"master_key": _LITELLM_KEY}
     if budget is not None:
         (folder / "one_key.py").write_text(_ONE_KEY.format(key=_LITELLM_KEY, budget=budget))
-        general = {"custom_auth": "one_key.auth"}
+        # Without the common checks, or without a master key, a key of one's own authentication has no budget.
+        general = {"master_key": f"{_LITELLM_KEY}-master", "custom_auth": "one_key.auth"}
+        general["custom_auth_run_common_checks"] = True
+        general["fail_closed_budget_enforcement"] = strict
     base = f"http://127.0.0.1:{provider.port}/v1"
     model = {"model": "openai/gpt-4o-mini", "api_base": base, "api_key": "sk-of-the-provider"}
     config = {  # JSON is YAML

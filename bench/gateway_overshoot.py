@@ -2,9 +2,9 @@
 
 Each call truly costs $0.0001152 (1,200 prompt tokens, 1,024 of them cached, 20 of output), so that 17 fit in $0.002.
 ``over`` is what was truly spent over the budget: above 1 the budget was overrun. ``wrongly denied`` is how many more
-calls would have fitted when no more were let in. The cases: the prompt is in the body as it is billed; it is not
-(the provider counts 1,200 tokens where the body has a few words); no ``max_tokens``; streams whose caller leaves
-before the first byte. What a provider began it bills, whether or not somebody waited for it.
+calls would have fitted when no more were let in. The cases: a prompt with as many tokens as the provider bills; with
+fewer, as where it adds what is not in the body; no ``max_tokens``; streams whose caller leaves before the first byte.
+What a provider began it bills, whether or not somebody waited for it.
 """
 
 from __future__ import annotations
@@ -27,10 +27,11 @@ AT_ONCE, AFTERWARDS = 60, 25
 _FIT = int(BUDGET // TRUE_COST)
 _SHORT = "Say hello"
 CASES: dict[str, dict[str, Any]] = {
-    "max_tokens 64, whole prompt in the body": {},
-    "max_tokens 64, prompt counted too low": {"prompt": _SHORT},
-    "no max_tokens": {"max_tokens": None},
-    "no max_tokens, prompt counted too low": {"max_tokens": None, "prompt": _SHORT},
+    "max_tokens 64, prompt of 1,200 tokens": {"prompt": "You are a helpful assistant. " * 200},
+    "max_tokens 64, prompt of 240 tokens": {},
+    "max_tokens 64, prompt of 2 tokens": {"prompt": _SHORT},
+    "no max_tokens, prompt of 240 tokens": {"max_tokens": None},
+    "no max_tokens, prompt of 2 tokens": {"max_tokens": None, "prompt": _SHORT},
     "stream, the caller leaves": {"stream": True},
 }
 _QUOTA = f"""
@@ -50,14 +51,16 @@ def overshoot(
     rows = []
     for case in cases:
         asked = CASES[case]
-        for name in ("outlay", "litellm") if peers else ("outlay",):
+        for name in ("outlay", "litellm", "litellm-strict") if peers else ("outlay",):
             with ExitStack() as stack:
                 provider = stack.enter_context(upstream(delay))
                 if name == "outlay":
                     one = stack.enter_context(outlay(folder / "over", provider, _QUOTA))
                 else:
                     assert peers is not None
-                    one = stack.enter_context(litellm(peers, folder / "over-litellm", provider, str(BUDGET)))
+                    one = stack.enter_context(
+                        litellm(peers, folder / "over-litellm", provider, str(BUDGET), strict=name != "litellm")
+                    )
                 rows.append({"gateway": name, "case": case, **_asked(run, one, provider, asked, delay)})
     return rows
 

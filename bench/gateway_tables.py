@@ -6,7 +6,13 @@ import statistics
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-NAMES = {"direct": "none", "bare": "bare pass-through", "outlay": "Outlay", "litellm": "LiteLLM"}
+NAMES = {
+    "direct": "none",
+    "bare": "bare pass-through",
+    "outlay": "Outlay",
+    "litellm": "LiteLLM",
+    "litellm-strict": "LiteLLM, strict",
+}
 
 
 def shown(found: dict[str, Any]) -> str:
@@ -47,25 +53,32 @@ def _side_by_side(found: dict[str, Any]) -> list[str]:
     )
     ours = [row for row in rows if row["gateway"] == "outlay"]
     theirs = {_case(row): row for row in rows if row["gateway"] == "litellm"}
+    take_up = found["take_up"]
+    apart = take_up["cpu_s"] * 1000 / take_up["calls"]
     ratios = _table(
-        ("answers", "connections", "Outlay's CPU over the bare pass-through's", "LiteLLM's CPU over Outlay's"),
+        (
+            "answers",
+            "connections",
+            "Outlay's CPU over the bare pass-through's",
+            "LiteLLM's CPU over Outlay's",
+            "with take-up",
+        ),
         (
             (
                 *_case(row),
                 f"{row['over']['bare']:.2f}" if "bare" in row["over"] else "-",
                 f"{theirs[_case(row)]['over']['outlay']:.1f}" if _case(row) in theirs else "-",
+                f"{theirs[_case(row)]['cpu_ms'] / (row['cpu_ms'] + apart):.1f}" if _case(row) in theirs else "-",
             )
             for row in ours
         ),
     )
     wrong = {NAMES[name]: sum(row["wrong"] for row in rows if row["gateway"] == name) for name in found["started_s"]}
-    take_up = found["take_up"]
     lines = [f"Load {_load(found)}. Answers that were wrong: {_listed(wrong)}."]
-    if take_up["calls"]:
-        lines.append(
-            f"Outlay's process that takes events up into the ledger: {take_up['cpu_s']:.1f} CPU s, "
-            f"{take_up['cpu_s'] * 1000 / take_up['calls']:.2f} ms for each of {take_up['calls']:,} calls."
-        )
+    lines.append(
+        f"Outlay's process that takes events up into the ledger: {take_up['cpu_s']:.1f} CPU s, "
+        f"{apart:.2f} ms for each of {take_up['calls']:,} calls."
+    )
     mib = {NAMES[name]: f"{idle:.0f} to {after:.0f}" for name, (idle, after) in found["rss_mib"].items()}
     lines.append(f"Resident MiB idle and at the end: {_listed(mib)}.")
     lines.append(

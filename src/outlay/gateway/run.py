@@ -16,7 +16,7 @@ from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import aiohttp
 import uvicorn
@@ -28,14 +28,9 @@ from outlay.gateway.app import Gateway
 from outlay.gateway.bound import Bounds
 from outlay.gateway.call import Ids, Sender
 from outlay.gateway.callers import Callers, Keys
-from outlay.gateway.envoy import Envoy
 from outlay.gateway.event import SPOOLED
-from outlay.gateway.granted import Seal
 from outlay.gateway.keeping import Check, LedgerTakeUp, Say, Trouble, quotas_in, sweeping
 from outlay.gateway.meters import Meters
-from outlay.gateway.peer_port import PeerPort
-from outlay.gateway.peers import Peers
-from outlay.gateway.quota_api import QuotaApi
 from outlay.gateway.routes import Routes
 from outlay.gateway.sending import opened
 from outlay.gateway.servers import server_of
@@ -46,6 +41,9 @@ from outlay.prices.quick import QuickPrices
 from outlay.prices.tokens import TokenPrices
 from outlay.receivers.taking_up import Work
 from outlay.spool.writer import SpoolWriter
+
+if TYPE_CHECKING:
+    from outlay.gateway.peer_port import PeerPort
 
 __all__ = ["Listening", "Running", "Serving", "clock", "running", "serve"]
 
@@ -218,7 +216,13 @@ class _Parts:
         )
 
     def peer_port(self, secret: str, required: Sequence[str], wrong: Check) -> PeerPort:
-        """The port of other gateways."""
+        """The port of other gateways. Few have it, and the rest start without its imports."""
+        from outlay.gateway.envoy import Envoy
+        from outlay.gateway.granted import Seal
+        from outlay.gateway.peer_port import PeerPort
+        from outlay.gateway.peers import Peers
+        from outlay.gateway.quota_api import QuotaApi
+
         peers = Peers(
             self.quotas,
             bounds=self.bounds,
