@@ -11,6 +11,9 @@ The traps:
 - A hold that nobody settled (its process was killed) is told at its bound when its time runs out, and may be settled
   after that, by another gateway perhaps. It has one id, and what was settled holds, in whatever order the two come.
 - The model that is priced is the one that answered, unless only the name that was sent has a price.
+- An answer that nobody got (a rule's model failed a check, and the asked one answered) is a call that failed, whatever
+  its status. A shadow of a call is a row with a cost and no request: nobody asked for it.
+- An answer that was given again is a request with 0 tokens: no provider saw it (remark ``gateway-cache``).
 - Calls that were denied reached nobody. They come added up by the minute, are requests that failed, and have no price.
 """
 
@@ -32,6 +35,7 @@ from outlay.sources.fact_file import parse_json
 from outlay.sources.facts import Fact, Value, amount, epoch
 from outlay.sources.reader import Format
 from outlay.sources.usage.call_log import NOT_TOLD, call_rows, cost, inside, seconds, strings, text, whole
+from outlay.sources.usage.gateway_choices import choices
 
 __all__ = ["GATEWAY", "NEWEST", "Told", "read_event"]
 
@@ -50,6 +54,8 @@ _MOST = 2**63 - 1
 _LONGEST_ERROR = 200
 _MINUTE = timedelta(minutes=1)
 _NOTHING: Mapping[str, Any] = MappingProxyType({})
+_AGAIN = "gateway-cache"
+_NOT_USED = Usage("gateway", 0, 0, 0, 0, 0, _NOTHING, _NOTHING)
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,8 +109,10 @@ def _call(event: Mapping[str, Any]) -> Told:
         raise _Bad("missing-identity", "the event has no id")
     settled, error, stream = event.get("settled"), text(event.get("error")), event.get("stream") is True
     status = whole(event.get("status"))
-    usage = _usage_of(event, str(settled))
-    succeeded, failed, remarks = _outcome(str(settled), error, status, stream)
+    usage, (succeeded, failed, remarks) = _usage_of(event, str(settled)), _outcome(str(settled), error, status, stream)
+    again = cost(inside(event, "cache", "saved"))
+    if again is not None:
+        usage, succeeded, failed, remarks = _NOT_USED, 1, None, [_AGAIN]
     attributes = _attributes(event)
     values: dict[str, Value] = {
         "start_time": _moment(event, "started"),
@@ -128,6 +136,10 @@ def _call(event: Mapping[str, Any]) -> Told:
         if reported is None:
             raise _Bad("unparsable-amount", f"cost is no amount: {str(event['cost'])[:60]!r}")
         values |= {"x_ReportedCost": reported, "x_ReportedCurrency": text(event.get("currency"))}
+    chosen = choices(event.get("route"), succeeded)
+    if chosen is None:
+        raise _Bad("unusable-record", "the event has a route that does not tell its rule, its outcome or an amount")
+    values |= {**chosen, "x_CacheSaved": again}
     facts = tuple(call_rows(identity, None, values, usage, tags=_tags(attributes)))
     return Told(identity, facts, error == _UNSETTLED)
 
