@@ -20,6 +20,7 @@ from outlay.config import (
     NOT_YET,
     AllocationSettings,
     AllocationWhen,
+    CacheSettings,
     CommitmentSettings,
     GatewaySettings,
     GuardrailSettings,
@@ -27,6 +28,7 @@ from outlay.config import (
     PoolSettings,
     PriceSettings,
     QuotaSettings,
+    RouteSettings,
     ScenarioSettings,
     Settings,
     TagSettings,
@@ -126,6 +128,8 @@ def test_every_documented_option_exists() -> None:
         (QuotaSettings, r"`\[\[quotas\]\]`"),
         (GatewaySettings, r"`\[gateway\]`"),
         (UpstreamSettings, r"`\[\[gateway.upstreams\]\]`"),
+        (RouteSettings, r"`\[\[gateway.routes\]\]`"),
+        (CacheSettings, r"`\[gateway.cache\]`"),
     ],
 )
 def test_every_setting_is_documented_with_its_default(model: type[BaseModel], heading: str) -> None:
@@ -141,7 +145,8 @@ def test_every_setting_is_documented_with_its_default(model: type[BaseModel], he
             default = field.get_default(call_default_factory=True)
             told = default is None or default == {} or isinstance(default, BaseModel)
             values = default if isinstance(default, tuple) else () if told else (default,)
-            assert all(str(value) in row[1] for value in values), f"the default of {name} is {default}"
+            written = [str(value).lower() if isinstance(value, bool) else str(value) for value in values]
+            assert all(value in row[1] for value in written), f"the default of {name} is {default}"
 
 
 def test_every_settings_section_has_a_heading() -> None:

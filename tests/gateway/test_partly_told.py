@@ -10,8 +10,8 @@ import pytest
 
 from outlay.config.gateway import GatewaySettings
 from outlay.gateway.bound import Bounds
-from outlay.gateway.call import Ids
 from outlay.gateway.granted import Seal
+from outlay.gateway.ids import Ids
 from outlay.gateway.meters import Meters
 from outlay.gateway.peers import Outcome, Peers, Wanted
 from outlay.gateway.routes import Routes

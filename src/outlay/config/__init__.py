@@ -25,7 +25,8 @@ from pydantic import (
 
 from outlay import __version__
 from outlay.config.base import ExactDecimal, Frozen, Share, Values
-from outlay.config.gateway import GatewaySettings, QuotaSettings, UpstreamSettings
+from outlay.config.gateway import CacheSettings, GatewaySettings, QuotaSettings, UpstreamSettings
+from outlay.config.routing import RouteSettings
 from outlay.errors import ConfigError, nearest
 
 __all__ = [
@@ -33,6 +34,7 @@ __all__ = [
     "NOT_YET",
     "AllocationSettings",
     "AllocationWhen",
+    "CacheSettings",
     "CommitmentSettings",
     "GatewaySettings",
     "GuardrailSettings",
@@ -40,6 +42,7 @@ __all__ = [
     "PoolSettings",
     "PriceSettings",
     "QuotaSettings",
+    "RouteSettings",
     "ScenarioSettings",
     "Settings",
     "TagSettings",

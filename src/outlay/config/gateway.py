@@ -5,30 +5,18 @@ from __future__ import annotations
 from collections.abc import Mapping
 from decimal import Decimal
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Literal
 
-from pydantic import AfterValidator, BeforeValidator, Field, field_validator, model_validator
+from pydantic import Field, field_validator, model_validator
 
-from outlay.config.base import ExactDecimal, Frozen, Values
+from outlay.config.base import ExactDecimal, Frozen, ShownShare, Values
+from outlay.config.routing import RouteSettings, named
+from outlay.errors import nearest
 
-__all__ = ["PROVIDERS", "GatewaySettings", "QuotaSettings", "UpstreamSettings"]
+__all__ = ["PROVIDERS", "CacheSettings", "GatewaySettings", "QuotaSettings", "UpstreamSettings"]
 
 PROVIDERS = ("anthropic", "azure", "bedrock", "gemini", "openai", "openai-compatible")
 """Wire formats that the gateway forwards."""
-
-
-def _throttle(value: Decimal) -> Decimal:
-    if not 0 < value <= 1:
-        raise ValueError(f"{value} is no share above 0 and up to 1")
-    return value
-
-
-def _shares_are_shown(value: object) -> object:
-    """0.9 is a share that decides when to slow down and never money, so a float may stand for what it shows."""
-    return Decimal(str(value)) if isinstance(value, float) else value
-
-
-ThrottleAt = Annotated[Decimal, BeforeValidator(_shares_are_shown), AfterValidator(_throttle)]
 
 
 class QuotaSettings(Frozen):
@@ -43,7 +31,7 @@ class QuotaSettings(Frozen):
     window: Literal["calendar", "sliding"] | None = Field(
         None, description="from midnight UTC, or the last so many; unless given, a day and longer follow the calendar"
     )
-    throttle_at: ThrottleAt | None = Field(None, description="share of the limit from which calls are slowed")
+    throttle_at: ShownShare | None = Field(None, description="share of the limit from which calls are slowed")
     throttle_seconds: ExactDecimal = Field(Decimal(10), gt=0, le=300, description="longest that a call is slowed")
     mode: Literal["enforce", "shadow"] = Field("enforce", description="shadow only tells what it would deny")
 
@@ -79,6 +67,15 @@ class UpstreamSettings(Frozen):
         return self
 
 
+class CacheSettings(Frozen):
+    """``[gateway.cache]``: the same question gets the same answer again. There is none unless the section is there."""
+
+    scope: Literal["key", "team"] = Field("key", description="whose questions are the same: a key's, or a team's")
+    seconds: int = Field(3600, ge=1, le=604_800, description="for how long an answer is given again")
+    max_mib: int = Field(64, ge=1, le=65_536, description="memory for answers; what was not asked for longest goes")
+    any_temperature: bool = Field(False, description="also answers that were drawn, and not of temperature 0 alone")
+
+
 class GatewaySettings(Frozen):
     """``[gateway]``: the live data plane."""
 
@@ -95,6 +92,8 @@ class GatewaySettings(Frozen):
     spool: Path | None = Field(None, description="folder of usage events; unless given, in the ledger's")
     keys: str = Field("sqlite:///outlay-keys.db", description="where virtual keys are kept; an SQLAlchemy address")
     upstreams: tuple[UpstreamSettings, ...] = ()
+    routes: tuple[RouteSettings, ...] = Field((), description="rules for calls: see below")
+    cache: CacheSettings | None = Field(None, description="answers that are given again: see below")
     required_tags: tuple[str, ...] | None = Field(
         None, description="tags without which a call is refused; unless given, those of [tags] but the model"
     )
@@ -132,6 +131,20 @@ class GatewaySettings(Frozen):
         for one in upstreams:
             _no_circle(one, by_id)
         return upstreams
+
+    @model_validator(mode="after")
+    def _routes_lead_somewhere(self) -> GatewaySettings:
+        seen: set[str] = set()
+        patterns = [pattern for one in self.upstreams for pattern in one.models]
+        for route in self.routes:
+            if route.name in seen:
+                raise ValueError(f"two routes are called '{route.name}': give each an id of its own")
+            seen.add(route.name)
+            for model in route.to:
+                if not named(model, patterns):
+                    hint = nearest(model, patterns) if patterns else "There are none."
+                    raise ValueError(f"the route '{route.name}' leads to '{model}', which no upstream serves. {hint}")
+        return self
 
 
 def _no_circle(one: UpstreamSettings, by_id: Mapping[str, UpstreamSettings]) -> None:

@@ -10,14 +10,18 @@ from collections.abc import Callable
 import orjson
 
 from outlay.config.gateway import GatewaySettings
-from outlay.gateway.call import Ids, Sender
-from outlay.gateway.callers import Callers
+from outlay.gateway.call import Sender
+from outlay.gateway.callers import Caller, Callers
 from outlay.gateway.http import Receive, Scope, Send
+from outlay.gateway.ids import Ids
 from outlay.gateway.incoming import Call
 from outlay.gateway.meters import Meters
 from outlay.gateway.paths import KNOWN, Path, like, path_of
 from outlay.gateway.refusal import Refusal
+from outlay.gateway.repeats import Repeats
 from outlay.gateway.routes import Routes
+from outlay.gateway.rules import Rules
+from outlay.gateway.shadows import Shadows
 from outlay.gateway.wires.spoken import Json, Malformed
 from outlay.gateway.wires.wire import Beside, Wire
 
@@ -38,15 +42,19 @@ class Gateway:
         *,
         callers: Callers,
         routes: Routes,
-        sender: Sender,
+        sender: Sender | Repeats,
         meters: Meters,
         ids: Ids,
         clock: Callable[[], int],
         wrong: Callable[[], str | None] = lambda: None,
+        rules: Rules | None = None,
+        shadows: Shadows | None = None,
     ) -> None:
         self._settings = settings
         self._callers = callers
         self._routes = routes
+        self._rules = rules
+        self._shadows = shadows
         self._sender = sender
         self._meters = meters
         self._ids = ids
@@ -115,7 +123,24 @@ class Gateway:
         state.call = Call(
             self._ids.next(now), wire, spoken, body, raw, listed, attributes, routes, receive, send, began
         )
-        await self._sender.answer(state.call)
+        if self._rules is None:
+            await self._sender.answer(state.call)
+        else:
+            await self._by_rules(self._rules, state.call, caller, headers)
+
+    async def _by_rules(self, rules: Rules, call: Call, caller: Caller, headers: dict[bytes, bytes]) -> None:
+        """Let the rules choose where a call goes, and whether it has a shadow."""
+        decision, shadow = rules.decide(call, caller, headers, self._clock())
+        if decision is not None:
+            call.decision = decision
+            call.routes = (*decision.routes, *call.routes)
+            self._meters.routed(decision.rule, decision.outcome)
+        await self._sender.answer(call)
+        if call.turned_back is not None and decision is not None:
+            rules.answered(call, self._clock())
+            self._meters.routed(decision.rule, "fell_back")
+        if shadow is not None and self._shadows is not None and call.answered is not None:
+            self._shadows.cast(call, shadow, self._ids.next(self._clock()))
 
     async def _other(self, path: str, scope: Scope, send: Send) -> None:
         if scope["method"] not in ("GET", "HEAD"):

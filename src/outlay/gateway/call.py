@@ -8,66 +8,37 @@ says what a call used, and the provider may have done it, it counts at its bound
 from __future__ import annotations
 
 import asyncio
-import re
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Callable
+from dataclasses import replace
+from math import inf
 
 import aiohttp
 import orjson
 
 from outlay.config.gateway import GatewaySettings
 from outlay.gateway.bound import Bounds
-from outlay.gateway.event import CallEvent, Settled
+from outlay.gateway.checks import failed_check
+from outlay.gateway.event import Settled
+from outlay.gateway.ids import Ids
 from outlay.gateway.incoming import Call
 from outlay.gateway.meters import Meters
 from outlay.gateway.refusal import Refusal, denial
 from outlay.gateway.routes import Route
-from outlay.gateway.sending import NotSent, back, onward, retryable, send
-from outlay.gateway.served import with_what_was_asked
-from outlay.gateway.settlement import read_usage, settlement
-from outlay.gateway.told import is_charged, said_of
-from outlay.gateway.wires.wire import Said
+from outlay.gateway.sending import NotSent, back, onward, retry_after, retryable, send
+from outlay.gateway.told import answer_of, is_charged
+from outlay.gateway.tries import Tries, Try, event_of
 from outlay.operate.quotas.ask import Ask, Denied, Held
-from outlay.operate.quotas.limit import REQUESTS, TOKENS
+from outlay.operate.quotas.limit import REQUESTS
 from outlay.operate.quotas.store import QuotaStore
-from outlay.prices.quick import QuickPrices
-from outlay.prices.usage import Usage
 
-__all__ = ["Ids", "Sender"]
+__all__ = ["Sender", "reply"]
 
 _MOST_RETRY_SECONDS = 10.0
-_SECONDS = re.compile(r"[0-9]{1,6}(\.[0-9]{1,6})?")
 _UPSTREAM_GONE = (aiohttp.ClientError, TimeoutError, ConnectionError)
 
 
 class _NextRoute(Exception):
-    """A provider broke off and may have done the work: the same one is not asked again, another may be."""
-
-
-class Ids:
-    """Ids that no two calls share, in the order of time."""
-
-    def __init__(self, node: str) -> None:
-        self._node = node
-        self._number = 0
-
-    def next(self, now: int) -> str:
-        """An id for a call at ``now``."""
-        self._number += 1
-        return f"{now:012x}-{self._node}-{self._number:06x}"
-
-
-@dataclass(slots=True)
-class _Try:
-    """One hold and what came of it; ``each`` is what a unit of its output may cost."""
-
-    call: Call
-    route: Route
-    held: Held
-    each: Mapping[str, int]
-    event: CallEvent
-    sent: bool = False
-    done: bool = False
+    """This route is not asked again, another may be: it broke off and may have done the work, or will not do better."""
 
 
 class Sender:
@@ -79,7 +50,7 @@ class Sender:
         *,
         quotas: QuotaStore,
         bounds: Bounds,
-        prices: QuickPrices,
+        tries: Tries,
         settings: GatewaySettings,
         meters: Meters,
         ids: Ids,
@@ -88,52 +59,81 @@ class Sender:
         self._session = session
         self._quotas = quotas
         self._bounds = bounds
-        self._prices = prices
+        self._tries = tries
         self._settings = settings
         self._meters = meters
         self._ids = ids
         self._clock = clock
 
     async def answer(self, call: Call) -> None:
-        """Answer a call, by the first of its routes that does. Raises :class:`Refusal`."""
+        """Answer a call, by the first of its routes that does. Raises :class:`Refusal`.
+
+        What a rule chose goes first. Where that fails, the model that was asked for is tried; where that fails too, a
+        cascade's cheap answer, which was paid, is better than none.
+        """
+        try:
+            await self._by_routes(call)
+        except Refusal:
+            if call.spare is None or call.answering:
+                raise
+            call.turned_back = None  # nobody else answered: the next call of the conversation may go there again
+            status, headers, content = call.spare
+            await reply(call, status, [*headers, *_costs(call)], content)
+
+    async def _by_routes(self, call: Call) -> None:
         last = Refusal(502, "upstream_failed", "no upstream answered.")
         for route in call.routes:
             for again in range(1 + route.upstream.settings.retries):
                 final = route is call.routes[-1] and again == route.upstream.settings.retries
                 try:
                     wait = await self._once(call, route, final=final)
+                except Refusal as refusal:
+                    if call.decision is None or not call.decision.turns_back(route):
+                        raise
+                    last, wait = refusal, inf
+                    call.turned_back = refusal.kind
                 except _NextRoute as failure:
-                    last = Refusal(502, "upstream_failed", f"{failure}.")
-                    break
+                    last, wait = Refusal(502, "upstream_failed", f"{failure}."), inf
                 except NotSent as failure:
                     last, wait = Refusal(502, "upstream_failed", f"{failure}."), 0.1
                 if wait is None:
+                    if call.decision is not None and call.decision.chose(route):
+                        call.turned_back = None  # a try before this one failed, and this one did not
                     return
+                if wait == inf:
+                    break
                 if again < route.upstream.settings.retries:
                     if wait > _MOST_RETRY_SECONDS and route is not call.routes[-1]:
                         break
                     await asyncio.sleep(min(wait, _MOST_RETRY_SECONDS))
-        raise last if (cost := call.cost()) is None else replace(last, headers=((b"x-outlay-cost", cost.encode()),))
+        raise replace(last, headers=(*last.headers, *_costs(call)))
 
     async def _once(self, call: Call, route: Route, *, final: bool) -> float | None:
         """Try one route once. None: answered; else the seconds to wait before the next try."""
-        one = await self._hold(call, route)
+        one = await self.hold(call, route)
         try:
             return await self._sent(one, final=final)
         except NotSent as error:
             one.sent = False
-            self._settle(one, None, "none", error=str(error))
+            self._fail(one, "none", str(error))
             raise
         except _UPSTREAM_GONE as error:
             said = f"{route.upstream.id} broke off: {type(error).__name__}"
             if not one.done:
-                self._settle(one, None, "bound", error=said)
+                self._fail(one, "bound", said)
             raise _NextRoute(said) from None
         finally:
             if not one.done:  # cancelled, or an error of ours: what the provider did is not known
-                self._settle(one, None, "bound" if one.sent else "none", error="interrupted")
+                self._tries.settle(one, None, "bound" if one.sent else "none", error="interrupted")
 
-    async def _hold(self, call: Call, route: Route) -> _Try:
+    def _fail(self, one: Try, by: Settled, error: str) -> None:
+        """Settle a try that gave no answer."""
+        if one.turns_back:
+            one.lost = one.call.turned_back = error
+        self._tries.settle(one, None, by, error=error)
+
+    async def hold(self, call: Call, route: Route) -> Try:
+        """Hold a call at its bound, and wait if a quota slows it. Raises :class:`Refusal`."""
         now = self._clock()
         attributes = {
             **call.attributes,
@@ -163,7 +163,7 @@ class Sender:
             except asyncio.CancelledError:
                 self._quotas.settle(held.id, {}, self._clock())
                 raise
-        return _Try(call, route, held, ask.each, self._event(call, route, held))
+        return Try(call, route, held, ask.each, event_of(call, route, held))
 
     def _denied(self, ask: Ask, denied: Denied, now: int) -> Held:
         """The refusal of a denied call, or a hold in name only where the settings let calls through all the same."""
@@ -173,7 +173,7 @@ class Sender:
         self._meters.denied(denied, ask.attributes)
         raise denial(denied, now)
 
-    async def _sent(self, one: _Try, *, final: bool) -> float | None:
+    async def _sent(self, one: Try, *, final: bool) -> float | None:
         call, route = one.call, one.route
         try:
             body, strip = self._body(call, route, one.held)
@@ -185,7 +185,7 @@ class Sender:
         async with await send(self._session, route, headers, body) as response:
             one.event.status = response.status
             if not 200 <= response.status < 300 and response.status < 400:
-                self._settle(one, None, "none", error=f"http {response.status}")
+                self._fail(one, "none", f"http {response.status}")
                 message = f"{route.upstream.id} answered with {response.status}, and no redirection is followed."
                 raise Refusal(502, "upstream_failed", message)
             if response.status >= 400:
@@ -215,41 +215,45 @@ class Sender:
         """Whether a quota counts on the number of tokens that was held."""
         return bool(held.units) and not self._quotas.measures(held.attributes) <= {REQUESTS}
 
-    async def _failed(self, one: _Try, response: aiohttp.ClientResponse, *, final: bool) -> float | None:
+    async def _failed(self, one: Try, response: aiohttp.ClientResponse, *, final: bool) -> float | None:
         """An error that the provider answered with: it did nothing, and charges nothing, unless it may have worked."""
         content = await response.read()
         charged = is_charged(one.route.upstream.settings.provider, response.status, content)
-        self._settle(one, None, "bound" if charged else "none", error=f"http {response.status}")
+        self._fail(one, "bound" if charged else "none", f"http {response.status}")
+        if (one.turns_back and not retryable(response.status)) or (final and one.call.spare is not None):
+            raise _NextRoute(f"{one.route.upstream.id} answered {response.status}")
         if retryable(response.status) and not final:
             self._meters.retried(one.route.upstream.id, response.status)
-            return _retry_after(response.headers)
-        headers = back(response.headers)
-        if (cost := one.call.cost()) is not None:
-            headers.append((b"x-outlay-cost", cost.encode()))
-        await _answer(one.call, response.status, headers, content)
+            return retry_after(response.headers)
+        await reply(one.call, response.status, [*back(response.headers), *_costs(one.call)], content)
         return None
 
-    async def _whole(self, one: _Try, response: aiohttp.ClientResponse) -> None:
-        content = await response.read()
-        if one.call.spoken.free:
-            cost = self._settle(one, None, "none")
+    async def _whole(self, one: Try, response: aiohttp.ClientResponse) -> None:
+        call, content = one.call, await response.read()
+        answer = answer_of(content, response.headers)
+        headers = [*back(response.headers), *one.headers()]
+        if call.spoken.free:
+            self._tries.settle(one, None, "none")
         else:
-            cost = self._settle_by(one, said_of(one.call.wire, content, response.headers), complete=True)
-        headers = back(response.headers)
-        headers.append((b"x-outlay-request-id", one.event.id.encode()))
-        if cost is not None:
-            headers.append((b"x-outlay-cost", cost.encode()))
-        await _answer(one.call, response.status, headers, content)
+            if call.decision is not None and call.decision.checks and one.turns_back:
+                one.lost = call.turned_back = failed_check(call.wire.name, call.body, answer, call.decision.checks)
+            said = None if answer is None else call.wire.said(answer, response.headers)
+            self._tries.by_answer(one, said, complete=True)
+        if one.lost is not None:
+            call.spare = response.status, headers, content
+            raise _NextRoute(f"the answer of '{one.route.model}' failed a check: {one.lost}")
+        call.answered = one
+        await reply(call, response.status, [*headers, *_costs(call)], content)
 
-    async def _stream(self, one: _Try, response: aiohttp.ClientResponse, strip: bool) -> None:
+    async def _stream(self, one: Try, response: aiohttp.ClientResponse, strip: bool) -> None:
         call = one.call
         meter = call.wire.meter(strip)
         gone = asyncio.ensure_future(call.receive())  # the next message can only be that the caller went away
         broke: str | None = None
         try:
             async with asyncio.timeout(one.route.upstream.settings.timeout_seconds):
-                headers = [*back(response.headers), (b"x-outlay-request-id", one.event.id.encode())]
-                call.answering = True
+                headers = [*back(response.headers), *one.headers()]
+                call.answering, call.answered = True, one
                 await call.send({"type": "http.response.start", "status": response.status, "headers": headers})
                 async for chunk in response.content.iter_any():
                     out = meter.feed(chunk)
@@ -270,73 +274,22 @@ class Sender:
             failed = broke or meter.failed
             if failed is None and gone.done():
                 one.event.error = "the caller went away"
-            self._settle_by(one, meter.said(), complete=meter.whole, error=failed)
+            self._tries.by_answer(one, meter.said(), complete=meter.whole, error=failed)
             gone.cancel()
         if broke is not None:
             rest += call.wire.broken(f"{broke}.")
         await call.send({"type": "http.response.body", "body": rest})
 
-    def _settle_by(self, one: _Try, said: Said | None, *, complete: bool, error: str | None = None) -> str | None:
-        """Settle by the usage that was told; by the bound where none was. What the call cost, as text."""
-        if said is None:
-            return self._settle(one, None, "bound", error=error or "no usage")
-        raw, one.event.answered_model = said
-        usage, wrong = read_usage(raw, one.route.upstream.priced_as, one.call.wire.flavor)
-        if usage is None:
-            return self._settle(one, None, "bound", error=error or wrong)
-        if not complete and not one.call.spoken.goes_once and TOKENS in one.held.bound:
-            return self._settle(one, None, "bound", error=error)  # what was told is of the first round
-        usage = with_what_was_asked(usage, raw, one.call)
-        return self._settle(one, usage, "usage" if complete else "received", error=error)
 
-    def _settle(self, one: _Try, usage: Usage | None, by: Settled, *, error: str | None = None) -> str | None:
-        event, held, model = one.event, one.held, one.route.model
-        done = settlement(
-            held,
-            one.each,
-            by,
-            usage,
-            self._prices,
-            provider=one.route.upstream.priced_as,
-            models=(event.answered_model or model, model),
-            sent=one.sent,
-            error=error or event.error,
-        )
-        event.duration = one.call.microseconds()
-        done.tell(event)
-        told = event.to_bytes()
-        one.done = True  # not before: where anything above fails, the call is settled at its bound instead
-        if not self._quotas.settle(held.id, done.used, self._clock(), told):  # it had no hold, or its hold ran out
-            self._quotas.tell(told)
-        if done.cost is not None:
-            amount, currency = done.cost
-            one.call.costs[currency] = one.call.costs.get(currency, 0) + amount
-        self._meters.settled(event, done.used, held.bound)
-        return one.call.cost()
-
-    def _event(self, call: Call, route: Route, held: Held) -> CallEvent:
-        return CallEvent(
-            held.id,
-            call.id,
-            held.attributes,
-            route.upstream.provider,
-            route.upstream.priced_as,
-            call.wire.operation,
-            call.wire.name,
-            call.spoken.model,
-            route.model,
-            held.at,
-            call.spoken.stream,
-        )
-
-
-async def _answer(call: Call, status: int, headers: list[tuple[bytes, bytes]], content: bytes) -> None:
+async def reply(call: Call, status: int, headers: list[tuple[bytes, bytes]], content: bytes) -> None:
+    """Send a whole answer to whoever called."""
     call.answering = True
     headers.append((b"content-length", str(len(content)).encode()))
     await call.send({"type": "http.response.start", "status": status, "headers": headers})
     await call.send({"type": "http.response.body", "body": content})
 
 
-def _retry_after(headers: Mapping[str, str]) -> float:
-    said = headers.get("retry-after", "")
-    return float(said) if _SECONDS.fullmatch(said) else 0.5
+def _costs(call: Call) -> list[tuple[bytes, bytes]]:
+    """What a caller is told that its call cost."""
+    cost = call.cost()
+    return [] if cost is None else [(b"x-outlay-cost", cost.encode())]

@@ -35,6 +35,8 @@ class CallEvent:
     """One call of a provider. Times are milliseconds since 1970, UTC; durations are microseconds.
 
     ``priced_model`` is the name that the cost was found by, so that the ledger finds the same.
+    ``route`` is what a rule of ``[[gateway.routes]]`` made of it; None where no rule was about it. ``cache``
+    is told of a call that got an answer of before: what it saved, and the id of the call that was answered then.
     """
 
     id: str
@@ -60,10 +62,13 @@ class CallEvent:
     bound_output: int = 0
     cost: str | None = None
     currency: str | None = None
+    route: dict[str, Any] | None = None
+    cache: dict[str, Any] | None = None
 
     def to_bytes(self) -> bytes:
         """As it goes into the spool: one line of JSON."""
         at_bound = self.settled in ("bound", "received") or (self.settled == "report" and self.usage is None)
+        rare = {"route": self.route, "cache": self.cache}
         return orjson.dumps(
             {
                 "v": VERSION,
@@ -89,6 +94,7 @@ class CallEvent:
                 "bound": {"input": _few(self.bound_input), "output": _few(self.bound_output)} if at_bound else None,
                 "cost": self.cost,
                 "currency": self.currency,
+                **{name: told for name, told in rare.items() if told is not None},
             }
         )
 

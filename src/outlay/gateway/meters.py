@@ -38,6 +38,10 @@ class Meters:
         self._refusals: Counter[tuple[str, ...]] = Counter()
         self._over: Counter[tuple[str, ...]] = Counter()
         self._names: dict[str, set[str]] = {"team": set(), "model": set()}
+        self._routed: Counter[tuple[str, ...]] = Counter()
+        self._saved: Counter[tuple[str, ...]] = Counter()
+        self._cache: Counter[tuple[str, ...]] = Counter()
+        self._cache_saved: Counter[tuple[str, ...]] = Counter()
         self._unheld = 0
         self._overhead: list[int] = [0] * (len(_MICROSECONDS) + 1)
         self._overhead_sum = 0
@@ -84,6 +88,20 @@ class Meters:
         """A try after which there is another."""
         self._retries[upstream, str(status)] += 1
 
+    def routed(self, rule: str, outcome: str) -> None:
+        """A call that a rule was about, and what became of it."""
+        self._routed[rule, outcome] += 1
+
+    def saved(self, rule: str, currency: str, amount: int) -> None:
+        """What a rule saved with a call, by estimate; less than 0 where it lost."""
+        self._saved[rule, currency] += amount
+
+    def cache(self, outcome: str, currency: str = "", saved: int = 0) -> None:
+        """A call that might have been answered before: ``hit`` or ``miss``."""
+        self._cache[outcome,] += 1
+        if saved:
+            self._cache_saved[currency,] += saved
+
     def unheld(self) -> None:
         """A call that went without a hold, because the settings let it."""
         self._unheld += 1
@@ -107,6 +125,18 @@ class Meters:
         yield _counter("slowed", "Calls that were slowed", ("quota",), self._slowed)
         yield _counter("refusals", "Calls that were refused otherwise", ("kind",), self._refusals)
         yield _counter("retries", "Tries that were followed by another", ("upstream", "status"), self._retries)
+        yield _counter("routed", "Calls that a rule was about", ("rule", "outcome"), self._routed)
+        saved = GaugeMetricFamily(
+            "outlay_gateway_route_saved",
+            "Money that rules saved by estimate, since the start",
+            labels=["rule", "currency"],
+        )
+        for labels, amount in self._saved.items():
+            saved.add_metric(list(labels), float(in_unit(amount, labels[1])))
+        yield saved
+        yield _counter("cache", "Calls that may have been answered before", ("outcome",), self._cache)
+        spared = {labels: float(in_unit(amount, labels[0])) for labels, amount in self._cache_saved.items()}
+        yield _counter("cache_saved", "Money that answers of before saved", ("currency",), spared)
         yield _counter("over_bound", "Calls that used more than the bound", ("upstream", "measure"), self._over)
         yield _counter("unheld", "Calls let through without a hold", (), {(): self._unheld})
         yield self._histogram(HistogramMetricFamily)

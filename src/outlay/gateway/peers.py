@@ -12,9 +12,9 @@ from dataclasses import dataclass
 
 from outlay.config.gateway import PROVIDERS, GatewaySettings, UpstreamSettings
 from outlay.gateway.bound import Bounds
-from outlay.gateway.call import Ids
 from outlay.gateway.event import CallEvent, Settled
 from outlay.gateway.granted import Granted
+from outlay.gateway.ids import Ids
 from outlay.gateway.meters import Meters
 from outlay.gateway.refusal import Refusal, denial
 from outlay.gateway.routes import Routes, Upstream

@@ -10,6 +10,7 @@ from urllib.parse import quote
 from yarl import URL
 
 from outlay.config.gateway import UpstreamSettings
+from outlay.config.routing import named
 from outlay.errors import ConfigError, nearest
 from outlay.gateway.paths import is_model
 from outlay.gateway.refusal import Refusal
@@ -65,7 +66,7 @@ class Upstream:
 
     def serves(self, model: str) -> bool:
         """Whether callers may ask it for this model."""
-        return any(model == one or (one.endswith("*") and model.startswith(one[:-1])) for one in self.settings.models)
+        return named(model, self.settings.models)
 
     def url(self, wire: str, model: str) -> URL | None:
         """Where it has an API; None where it has not."""

@@ -26,14 +26,20 @@ from outlay.gateway.addresses import admin_token, listening, name_of, peers_secr
 from outlay.gateway.admin import Admin
 from outlay.gateway.app import Gateway
 from outlay.gateway.bound import Bounds
-from outlay.gateway.call import Ids, Sender
+from outlay.gateway.call import Sender
 from outlay.gateway.callers import Callers, Keys
+from outlay.gateway.declared_rules import rules_of
 from outlay.gateway.event import SPOOLED
+from outlay.gateway.ids import Ids
 from outlay.gateway.keeping import Check, LedgerTakeUp, Say, Trouble, quotas_in, sweeping
 from outlay.gateway.meters import Meters
+from outlay.gateway.repeats import Repeats
 from outlay.gateway.routes import Routes
+from outlay.gateway.rules import Rules
 from outlay.gateway.sending import opened
 from outlay.gateway.servers import server_of
+from outlay.gateway.shadows import Shadows
+from outlay.gateway.tries import Tries
 from outlay.operate.quotas.quota import Quota
 from outlay.operate.quotas.store import QuotaStore
 from outlay.prices.ceiling import Ceilings
@@ -120,6 +126,9 @@ async def running(
     settings = serving.settings
     async with AsyncExitStack() as stack:
         routes = Routes(settings.upstreams, serving.environment)
+        rules = rules_of(settings.routes, routes, serving.folder)
+        for note in rules.notes if rules else ():
+            say(note)
         token, secret = admin_token(settings, serving.environment), peers_secret(settings, serving.environment)
         calls = stack.enter_context(listening(settings.listen, "listen"))
         admin, peers = (
@@ -149,11 +158,16 @@ async def running(
             bounds=Bounds(Ceilings(prices), settings),
             prices=QuickPrices(prices),
             routes=routes,
+            rules=rules,
             callers=Callers(keys, serving.required_tags),
             meters=Meters(),
             ids=Ids(os.urandom(4).hex()),
         )
-        servers = [(server_of(parts.gateway(session, wrong), settings.max_connections), calls)]
+        tries = Tries(quotas=quotas, prices=parts.prices, meters=parts.meters, clock=clock)
+        sender = parts.sender(session, tries)
+        shadows = Shadows(sender, parts.meters)
+        stack.push_async_callback(shadows.close)
+        servers = [(server_of(parts.gateway(sender, tries, shadows, wrong), settings.max_connections), calls)]
         if admin is not None:
             servers.append((server_of(Admin(quotas, parts.meters, token, clock, wrong), _ADMINS), admin))
         if peers is not None:
@@ -188,31 +202,38 @@ class _Parts:
     bounds: Bounds
     prices: QuickPrices
     routes: Routes
+    rules: Rules | None
     callers: Callers
     meters: Meters
     ids: Ids
 
-    def gateway(self, session: aiohttp.ClientSession, wrong: Check) -> Gateway:
-        """The callers' port."""
-        sender = Sender(
+    def sender(self, session: aiohttp.ClientSession, tries: Tries) -> Sender:
+        """What sends calls."""
+        return Sender(
             session,
             quotas=self.quotas,
             bounds=self.bounds,
-            prices=self.prices,
+            tries=tries,
             settings=self.settings,
             meters=self.meters,
             ids=self.ids,
             clock=clock,
         )
+
+    def gateway(self, sender: Sender, tries: Tries, shadows: Shadows, wrong: Check) -> Gateway:
+        """The callers' port."""
+        cache = self.settings.cache
         return Gateway(
             self.settings,
             callers=self.callers,
             routes=self.routes,
-            sender=sender,
+            sender=Repeats(sender, cache, tries=tries, meters=self.meters, clock=clock) if cache else sender,
             meters=self.meters,
             ids=self.ids,
             clock=clock,
             wrong=wrong,
+            rules=self.rules,
+            shadows=shadows,
         )
 
     def peer_port(self, secret: str, required: Sequence[str], wrong: Check) -> PeerPort:

@@ -13,7 +13,7 @@ import aiohttp
 
 from outlay.gateway.routes import Route
 
-__all__ = ["NotSent", "back", "onward", "opened", "retryable", "send"]
+__all__ = ["NotSent", "back", "onward", "opened", "retry_after", "retryable", "send"]
 
 _STAY = frozenset(
     {
@@ -74,6 +74,7 @@ _NOT_BACK = frozenset(
 )
 _CONTROL = re.compile(r"[\x00-\x08\x0a-\x1f\x7f]")
 _CONTROL_BYTE = re.compile(rb"[\x00-\x08\x0a-\x1f\x7f]")
+_SECONDS = re.compile(r"[0-9]{1,6}(\.[0-9]{1,6})?")
 _RETRYABLE = frozenset({408, 409, 429, 500, 502, 503, 504, 529})
 _CONNECT_SECONDS = 10
 _KEPT_ALIVE_SECONDS = 30
@@ -118,6 +119,12 @@ def back(headers: Mapping[str, str]) -> list[tuple[bytes, bytes]]:
 def retryable(status: int) -> bool:
     """Whether a provider that answers so may do better the next time; none of these is charged."""
     return status in _RETRYABLE
+
+
+def retry_after(headers: Mapping[str, str]) -> float:
+    """The seconds after which the provider wants to be asked again."""
+    said = headers.get("retry-after", "")
+    return float(said) if _SECONDS.fullmatch(said) else 0.5
 
 
 async def send(

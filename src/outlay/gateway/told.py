@@ -7,9 +7,10 @@ from collections.abc import Mapping
 
 import orjson
 
+from outlay.gateway.wires.spoken import Json
 from outlay.gateway.wires.wire import Said, Wire
 
-__all__ = ["is_charged", "plain_body", "said_of"]
+__all__ = ["answer_of", "is_charged", "plain_body", "said_of"]
 
 _TIMED_OUT = frozenset({408, 504, 524})
 """The provider, or a proxy before it, gave up waiting for the model, which may have done the work."""
@@ -28,11 +29,17 @@ def is_charged(provider: str, status: int, content: bytes) -> bool:
 
 def said_of(wire: Wire, content: bytes, headers: Mapping[str, str]) -> Said | None:
     """The usage that a whole answer tells, None where it tells none; ``headers`` in lower case."""
+    answer = answer_of(content, headers)
+    return None if answer is None else wire.said(answer, headers)
+
+
+def answer_of(content: bytes, headers: Mapping[str, str]) -> Json | None:
+    """What a whole answer says; None where it is no JSON object."""
     try:
         answer = orjson.loads(plain_body(content, headers))
     except ValueError:
         return None
-    return wire.said(answer, headers) if isinstance(answer, dict) else None
+    return answer if isinstance(answer, dict) else None
 
 
 def plain_body(content: bytes, headers: Mapping[str, str]) -> bytes:

@@ -14,6 +14,8 @@ __all__ = ["ALWAYS_APART", "check_names", "check_types"]
 
 ALWAYS_APART = {
     "x_ReportedCost": ("reported_currency",),
+    "x_RouteSaved": ("reported_currency",),
+    "x_CacheSaved": ("reported_currency",),
     "x_Value": ("measure", "outcome_unit"),
     "x_ActiveHours": ("utilization_metric",),
 }

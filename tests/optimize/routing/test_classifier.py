@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from outlay.optimize.routing.classifier import fitted, folds_of, judged, seen
-from outlay.optimize.routing.features import FEATURES, dense, words
+from outlay.optimize.routing.features import FEATURES, both, dense, words
 from outlay.optimize.routing.guess import Guess
 
 
@@ -133,3 +133,16 @@ def _ranked(chances: np.ndarray, needs: np.ndarray) -> float:
     """How often one that needs it stands before one that does not."""
     above = [(a > b) + (a == b) / 2 for a in chances[needs] for b in chances[~needs]]
     return float(np.mean(above))
+
+
+@given(st.one_of(st.text(st.characters(codec="ascii"), max_size=200), st.text(max_size=200)))
+def test_features_are_what_they_are_called_in_any_script(prompt: str) -> None:
+    found = dict(zip(FEATURES, dense(prompt), strict=True))
+    size = max(1, len(prompt))
+    assert found["digits"] == sum(one.isdigit() for one in prompt) / size
+    assert found["capitals"] == sum(one.isupper() for one in prompt) / size
+    assert found["code_marks"] == sum(one in "{}[]();<>=_`#\\" for one in prompt) / size
+    assert found["maths_marks"] == sum(one in "+-*/^%=$<>" for one in prompt) / size
+    assert found["beyond_ascii"] == sum(ord(one) > 127 for one in prompt) / size
+    assert both(prompt) == (dense(prompt), words(prompt))
+    assert words(prompt + " é") == words("É " + prompt.lower() if prompt.isascii() else prompt + " é")

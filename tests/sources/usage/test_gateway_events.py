@@ -20,6 +20,15 @@ from outlay.sources.usage.gateway_events import NEWEST, Told, read_event
 from tests.sources.usage.call_logs import check, spoilt
 from tests.sources.usage.gateway_building import STARTED, TAGS, changed, denials, event, openai
 
+ROUTE = {
+    "rule": "small",
+    "kind": "cascade",
+    "from": "gpt-4o",
+    "to": "gpt-4o-mini",
+    "outcome": "routed",
+    "saved": "0.25",
+}
+
 
 def rows(line: bytes) -> list[Fact]:
     found = read_event(line, "gateway one")
@@ -224,12 +233,52 @@ def test_denied_calls_are_requests_that_failed_without_usage_and_provider() -> N
         (changed(event(openai()), usage={"meters": {"input": "many"}}), "unparsable-amount"),
         (changed(event(openai()), usage={"input": 2**63}), "unparsable-amount"),
         (changed(event(openai()), cost="much"), "unparsable-amount"),
+        (changed(event(openai()), route={"rule": "a"}), "unusable-record"),
+        (changed(event(openai()), route="a"), "unusable-record"),
+        (changed(event(openai()), route={**ROUTE, "saved": "much"}), "unusable-record"),
         (denials(minute=None), "unparsable-time"),
         (denials(calls=-1), "negative-quantity"),
     ],
 )
 def test_what_cant_be_read_is_a_problem(line: bytes, code: str) -> None:
     assert problem(line) == code
+
+
+def test_what_a_rule_made_of_a_call_is_told() -> None:
+    found = row(event(openai(), route=ROUTE).to_bytes())
+    told = {name: found[name] for name in found if name.startswith("x_Route")}
+    assert told == {
+        "x_Route": "small",
+        "x_RouteKind": "cascade",
+        "x_RouteOutcome": "routed",
+        "x_RouteSaved": Decimal("0.25"),
+    }
+    assert (found["x_Requests"], found["x_Succeeded"]) == (1, 1)
+    assert not {name for name in row(event(openai()).to_bytes()) if name.startswith("x_Route")}
+
+
+def test_an_answer_that_failed_a_check_is_no_success() -> None:
+    route = {**ROUTE, "outcome": "failed", "why": "length", "saved": "-0.5"}
+    found = row(event(openai(), route=route).to_bytes())
+    assert (found["x_Requests"], found["x_Succeeded"], found["x_RouteSaved"]) == (1, 0, Decimal("-0.5"))
+    assert found["error_type"] == "answer failed a check: length"
+    broke = event(None, settled="bound", error="openai broke off", status=None, route={**route, "why": "broke off"})
+    assert row(broke.to_bytes())["error_type"] == "openai broke off"
+
+
+def test_a_shadow_is_a_cost_and_no_request() -> None:
+    found = row(event(openai(), route={**ROUTE, "kind": "shadow", "outcome": "shadow"}).to_bytes())
+    assert (found["x_Requests"], found["x_Succeeded"], found["x_Meter_requests"]) == (0, 0, 1)
+    assert found["x_ReportedCost"] > 0
+
+
+def test_an_answer_given_again_is_a_request_that_used_nothing() -> None:
+    again = event(None, settled="none", cost="0", currency="USD", cache={"saved": "0.25", "of": "019a-0000"})
+    found = row(again.to_bytes())
+    assert (found["x_Requests"], found["x_Succeeded"], found["x_Remarks"]) == (1, 1, "gateway-cache")
+    assert (found["x_CacheSaved"], found["x_ReportedCost"]) == (Decimal("0.25"), 0)
+    assert (found["gen_ai_usage_input_tokens"], found["gen_ai_usage_output_tokens"]) == (0, 0)
+    assert "error_type" not in found
 
 
 def test_a_meter_of_a_newer_gateway_is_a_count_that_was_not_read() -> None:

@@ -42,6 +42,8 @@ REQUESTS = FactTable(
         "gen_ai_usage_cache_write_input_tokens",
         "gen_ai_usage_output_tokens",
         "x_ReportedCost",
+        "x_RouteSaved",
+        "x_CacheSaved",
     ),
     moves=True,
     filled=("x_PriceStatus", "x_Cost", "x_CostCurrency", "x_CostEstimated", "x_PriceVersion"),
@@ -75,6 +77,15 @@ REQUESTS = FactTable(
         Column("x_SpanId", "VARCHAR", meaning="span id, hex"),
         Column("x_ReportedCost", MONEY_SQL, meaning="cost as the provider or the gateway reported it"),
         Column("x_ReportedCurrency", "VARCHAR", meaning="its currency"),
+        Column("x_Route", "VARCHAR", meaning="rule of Outlay's gateway that was about the call"),
+        Column(
+            "x_RouteKind", "VARCHAR", meaning="what the rule is: always, canary, length, classifier, cascade, shadow"
+        ),
+        Column("x_RouteOutcome", "VARCHAR", meaning="what it made of the call: routed, failed, fell_back, shadow, …"),
+        Column(
+            "x_RouteSaved", MONEY_SQL, meaning="what that saved by estimate, in x_ReportedCurrency; below 0: a loss"
+        ),
+        Column("x_CacheSaved", MONEY_SQL, meaning="what an answer that was given again saved, in x_ReportedCurrency"),
         Column("x_Remarks", "VARCHAR", meaning="what did not fit in the usage, as codes joined by ';'"),
         Column("x_PriceStatus", "VARCHAR", meaning="priced or unpriced; null for a row that is no priced usage"),
         Column("x_Cost", MONEY_SQL, meaning="price as of start_time; null when unpriced"),

@@ -8,7 +8,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
-from outlay.optimize.routing.features import BUCKETS, FEATURES, dense, words
+from outlay.optimize.routing.features import BUCKETS, FEATURES, both
 
 __all__ = ["Guess"]
 
@@ -36,9 +36,9 @@ class Guess:
 
     def chance(self, prompt: str) -> float:
         """How likely the strong model does better on it, by the guess; from 0 to 1."""
-        total = self.intercept
-        for value, mean, spread, weight in zip(dense(prompt), self.means, self.spreads, self.weights, strict=False):
+        total, (looks, buckets) = self.intercept, both(prompt)
+        for value, mean, spread, weight in zip(looks, self.means, self.spreads, self.weights, strict=False):
             total += (value - mean) / spread * weight
-        for bucket, value in words(prompt).items():
+        for bucket, value in buckets.items():
             total += value * self.weights[len(FEATURES) + bucket]
         return 1 / (1 + math.exp(-total)) if total >= 0 else math.exp(total) / (1 + math.exp(total))

@@ -49,6 +49,8 @@ _ONCE = (
     "x_FirstTokenSeconds",
     "x_ReportedCost",
     "x_ReportedCurrency",
+    "x_RouteSaved",
+    "x_CacheSaved",
     "x_Remarks",
 )
 """What is the whole call's, and no call's within it."""

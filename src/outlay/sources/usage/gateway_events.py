@@ -12,6 +12,9 @@ The traps:
   after that, by another gateway perhaps. It has one id, and what was settled holds, in whatever order the two come.
 - A person may settle such a hold by the provider's report (``settled-by-report``): by its cost, its tokens or both.
 - The model that is priced is the one that answered, unless only the name that was sent has a price.
+- An answer that nobody got (a rule's model failed a check, and the asked one answered) is a call that failed, whatever
+  its status. A shadow of a call is a row with a cost and no request: nobody asked for it.
+- An answer that was given again is a request with 0 tokens: no provider saw it (remark ``gateway-cache``).
 - Calls that were denied reached nobody. They come added up by the minute, are requests that failed, and have no price.
 """
 
@@ -33,6 +36,7 @@ from outlay.sources.fact_file import parse_json
 from outlay.sources.facts import Fact, Value, amount, epoch
 from outlay.sources.reader import Format
 from outlay.sources.usage.call_log import NOT_TOLD, call_rows, cost, inside, seconds, strings, text, whole
+from outlay.sources.usage.gateway_choices import choices
 
 __all__ = ["GATEWAY", "NEWEST", "Told", "read_event"]
 
@@ -52,6 +56,8 @@ _MOST = 2**63 - 1
 _LONGEST_ERROR = 200
 _MINUTE = timedelta(minutes=1)
 _NOTHING: Mapping[str, Any] = MappingProxyType({})
+_AGAIN = "gateway-cache"
+_NOT_USED = Usage("gateway", 0, 0, 0, 0, 0, _NOTHING, _NOTHING)
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,6 +113,9 @@ def _call(event: Mapping[str, Any]) -> Told:
     status = whole(event.get("status"))
     usage = _usage_of(event, str(settled))
     succeeded, failed, remarks = _outcome(str(settled), error, status, stream, event.get("usage") is not None)
+    again = cost(inside(event, "cache", "saved"))
+    if again is not None:
+        usage, succeeded, failed, remarks = _NOT_USED, 1, None, [_AGAIN]
     attributes = _attributes(event)
     values: dict[str, Value] = {
         "start_time": _moment(event, "started"),
@@ -130,6 +139,10 @@ def _call(event: Mapping[str, Any]) -> Told:
         if reported is None:
             raise _Bad("unparsable-amount", f"cost is no amount: {str(event['cost'])[:60]!r}")
         values |= {"x_ReportedCost": reported, "x_ReportedCurrency": text(event.get("currency"))}
+    chosen = choices(event.get("route"), succeeded)
+    if chosen is None:
+        raise _Bad("unusable-record", "the event has a route that does not tell its rule, its outcome or an amount")
+    values |= {**chosen, "x_CacheSaved": again}
     facts = tuple(call_rows(identity, None, values, usage, tags=_tags(attributes)))
     return Told(identity, facts, error == _UNSETTLED)
 
