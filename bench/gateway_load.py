@@ -23,14 +23,14 @@ import uvloop
 
 PROMPT = "You are a helpful assistant. " * 40 + "Say hello"
 MODELS = ("gpt-4o-mini", "gpt-4o", "gpt-4.1-mini", "gpt-5", "gpt-5-nano")
-_numbers = count()
+_numbers, _sent = count(), count(1)
 
 
 @dataclass
 class Plan:
     """What one connection does: ``left`` requests, or as many as go before ``until``.
 
-    Every ``leave_every``-th request of all connections is left in the middle of its answer, for a new connection.
+    Every ``leave_every``-th request of all is left in the middle of its answer, for a new connection.
     """
 
     requests: Iterator[bytes]
@@ -40,7 +40,6 @@ class Plan:
     leave_every: int
     took: list[float]
     statuses: Counter[str]
-    sent: Iterator[int]
 
 
 @dataclass
@@ -116,7 +115,7 @@ class Client(asyncio.Protocol):
     def _next(self) -> None:
         assert self._transport is not None
         plan = self.plan
-        self._leaves = plan.leave_every > 0 and next(plan.sent) % plan.leave_every == 0
+        self._leaves = plan.leave_every > 0 and next(_sent) % plan.leave_every == 0
         self._tail, self._whole = b"", False
         self._sent = time.perf_counter()
         self._transport.write(next(plan.requests))
@@ -180,10 +179,9 @@ async def _run(
     sent = mixed(port, key, stream=stream) if mix else repeat(request(port, key, stream=stream, **asked))
     began = time.perf_counter()
     clients: dict[int, Client] = {}
-    numbers = count(1)
 
     async def connected(number: int) -> None:
-        plan = Plan(sent, stream, began + seconds, each, leave_every, took, statuses, numbers)
+        plan = Plan(sent, stream, began + seconds, each, leave_every, took, statuses)
         done = False
         while not done:
             over: asyncio.Future[bool] = loop.create_future()
