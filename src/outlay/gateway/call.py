@@ -12,6 +12,7 @@ import re
 import zlib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import aiohttp
 import orjson
@@ -33,6 +34,9 @@ from outlay.operate.quotas.store import QuotaStore
 from outlay.operate.quotas.window import moment
 from outlay.prices.quick import QuickPrices
 from outlay.prices.usage import Usage, normalise
+
+if TYPE_CHECKING:
+    from outlay.gateway.otlp.exporter import Exporter, Way
 
 __all__ = ["Ids", "Sender"]
 
@@ -68,6 +72,7 @@ class _Try:
     held: Held
     each: Mapping[str, int]
     event: CallEvent
+    way: Way | None = None
     sent: bool = False
     done: bool = False
 
@@ -86,6 +91,7 @@ class Sender:
         meters: Meters,
         ids: Ids,
         clock: Callable[[], int],
+        exporter: Exporter | None = None,
     ) -> None:
         self._session = session
         self._quotas = quotas
@@ -95,6 +101,7 @@ class Sender:
         self._meters = meters
         self._ids = ids
         self._clock = clock
+        self._exporter = exporter
 
     async def answer(self, call: Call) -> None:
         """Answer a call, by the first of its routes that does. Raises :class:`Refusal`."""
@@ -173,6 +180,8 @@ class Sender:
         except TypeError:  # orjson reads deeper than it writes
             raise Refusal(400, "invalid_json", "the body is nested too deeply.") from None
         headers = onward(call.headers, route)
+        if self._exporter is not None:
+            one.way = self._exporter.enter(headers, route)
         self._meters.added(call.microseconds() - one.held.delay * 1000)
         one.sent = True
         async with await send(self._session, route, headers, body) as response:
@@ -310,6 +319,8 @@ class Sender:
         if not self._quotas.settle(held.id, used, self._clock(), told):  # it went without a hold, or its hold ran out
             self._quotas.tell(told)
         self._meters.settled(event, used, held.bound)
+        if self._exporter is not None and one.way is not None:
+            self._exporter.settled(event, told, one.way)
         return None if cost is None else f"{text} {cost[1]}"
 
     def _cost(self, one: _Try, usage: Usage) -> tuple[int, str] | None:

@@ -37,6 +37,7 @@ class Meters:
         self._retries: Counter[tuple[str, ...]] = Counter()
         self._refusals: Counter[tuple[str, ...]] = Counter()
         self._over: Counter[tuple[str, ...]] = Counter()
+        self._telemetry: Counter[tuple[str, ...]] = Counter()
         self._names: dict[str, set[str]] = {"team": set(), "model": set()}
         self._unheld = 0
         self._overhead: list[int] = [0] * (len(_MICROSECONDS) + 1)
@@ -88,6 +89,10 @@ class Meters:
         """A call that went without a hold, because the settings let it."""
         self._unheld += 1
 
+    def telemetry(self, signal: str, outcome: str, number: int) -> None:
+        """What became of so many spans, or of the metrics, on their way to an OpenTelemetry backend."""
+        self._telemetry[signal, outcome] += number
+
     def added(self, microseconds: int) -> None:
         """What the gateway took before a call went out."""
         self._overhead_sum += microseconds
@@ -109,6 +114,7 @@ class Meters:
         yield _counter("retries", "Tries that were followed by another", ("upstream", "status"), self._retries)
         yield _counter("over_bound", "Calls that used more than the bound", ("upstream", "measure"), self._over)
         yield _counter("unheld", "Calls let through without a hold", (), {(): self._unheld})
+        yield _counter("telemetry", "Spans and metrics for OpenTelemetry", ("signal", "outcome"), self._telemetry)
         yield self._histogram(HistogramMetricFamily)
         gauges = {
             name: GaugeMetricFamily(f"outlay_gateway_quota_{name}", help, labels=["quota", "values", "measure"])

@@ -16,7 +16,7 @@ from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager, contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import uvicorn
 
@@ -43,6 +43,9 @@ from outlay.prices.tokens import TokenPrices
 from outlay.receivers.keeping_up import KeepingUp
 from outlay.receivers.taking_up import TakingUp, Work
 from outlay.spool.writer import SpoolWriter
+
+if TYPE_CHECKING:
+    from outlay.gateway.otlp.exporter import Exporter
 
 __all__ = ["Listening", "Running", "Serving", "clock", "running", "serve"]
 
@@ -142,6 +145,7 @@ async def running(
             meters=meters,
             ids=ids,
             clock=clock,
+            exporter=await _exporter(stack, serving, meters, say),
         )
         gateway = Gateway(
             settings,
@@ -172,6 +176,17 @@ async def running(
     for task in tasks:
         if not task.cancelled() and (error := task.exception()) is not None:
             raise error
+
+
+async def _exporter(stack: AsyncExitStack, serving: Serving, meters: Meters, say: Say) -> Exporter | None:
+    """What sends spans and metrics of calls, until the stack is left; None where nobody wants them."""
+    if serving.settings.otlp_endpoint is None:
+        return None
+    from outlay.gateway.otlp.exporter import exporting
+
+    instance = f"{serving.spool.name}-{os.getpid()}"
+    found = exporting(serving.settings, serving.environment, meters=meters, say=say, instance=instance)
+    return await stack.enter_async_context(found)
 
 
 @asynccontextmanager
