@@ -9,6 +9,7 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING
 
+from outlay.gateway.denials import Denials
 from outlay.gateway.event import CallEvent
 from outlay.operate.quotas.ask import Amounts, Denied, Held
 from outlay.operate.quotas.book import Standing
@@ -25,9 +26,10 @@ _MICROSECONDS = (500, 1_000, 2_000, 5_000, 10_000, 25_000, 50_000, 100_000, 250_
 
 
 class Meters:
-    """The counts of one gateway since it started."""
+    """The counts of one gateway since it started; ``denials`` has those for the ledger."""
 
-    def __init__(self) -> None:
+    def __init__(self, denials: Denials) -> None:
+        self.denials = denials
         self._calls: Counter[tuple[str, ...]] = Counter()
         self._spend: Counter[tuple[str, ...]] = Counter()
         self._tokens: Counter[tuple[str, ...]] = Counter()
@@ -68,6 +70,7 @@ class Meters:
     def denied(self, denied: Denied, attributes: Mapping[str, str]) -> None:
         """A call that a quota did not let through."""
         self._denials[denied.quota or "", denied.reason] += 1
+        self.denials.add(denied, attributes)
 
     def shadowed(self, denied: Denied) -> None:
         """A call that a quota in shadow mode would not have let through."""

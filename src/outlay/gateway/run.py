@@ -27,6 +27,7 @@ from outlay.gateway.app import Gateway
 from outlay.gateway.bound import Bounds
 from outlay.gateway.call import Ids, Sender
 from outlay.gateway.callers import Callers, Keys
+from outlay.gateway.denials import Denials
 from outlay.gateway.event import SPOOLED, ran_out
 from outlay.gateway.http import Receive, Scope, Send
 from outlay.gateway.meters import Meters
@@ -135,7 +136,9 @@ async def running(
         stack.push_async_callback(quotas.close)
         session = opened(settings.max_connections)
         stack.push_async_callback(session.close)
-        meters, ids, wrong = Meters(), Ids(os.urandom(4).hex()), _Wrong(quotas, spool)
+        node = os.urandom(4).hex()
+        denials = Denials(f"{serving.spool.name} {node}", serving.required_tags, clock)
+        meters, ids, wrong = Meters(denials), Ids(node), _Wrong(quotas, spool)
         sender = Sender(
             session,
             quotas=quotas,
@@ -161,7 +164,7 @@ async def running(
         if admin is not None:
             servers.append((_server(Admin(quotas, meters, token, clock, wrong), _ADMINS), admin))
         tasks = [asyncio.create_task(server.serve([listener])) for server, listener in servers]
-        sweep = asyncio.create_task(_sweep(quotas, say, wrong))
+        sweep = asyncio.create_task(_sweep(quotas, denials, say, wrong))
         ended = asyncio.ensure_future(asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED))
         try:
             while not all(server.started for server, _ in servers) and not ended.done():
@@ -173,6 +176,8 @@ async def running(
             await asyncio.gather(*tasks, return_exceptions=True)
             sweep.cancel()
             await asyncio.gather(sweep, ended, return_exceptions=True)
+            for event in denials.told(all=True):
+                quotas.tell(event)
     for task in tasks:
         if not task.cancelled() and (error := task.exception()) is not None:
             raise error
@@ -212,11 +217,13 @@ class _Wrong:
         return self._quotas.wrong or self._spool.broken
 
 
-async def _sweep(quotas: EmbeddedQuotas | SharedQuotas, say: Say, wrong: _Wrong) -> None:
+async def _sweep(quotas: EmbeddedQuotas | SharedQuotas, denials: Denials, say: Say, wrong: _Wrong) -> None:
     said: list[str | None] = [None, None]
     while True:
         await asyncio.sleep(_SWEEP_EVERY)
         await quotas.sweep(clock())
+        for event in denials.told():
+            quotas.tell(event)
         caution = quotas.caution if isinstance(quotas, SharedQuotas) else None
         for place, (now, well) in enumerate(((wrong(), "all is well again"), (caution, "Redis keeps everything now"))):
             if now != said[place]:
