@@ -7,6 +7,7 @@ when it can. On SIGTERM or SIGINT no new call is let in and those under way are 
 from __future__ import annotations
 
 import asyncio
+import gc
 import ipaddress
 import os
 import signal
@@ -97,6 +98,7 @@ def serve(serving: Serving, prices: TokenPrices, keys: Keys, started: Callable[[
         stop = asyncio.create_task(_told_to_stop())
         async with running(serving, prices, keys, say) as now:
             started(now.at)
+            gc.freeze()  # price lists stay for good: to look through them for garbage would halt every call
             await asyncio.wait((stop, now.ended), return_when=asyncio.FIRST_COMPLETED)
             say("stopping: calls under way are answered and settled")
         stop.cancel()

@@ -44,6 +44,22 @@ def in_file(path: Path, sql: str) -> list[tuple[object, ...]]:
         database.close()
 
 
+def test_many_long_events_are_handed_on_in_parts_and_in_order(tmp_path: Path) -> None:
+    """No part is longer than a record of the spool may be, whatever has waited."""
+    events = [b"%d %s" % (number, b"x" * 300_000) for number in range(40)]
+    parts: list[list[bytes]] = []
+
+    async def run() -> None:
+        quotas = EmbeddedQuotas(tmp_path / "q.db", QUOTAS, now=NOW, relay=lambda some: parts.append(list(some)))
+        for event in events:
+            quotas.tell(event)
+        await quotas.close()
+
+    asyncio.run(run())
+    assert [event for part in parts for event in part] == events
+    assert max(sum(map(len, part)) for part in parts) <= 4 << 20
+
+
 def test_a_hold_is_in_the_file_when_it_is_granted(tmp_path: Path) -> None:
     async def run() -> None:
         quotas = EmbeddedQuotas(tmp_path / "q.db", QUOTAS, now=NOW)
@@ -113,7 +129,8 @@ def test_events_wait_for_who_takes_them_and_arrive_in_their_order(tmp_path: Path
             quotas.settle(str(number), {"tokens": 1}, NOW, str(number).encode())
         await quotas.close()
         assert told == []
-        assert len(in_file(tmp_path / "q.db", "SELECT * FROM events")) == 5
+        kept = in_file(tmp_path / "q.db", "SELECT CAST(lines AS TEXT) FROM events ORDER BY number")
+        assert "\n".join(str(lines) for (lines,) in kept) == "0\n1\n2\n3\n4"
         refusing = False
         again = EmbeddedQuotas(tmp_path / "q.db", QUOTAS, now=NOW, relay=relay)
         again.tell(b"5")
@@ -156,7 +173,7 @@ def test_a_call_is_not_let_through_when_its_hold_can_not_be_kept(tmp_path: Path)
         assert isinstance(await quotas.hold(ask("c"), NOW), Held)
         await quotas.close()
         assert in_file(tmp_path / "q.db", "SELECT id FROM holds") == [("c",)]
-        assert in_file(tmp_path / "q.db", "SELECT body FROM events") == [("settled meanwhile",)]
+        assert in_file(tmp_path / "q.db", "SELECT lines FROM events") == [(b"settled meanwhile",)]
 
     asyncio.run(run())
 

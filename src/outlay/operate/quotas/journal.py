@@ -7,20 +7,21 @@ one has them, so that each arrives at least once, and more than once only after 
 hold, by which the ledger takes them up once.
 
 A batch is handed to SQLite as JSON in a few statements, not row by row: every call into SQLite gives Python's lock away
-and has to win it back.
+and has to win it back. Its events are lines, and a row holds as many as came at a time.
 """
 
 from __future__ import annotations
 
-import json
 import sqlite3
 import threading
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
+
+import orjson
 
 from outlay.disk import Lock
 from outlay.errors import LedgerError
@@ -30,22 +31,22 @@ from outlay.operate.quotas.quota import Scope
 
 __all__ = ["Journal", "Kept", "Relay"]
 
-_VERSION = 1
+_VERSION = 2
 _LIVE, _RAN_OUT = 0, 1
-_RELAYED_AT_ONCE = 2_000
 _RELAYED_BYTES = 4 << 20
+_ROW_BYTES = 1 << 20
 _BUSY_SECONDS = 2.0
 _MOMENT = 0.05
 _MOST_WAITING = 500
 
 Relay = Callable[[Sequence[bytes]], None]
-"""Takes events over; returns when they are safe there, raises where they are not (they are offered again)."""
+"""Takes events over, each a line; returns when they are safe there, raises where not: they are offered again."""
 
 _TABLES = """
 CREATE TABLE IF NOT EXISTS holds (id TEXT PRIMARY KEY, state INTEGER NOT NULL, body TEXT NOT NULL) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS spent (
   counter TEXT NOT NULL, bucket INTEGER NOT NULL, spent TEXT NOT NULL, PRIMARY KEY (counter, bucket)) WITHOUT ROWID;
-CREATE TABLE IF NOT EXISTS events (number INTEGER PRIMARY KEY, body TEXT NOT NULL);
+CREATE TABLE IF NOT EXISTS events (number INTEGER PRIMARY KEY, lines BLOB NOT NULL);
 CREATE TABLE IF NOT EXISTS stops (id TEXT PRIMARY KEY, body TEXT NOT NULL) WITHOUT ROWID;
 """
 _HOLDS = "INSERT OR REPLACE INTO holds SELECT value ->> 0, value ->> 1, value ->> 2 FROM json_each(?)"
@@ -54,7 +55,7 @@ _SPENT = "INSERT OR REPLACE INTO spent SELECT value ->> 0, value ->> 1, value ->
 _GONE = "DELETE FROM spent WHERE (counter, bucket) IN (SELECT value ->> 0, value ->> 1 FROM json_each(?))"
 _STOPS = "INSERT OR REPLACE INTO stops SELECT value ->> 0, value ->> 1 FROM json_each(?)"
 _RESUMED = "DELETE FROM stops WHERE id IN (SELECT value FROM json_each(?))"
-_EVENTS = "INSERT INTO events SELECT value ->> 0, value ->> 1 FROM json_each(?)"
+_EVENTS = "INSERT INTO events VALUES (?, ?)"
 
 
 @dataclass(frozen=True, slots=True)
@@ -258,7 +259,6 @@ class Journal:
         settled = [id for id, one in batch.holds.items() if one is None]
         spent = [(*key, str(amount)) for key, amount in batch.spent.items() if amount is not None]
         gone = [key for key, amount in batch.spent.items() if amount is None]
-        events = [(self._number + place, body.decode()) for place, body in enumerate(batch.events, 1)]
         stopped = [(stop.id, _stop_body(stop)) for stop in batch.stops.values() if stop is not None]
         resumed = [id for id, stop in batch.stops.items() if stop is None]
         for statement, rows in (
@@ -268,11 +268,12 @@ class Journal:
             (_GONE, gone),
             (_STOPS, stopped),
             (_RESUMED, resumed),
-            (_EVENTS, events),
         ):
             if rows:
-                self._database.execute(statement, (json.dumps(rows),))
-        self._number += len(events)
+                self._database.execute(statement, (orjson.dumps(rows).decode(),))
+        for lines in _rows(batch.events):
+            self._number += 1
+            self._database.execute(_EVENTS, (self._number, lines))
 
     def _keep_for_later(self, batch: _Batch) -> None:
         """What was settled and told must not be lost for a full disk; holds that were refused are let go."""
@@ -293,42 +294,52 @@ class Journal:
                 rows = self._next_events()
                 if not rows:
                     return
-                self._relay([body for _, body in rows])
+                self._relay([event for _, lines in rows for event in lines.split(b"\n")])
                 self._database.execute("DELETE FROM events WHERE number <= ?", (rows[-1][0],))
             except Exception as error:  # nothing may end this thread: calls wait for it
                 self._not_handed_on = f"events can't be handed on: {error}"
                 return
 
     def _next_events(self) -> list[tuple[int, bytes]]:
-        """The first events, as many as one record of the spool can take."""
+        """The first rows of events, as many as one record of the spool can take."""
         found: list[tuple[int, bytes]] = []
         size = 0
-        for number, body in self._database.execute(
-            f"SELECT number, body FROM events ORDER BY number LIMIT {_RELAYED_AT_ONCE}"
-        ):
-            size += len(body)
+        for number, lines in self._database.execute("SELECT number, lines FROM events ORDER BY number"):
+            size += len(lines)
             if found and size > _RELAYED_BYTES:
                 break
-            found.append((number, body.encode()))
+            found.append((number, lines))
         return found
 
 
+def _rows(events: Iterable[bytes]) -> Iterator[bytes]:
+    """Events as rows of lines, none longer than what is handed on at a time unless one event is."""
+    lines: list[bytes] = []
+    size = 0
+    for event in events:
+        if lines and size + len(event) > _ROW_BYTES:
+            yield b"\n".join(lines)
+            lines, size = [], 0
+        lines.append(event)
+        size += len(event) + 1
+    if lines:
+        yield b"\n".join(lines)
+
+
 def _body(held: Held) -> str:
-    return json.dumps(
-        [held.id, dict(held.attributes), held.at, held.expires, {one: str(n) for one, n in held.bound.items()}],
-        separators=(",", ":"),
-    )
+    bound = {measure: str(amount) for measure, amount in held.bound.items()}
+    return orjson.dumps([held.id, dict(held.attributes), held.at, held.expires, bound]).decode()
 
 
 def _held(body: str) -> Held:
-    id, attributes, at, expires, bound = json.loads(body)
+    id, attributes, at, expires, bound = orjson.loads(body)
     return Held(id, attributes, at, expires, {measure: int(amount) for measure, amount in bound.items()})
 
 
 def _stop_body(stop: Stop) -> str:
-    return json.dumps([stop.id, {name: list(values) for name, values in stop.scope.wanted}, stop.why])
+    return orjson.dumps([stop.id, {name: list(values) for name, values in stop.scope.wanted}, stop.why]).decode()
 
 
 def _stop(body: str) -> Stop:
-    id, scope, why = json.loads(body)
+    id, scope, why = orjson.loads(body)
     return Stop(id, Scope.of(scope), why)
