@@ -314,7 +314,9 @@ def _listening(address: str, option: str) -> Iterator[socket.socket]:
         )
     except OSError as error:
         raise UsageError(
-            f"can't be listened on: {error.strerror}.", where=f"{option} {address}", hint="Is it in use? Try another."
+            f"can't be listened on: {os.strerror(error.errno) if error.errno else error}.",
+            where=f"[gateway] {option} = {address}",
+            hint="Does another gateway run? Stop it, or give this one another address.",
         ) from None
     with found:
         yield found

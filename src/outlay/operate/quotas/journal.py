@@ -35,6 +35,7 @@ _VERSION = 2
 _LIVE, _RAN_OUT = 0, 1
 _RELAYED_BYTES = 4 << 20
 _ROW_BYTES = 1 << 20
+_TAKEN = "Is it another gateway? Stop that one, or give this one a file of its own: [gateway] state and spool."
 _BUSY_SECONDS = 2.0
 _MOMENT = 0.05
 _MOST_WAITING = 500
@@ -89,7 +90,7 @@ class Journal:
         self.path = path
         self._relay_every = relay_every
         path.parent.mkdir(parents=True, exist_ok=True)
-        self._lock = Lock(path.with_name(f"{path.name}.lock"), "holds money in this state")
+        self._lock = Lock(path.with_name(f"{path.name}.lock"), "holds money in it", of=path, hint=_TAKEN)
         try:
             self._database = self._opened()
             self.kept = self._read()
