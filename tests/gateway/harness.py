@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import aiohttp
 import anthropic
 import openai
 
@@ -24,10 +25,11 @@ from outlay.spool.reader import sealed
 from outlay.spool.segments import OPEN, Record, read_records, segments
 from tests.gateway.upstreams import Upstream, upstream
 
-__all__ = ["KEY", "TAGS", "Harness", "Keys", "gateway", "until"]
+__all__ = ["KEY", "PEER_SECRET", "TAGS", "Harness", "Keys", "gateway", "until"]
 
 KEY = "olk-test-key"
 TAGS = {"team": "search", "use_case": "chat", "environment": "prod"}
+PEER_SECRET = "a-secret-of-the-gateways"
 PRICES = TokenPrices()
 
 
@@ -71,6 +73,16 @@ class Harness:
         records = [one for path in paths for one in read_records(path) if isinstance(one, Record)]
         events = [json.loads(line) for record in records for line in record.body.splitlines()]
         return [event for event in events if "kind" not in event]
+
+    @asynccontextmanager
+    async def peer(self, secret: str = PEER_SECRET) -> AsyncIterator[aiohttp.ClientSession]:
+        """Another gateway, at the port for such."""
+        headers = {"x-outlay-peer": secret}
+        connections = aiohttp.TCPConnector(limit=0)
+        async with aiohttp.ClientSession(
+            f"http://{self.running.at.peers}", headers=headers, connector=connections
+        ) as session:
+            yield session
 
     async def told(self, number: int) -> list[dict[str, Any]]:
         """The first ``number`` events; waits for them."""
@@ -139,7 +151,8 @@ async def gateway(
             ("team",) if chosen.required_tags is None else chosen.required_tags,
             folder,
             folder / "spool",
-            {f"SECRET_{name}": one.secret for name, one in running_upstreams.items()} | dict(environment or {}),
+            {f"SECRET_{name}": one.secret for name, one in running_upstreams.items()}
+            | {"OUTLAY_PEERS_SECRET": PEER_SECRET, **(environment or {})},
             relay_every=0.02,
             take_up=Work(ledger, Settings(), 0.1, folder / "spool", "outlay gateway") if ledger else None,
         )

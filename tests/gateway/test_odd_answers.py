@@ -11,7 +11,6 @@ from typing import Any
 
 import pytest
 
-from outlay.gateway.call import Sender
 from outlay.gateway.meters import Meters
 from tests.gateway.harness import Harness, gateway, until
 from tests.gateway.raw import BODY, exchange, opened, post, provider, status_of
@@ -100,7 +99,7 @@ def test_an_odd_answer_is_settled_once_and_by_the_bound_where_it_tells_no_usage(
 
 
 @pytest.mark.parametrize("error", [KeyError("a"), RuntimeError("b"), MemoryError()])
-@pytest.mark.parametrize("where", ["_cost", "_settle_by"])
+@pytest.mark.parametrize("where", ["outlay.gateway.settlement._cost", "outlay.gateway.call.Sender._settle_by"])
 @pytest.mark.parametrize("body", [BODY, STREAM])
 def test_an_error_of_ours_in_the_settlement_counts_the_bound(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, error: Exception, where: str, body: bytes
@@ -110,7 +109,7 @@ def test_an_error_of_ours_in_the_settlement_counts_the_bound(
 
     async def run() -> None:
         async with gateway(tmp_path, "openai", quotas=QUOTAS) as gate:
-            monkeypatch.setattr(Sender, where, fails)
+            monkeypatch.setattr(where, fails)
             await exchange(gate.url, post(body), first=body is BODY)
             assert (await one_event(gate))["settled"] == "bound"
 

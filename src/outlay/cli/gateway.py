@@ -43,7 +43,7 @@ def command(*, common: Common) -> None:
     from outlay.receivers.taking_up import Work
 
     settings = common.settings()
-    if not settings.gateway.upstreams:
+    if not settings.gateway.upstreams and settings.gateway.peers_listen is None:
         raise ConfigError(
             "the settings name no provider to send calls to.",
             where="[[gateway.upstreams]]",
@@ -83,11 +83,15 @@ def _show(at: Listening, common: Common) -> None:
     if common.as_json:
         import json
 
-        admin = f"http://{at.admin}" if at.admin else None
-        click.echo(json.dumps({"url": f"http://{at.calls}", "admin": admin, "pid": os.getpid()}))
+        others = {
+            name: f"http://{place}" if place else None for name, place in (("admin", at.admin), ("peers", at.peers))
+        }
+        click.echo(json.dumps({"url": f"http://{at.calls}", **others, "pid": os.getpid()}))
         sys.stdout.flush()
         return
     say(f"Calls on http://{at.calls} (OPENAI_BASE_URL=http://{at.calls}/v1, ANTHROPIC_BASE_URL=http://{at.calls})")
     if at.admin:
         say(f"Metrics and admin on http://{at.admin}/metrics, /quotas and /stops")
+    if at.peers:
+        say(f"Quotas for other gateways on http://{at.peers}")
     say("Stop with Ctrl-C.")

@@ -85,6 +85,10 @@ class GatewaySettings(Frozen):
     listen: str = Field("127.0.0.1:8787", description="where callers come")
     admin_listen: str | None = Field("127.0.0.1:8788", description="metrics and admin, on their own port")
     admin_token_env: str = Field("OUTLAY_ADMIN_TOKEN", description="environment variable with the admin's secret")
+    peers_listen: str | None = Field(None, description="where other gateways ask for the quotas, on their own port")
+    peers_secret_env: str = Field(
+        "OUTLAY_PEERS_SECRET", description="environment variable with the secret that other gateways send"
+    )
     state: str = Field(
         "sqlite:///gateway.db", description="where holds are kept: sqlite:///PATH, or redis://HOST:PORT/N for replicas"
     )

@@ -9,9 +9,8 @@ tokens that the call is let have. Where no bound is known, quotas in that measur
 from __future__ import annotations
 
 from outlay.config.gateway import GatewaySettings
-from outlay.gateway.incoming import Call
-from outlay.gateway.routes import Route
-from outlay.gateway.wires.spoken import Spoken
+from outlay.gateway.routes import Upstream
+from outlay.gateway.wires.spoken import Json, Spoken
 from outlay.operate.quotas.ask import Ask
 from outlay.operate.quotas.limit import REQUESTS, TOKENS
 from outlay.operate.quotas.quota import Attributes
@@ -34,9 +33,20 @@ class Bounds:
         self._settings = settings
         self._options: dict[tuple[object, ...], Options] = {}
 
-    def ask(self, id: str, attributes: Attributes, call: Call, route: Route, now: int) -> Ask:
-        """What a call over this route asks of the quotas."""
-        spoken, settings, upstream = call.spoken, self._settings, route.upstream
+    def ask(
+        self,
+        id: str,
+        attributes: Attributes,
+        spoken: Spoken,
+        body: Json,
+        *,
+        size: int,
+        upstream: Upstream,
+        model: str,
+        now: int,
+    ) -> Ask:
+        """What a call of ``size`` bytes to this upstream's ``model`` asks of the quotas."""
+        settings = self._settings
         lives = max(settings.hold_seconds, _MOST_DELAY_SECONDS + upstream.settings.timeout_seconds) * 1000
         if spoken.free:
             return Ask(id, attributes, {REQUESTS: 1, TOKENS: 0}, may_be_unpriced=True, lives=lives)
@@ -48,14 +58,15 @@ class Bounds:
         elif spoken.has_output:
             most = upstream.settings.max_tokens or settings.max_tokens
             least = min(settings.least_tokens, most)
-        input_tokens, unbounded = self._input(spoken, route, len(call.raw), now)
+        input_tokens, unbounded = self._input(spoken, upstream, model, size, now)
         if input_tokens is not None:
             rounds = spoken.rounds
             outputs = spoken.choices * rounds if spoken.has_output else 0
             fixed[TOKENS] = input_tokens * rounds + spoken.more_output * outputs
             if outputs:
                 each[TOKENS] = outputs
-            ceiling = self._ceilings.ceiling(upstream.priced_as, route.model, moment(now), input_tokens, self._of(call))
+            options = self._of(spoken, body)
+            ceiling = self._ceilings.ceiling(upstream.priced_as, model, moment(now), input_tokens, options)
             if isinstance(ceiling, Unbounded):
                 unbounded = ceiling.why
             else:
@@ -68,17 +79,18 @@ class Bounds:
         may_be_unpriced = settings.unpriced == "allow"
         return Ask(id, attributes, fixed, each, most, least, unbounded, may_be_unpriced, lives)
 
-    def _input(self, spoken: Spoken, route: Route, body_bytes: int, now: int) -> tuple[int | None, str | None]:
+    def _input(
+        self, spoken: Spoken, upstream: Upstream, model: str, size: int, now: int
+    ) -> tuple[int | None, str | None]:
         """The most tokens of input that the model reads in one go, or why nobody knows."""
-        upstream = route.upstream
         if spoken.unbounded is not None:
             return None, spoken.unbounded
         if spoken.not_inline is None:
-            return body_bytes + upstream.settings.hidden_tokens, None
-        window = upstream.settings.context_window or self._window(upstream.priced_as, route.model, now)
+            return size + upstream.settings.hidden_tokens, None
+        window = upstream.settings.context_window or self._window(upstream.priced_as, model, now)
         if window is not None:
             return window, None
-        why = f"it holds more than text ({spoken.not_inline}), and how much '{route.model}' reads at most is not known."
+        why = f"it holds more than text ({spoken.not_inline}), and how much '{model}' reads at most is not known."
         return None, f"{why} Give context_window to the upstream '{upstream.id}'."
 
     def _window(self, provider: str, model: str, now: int) -> int | None:
@@ -89,9 +101,8 @@ class Bounds:
         found = self._ceilings.ceiling(provider, model, moment(now), window)
         return window if isinstance(found, Unbounded) or found.up_to is None else None
 
-    def _of(self, call: Call) -> Options:
+    def _of(self, spoken: Spoken, body: Json) -> Options:
         """What is known of the call's price, remembered by what it says of it."""
-        spoken, body = call.spoken, call.body
         only = asked(body)
         key = (only, spoken.media, spoken.output_media, spoken.tools, spoken.has_output)
         found = self._options.get(key)

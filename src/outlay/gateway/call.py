@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import asyncio
 import re
-import zlib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -18,7 +17,6 @@ import aiohttp
 import orjson
 
 from outlay.config.gateway import GatewaySettings
-from outlay.errors import UsageError
 from outlay.gateway.bound import Bounds
 from outlay.gateway.event import CallEvent, Settled
 from outlay.gateway.incoming import Call
@@ -26,14 +24,14 @@ from outlay.gateway.meters import Meters
 from outlay.gateway.refusal import Refusal, denial
 from outlay.gateway.routes import Route
 from outlay.gateway.sending import NotSent, back, onward, retryable, send
-from outlay.gateway.wires.wire import Said, Wire
-from outlay.money import plain
+from outlay.gateway.settlement import read_usage, settlement
+from outlay.gateway.told import is_charged, said_of
+from outlay.gateway.wires.wire import Said
 from outlay.operate.quotas.ask import Ask, Denied, Held
-from outlay.operate.quotas.limit import REQUESTS, TOKENS, in_unit
+from outlay.operate.quotas.limit import REQUESTS
 from outlay.operate.quotas.store import QuotaStore
-from outlay.operate.quotas.window import moment
 from outlay.prices.quick import QuickPrices
-from outlay.prices.usage import Usage, normalise
+from outlay.prices.usage import Usage
 
 if TYPE_CHECKING:
     from outlay.gateway.otlp.exporter import Exporter, Way
@@ -42,7 +40,6 @@ __all__ = ["Ids", "Sender"]
 
 _MOST_RETRY_SECONDS = 10.0
 _SECONDS = re.compile(r"[0-9]{1,6}(\.[0-9]{1,6})?")
-_CHARGED_ALL_THE_SAME = (b'"content_filter"', b'"context_length_exceeded"')
 _UPSTREAM_GONE = (aiohttp.ClientError, TimeoutError, ConnectionError)
 
 
@@ -150,7 +147,16 @@ class Sender:
             "upstream": route.upstream.id,
             "provider": route.upstream.provider,
         }
-        ask = self._bounds.ask(self._ids.next(now), attributes, call, route, now)
+        ask = self._bounds.ask(
+            self._ids.next(now),
+            attributes,
+            call.spoken,
+            call.body,
+            size=len(call.raw),
+            upstream=route.upstream,
+            model=route.model,
+            now=now,
+        )
         held = await self._quotas.hold(ask, now)
         if isinstance(held, Denied):
             held = self._denied(ask, held, now)
@@ -220,7 +226,7 @@ class Sender:
     async def _failed(self, one: _Try, response: aiohttp.ClientResponse, *, final: bool) -> float | None:
         """An error that the provider answered with: it did nothing, and charges nothing, unless it is Azure."""
         content = await response.read()
-        charged = one.route.upstream.settings.provider == "azure" and _is_charged(response.status, content)
+        charged = is_charged(one.route.upstream.settings.provider, response.status, content)
         self._settle(one, None, "bound" if charged else "none", error=f"http {response.status}")
         if retryable(response.status) and not final:
             self._meters.retried(one.route.upstream.id, response.status)
@@ -233,7 +239,7 @@ class Sender:
         if one.call.spoken.free:
             cost = self._settle(one, None, "none")
         else:
-            cost = self._settle_by(one, _said(one.call.wire, content, response.headers), complete=True)
+            cost = self._settle_by(one, said_of(one.call.wire, content, response.headers), complete=True)
         headers = back(response.headers)
         headers.append((b"x-outlay-request-id", one.event.id.encode()))
         if cost is not None:
@@ -280,58 +286,34 @@ class Sender:
         if said is None:
             return self._settle(one, None, "bound", error=error or "no usage")
         raw, one.event.answered_model = said
-        try:
-            usage = normalise(one.route.upstream.priced_as, raw, flavor=one.call.wire.flavor)
-        except (UsageError, ArithmeticError, RecursionError, TypeError, ValueError):
-            return self._settle(one, None, "bound", error=error or "unreadable usage")
-        if not usage.input_tokens:  # an empty object, or nulls: no model reads nothing
-            return self._settle(one, None, "bound", error=error or "no usage")
+        usage, wrong = read_usage(raw, one.route.upstream.priced_as, one.call.wire.flavor)
+        if usage is None:
+            return self._settle(one, None, "bound", error=error or wrong)
         return self._settle(one, usage, "usage" if complete else "received", error=error)
 
     def _settle(self, one: _Try, usage: Usage | None, by: Settled, *, error: str | None = None) -> str | None:
-        event, held = one.event, one.held
+        event, held, model = one.event, one.held, one.route.model
+        done = settlement(
+            held,
+            one.each,
+            by,
+            usage,
+            self._prices,
+            provider=one.route.upstream.priced_as,
+            models=(event.answered_model or model, model),
+            sent=one.sent,
+            error=error or event.error,
+        )
         event.duration = one.call.microseconds()
-        event.settled, event.usage = by, usage
-        event.error = error or event.error
-        used: dict[str, int] = {REQUESTS: 1 if one.sent else 0}
-        cost: tuple[int, str] | None = None
-        bound = next(((n, measure) for measure, n in held.bound.items() if measure not in (REQUESTS, TOKENS)), None)
-        if by == "bound":
-            used, cost = dict(held.bound), bound
-            event.bound_output = held.units
-            event.bound_input = max(0, held.bound.get(TOKENS, 0) - held.units)
-        elif usage is not None:
-            used[TOKENS] = usage.input_tokens + usage.output_tokens
-            cost = self._cost(one, usage)
-            if cost is None and bound is not None:  # it used something without a price, which is not for nothing
-                return self._settle(one, None, "bound", error=error or "unreadable usage")
-            if by == "received":
-                used[TOKENS], cost = _with_more_output(one, usage, cost)
-                event.bound_output = held.units
-            if cost is not None:
-                used[cost[1]] = cost[0]
-        text = None
-        if cost is not None:
-            text = plain(in_unit(*cost))
-            event.cost, event.currency = text, cost[1]
+        done.tell(event)
         told = event.to_bytes()
         one.done = True  # not before: where anything above fails, the call is settled at its bound instead
-        if not self._quotas.settle(held.id, used, self._clock(), told):  # it went without a hold, or its hold ran out
+        if not self._quotas.settle(held.id, done.used, self._clock(), told):  # it had no hold, or its hold ran out
             self._quotas.tell(told)
-        self._meters.settled(event, used, held.bound)
+        self._meters.settled(event, done.used, held.bound)
         if self._exporter is not None and one.way is not None:
             self._exporter.settled(event, told, one.way)
-        return None if cost is None else f"{text} {cost[1]}"
-
-    def _cost(self, one: _Try, usage: Usage) -> tuple[int, str] | None:
-        """The exact cost; by the model that answered, or that was asked where the answer's name has no price."""
-        at, provider = moment(one.held.at), one.route.upstream.priced_as
-        for model in dict.fromkeys((one.event.answered_model or one.route.model, one.route.model)):
-            cost = self._prices.cost(usage, provider, model, at)
-            if cost.amount is not None and cost.currency is not None:
-                one.event.priced_model = model
-                return cost.amount, cost.currency
-        return None
+        return None if event.cost is None else f"{event.cost} {event.currency}"
 
     def _event(self, call: Call, route: Route, held: Held) -> CallEvent:
         return CallEvent(
@@ -347,33 +329,6 @@ class Sender:
             held.at,
             call.spoken.stream,
         )
-
-
-def _with_more_output(one: _Try, usage: Usage, cost: tuple[int, str] | None) -> tuple[int, tuple[int, str] | None]:
-    """Tokens and cost of a stream that broke: its input is known, and as much output may have been made as was held."""
-    units = one.held.units
-    tokens = usage.input_tokens + max(usage.output_tokens, one.each.get(TOKENS, 0) * units)
-    if cost is not None and cost[1] in one.each:
-        cost = (min(cost[0] + one.each[cost[1]] * units, one.held.bound.get(cost[1], cost[0])), cost[1])
-    return tokens, cost
-
-
-def _is_charged(status: int, content: bytes) -> bool:
-    """Whether Azure may charge for an error: what its filter or its limits stopped after some work, and what timed out.
-
-    https://learn.microsoft.com/azure/ai-services/openai/how-to/manage-costs, "HTTP Error response code and billing".
-    """
-    return status == 408 or (status == 400 and any(code in content for code in _CHARGED_ALL_THE_SAME))
-
-
-def _said(wire: Wire, content: bytes, headers: Mapping[str, str]) -> Said | None:
-    try:
-        if headers.get("content-encoding", "identity").lower() in ("gzip", "deflate"):
-            content = zlib.decompress(content, wbits=47)
-        answer = orjson.loads(content)
-    except (orjson.JSONDecodeError, zlib.error):
-        return None
-    return wire.said(answer, headers) if isinstance(answer, dict) else None
 
 
 async def _answer(call: Call, status: int, headers: list[tuple[bytes, bytes]], content: bytes) -> None:

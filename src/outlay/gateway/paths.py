@@ -23,7 +23,7 @@ from outlay.gateway.wires.openai_responses import RESPONSES
 from outlay.gateway.wires.spoken import Malformed
 from outlay.gateway.wires.wire import Wire
 
-__all__ = ["KNOWN", "Path", "is_model", "like", "path_of"]
+__all__ = ["KNOWN", "WIRES", "Path", "is_model", "like", "path_of"]
 
 _OPENAI: dict[str, Wire] = {
     "/chat/completions": CHAT,
@@ -48,6 +48,11 @@ _MODEL = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:@+-]{0,255}")
 _ARN = re.compile(
     r"arn:aws[a-z-]*:(?:bedrock|sagemaker):[a-z0-9-]*:[0-9]*:[a-z-]+(?:/[A-Za-z0-9][A-Za-z0-9._:-]*){1,3}"
 )
+
+WIRES: dict[str, Wire] = {
+    one.name: one for one in (*_OPENAI.values(), *_ANTHROPIC.values(), *GEMINI_VERBS.values(), *_BEDROCK.values())
+}
+"""Every API, by its own name."""
 
 KNOWN = (
     *(f"/v1{path}" for path in _OPENAI),

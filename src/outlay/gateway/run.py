@@ -1,4 +1,4 @@
-"""``outlay gateway``: everything that stands behind its two ports, started and stopped together.
+"""``outlay gateway``: everything that stands behind its ports, started and stopped together.
 
 It needs no other process: the quotas are in a file beside it, usage events in a spool, and the ledger takes them up
 when it can. On SIGTERM or SIGINT no new call is let in and those under way are answered and settled.
@@ -29,10 +29,15 @@ from outlay.gateway.bound import Bounds
 from outlay.gateway.call import Ids, Sender
 from outlay.gateway.callers import Callers, Keys
 from outlay.gateway.denials import Denials
+from outlay.gateway.envoy import Envoy
 from outlay.gateway.event import SPOOLED, ran_out
+from outlay.gateway.granted import Seal
 from outlay.gateway.http import Receive, Scope, Send
 from outlay.gateway.meters import Meters
+from outlay.gateway.peer_port import PeerPort
+from outlay.gateway.peers import Peers
 from outlay.gateway.protocol import GuardedProtocol
+from outlay.gateway.quota_api import QuotaApi
 from outlay.gateway.routes import Routes
 from outlay.gateway.sending import opened
 from outlay.operate.quotas.embedded import EmbeddedQuotas
@@ -55,6 +60,7 @@ _CALLS_END = 30
 _SWEEP_EVERY = 1.0
 _KEEP_ALIVE = 75
 _ADMINS = 100
+_LEAST_SECRET = 16
 Say = Callable[[str], None]
 
 
@@ -82,6 +88,7 @@ class Listening:
 
     calls: str
     admin: str | None
+    peers: str | None = None
 
 
 def clock() -> int:
@@ -130,6 +137,9 @@ async def running(
         admin = None
         if settings.admin_listen is not None:
             admin = stack.enter_context(_listening(settings.admin_listen, "admin_listen"))
+        peers, secret = None, _peers_secret(settings, serving.environment)
+        if settings.peers_listen is not None:
+            peers = stack.enter_context(_listening(settings.peers_listen, "peers_listen"))
         if serving.take_up is not None:
             await stack.enter_async_context(_taking_up(serving.take_up, say))
         spool = SpoolWriter(serving.spool)
@@ -140,12 +150,18 @@ async def running(
         stack.push_async_callback(session.close)
         node = os.urandom(4).hex()
         denials = Denials(f"{serving.spool.name} {node}", serving.required_tags, clock)
+        stack.callback(_tell, denials, quotas, all=True)
         meters, ids, wrong = Meters(denials), Ids(node), _Wrong(quotas, spool)
+        callers, bounds, quick = (
+            Callers(keys, serving.required_tags),
+            Bounds(Ceilings(prices), settings),
+            QuickPrices(prices),
+        )
         sender = Sender(
             session,
             quotas=quotas,
-            bounds=Bounds(Ceilings(prices), settings),
-            prices=QuickPrices(prices),
+            bounds=bounds,
+            prices=quick,
             settings=settings,
             meters=meters,
             ids=ids,
@@ -154,7 +170,7 @@ async def running(
         )
         gateway = Gateway(
             settings,
-            callers=Callers(keys, serving.required_tags),
+            callers=callers,
             routes=routes,
             sender=sender,
             meters=meters,
@@ -165,24 +181,58 @@ async def running(
         servers = [(_server(gateway, settings.max_connections), calls)]
         if admin is not None:
             servers.append((_server(Admin(quotas, meters, token, clock, wrong), _ADMINS), admin))
+        if peers is not None:
+            holding = Peers(
+                quotas,
+                bounds=bounds,
+                prices=quick,
+                settings=settings,
+                routes=routes,
+                meters=meters,
+                ids=ids,
+                clock=clock,
+            )
+            port = _peer_port(serving, holding, secret, callers=callers, routes=routes, meters=meters, wrong=wrong)
+            servers.append((_server(port, settings.max_connections), peers))
         tasks = [asyncio.create_task(server.serve([listener])) for server, listener in servers]
         sweep = asyncio.create_task(_sweep(quotas, denials, say, wrong))
         ended = asyncio.ensure_future(asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED))
         try:
             while not all(server.started for server, _ in servers) and not ended.done():
                 await asyncio.sleep(0.005)
-            yield Running(Listening(_name(calls), _name(admin) if admin else None), quotas, meters, ended)
+            at = Listening(_name(calls), _name(admin) if admin else None, _name(peers) if peers else None)
+            yield Running(at, quotas, meters, ended)
         finally:
             for server, _ in servers:
                 server.should_exit = True
             await asyncio.gather(*tasks, return_exceptions=True)
             sweep.cancel()
             await asyncio.gather(sweep, ended, return_exceptions=True)
-            for event in denials.told(all=True):
-                quotas.tell(event)
     for task in tasks:
         if not task.cancelled() and (error := task.exception()) is not None:
             raise error
+
+
+def _peer_port(
+    serving: Serving,
+    holding: Peers,
+    secret: str,
+    *,
+    callers: Callers,
+    routes: Routes,
+    meters: Meters,
+    wrong: Callable[[], str | None],
+) -> PeerPort:
+    """What other gateways ask."""
+    seal, most = Seal(secret), serving.settings.max_body_mib << 20
+    api = QuotaApi(holding, seal, serving.required_tags, most)
+    return PeerPort(api, Envoy(holding, seal, callers, routes, most), secret, meters, wrong)
+
+
+def _tell(denials: Denials, quotas: EmbeddedQuotas | SharedQuotas, *, all: bool = False) -> None:
+    """Hand the denials of minutes that are over to what keeps events."""
+    for event in denials.told(all=all):
+        quotas.tell(event)
 
 
 async def _exporter(stack: AsyncExitStack, serving: Serving, meters: Meters, say: Say) -> Exporter | None:
@@ -224,8 +274,7 @@ async def _sweep(quotas: EmbeddedQuotas | SharedQuotas, denials: Denials, say: S
     while True:
         await asyncio.sleep(_SWEEP_EVERY)
         await quotas.sweep(clock())
-        for event in denials.told():
-            quotas.tell(event)
+        _tell(denials, quotas)
         caution = quotas.caution if isinstance(quotas, SharedQuotas) else None
         for place, (now, well) in enumerate(((wrong(), "all is well again"), (caution, "Redis keeps everything now"))):
             if now != said[place]:
@@ -293,6 +342,18 @@ def _admin_token(settings: GatewaySettings, environment: Mapping[str, str]) -> s
             hint=f"Put a secret into the environment variable {settings.admin_token_env}.",
         )
     return token
+
+
+def _peers_secret(settings: GatewaySettings, environment: Mapping[str, str]) -> str:
+    """The secret of other gateways, which their port is not opened without. Raises :class:`UsageError`."""
+    secret = environment.get(settings.peers_secret_env, "").strip()
+    if settings.peers_listen is not None and len(secret) < _LEAST_SECRET:
+        raise UsageError(
+            f"needs a secret of {_LEAST_SECRET} characters or more: who reaches it can use up budgets.",
+            where=f"peers_listen {settings.peers_listen}",
+            hint=f"Put one into the environment variable {settings.peers_secret_env}, there and here.",
+        )
+    return secret
 
 
 async def _told_to_stop() -> None:
