@@ -55,6 +55,11 @@ class Denials:
             self._event(minute, kind, calls) for minute in over for kind, calls in self._minutes.pop(minute).items()
         ]
 
+    def hand_on(self, tell: Callable[[bytes], None], *, all: bool = False) -> None:
+        """Tell of minutes that are over, or of ``all``."""
+        for event in self.told(all=all):
+            tell(event)
+
     def _event(self, minute: int, kind: _Kind, calls: int) -> bytes:
         quota, reason, alike = kind
         return orjson.dumps(

@@ -8,10 +8,8 @@ from __future__ import annotations
 
 import asyncio
 import gc
-import ipaddress
 import os
 import signal
-import socket
 import time
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager, contextmanager, suppress
@@ -22,7 +20,7 @@ from typing import TYPE_CHECKING, Any
 import uvicorn
 
 from outlay.config.gateway import GatewaySettings
-from outlay.errors import ConfigError, UsageError
+from outlay.errors import UsageError
 from outlay.gateway.admin import Admin
 from outlay.gateway.app import Gateway
 from outlay.gateway.bound import Bounds
@@ -33,6 +31,7 @@ from outlay.gateway.envoy import Envoy
 from outlay.gateway.event import SPOOLED, ran_out
 from outlay.gateway.granted import Seal
 from outlay.gateway.http import Receive, Scope, Send
+from outlay.gateway.listening import is_loopback, listening, name_of
 from outlay.gateway.meters import Meters
 from outlay.gateway.peer_port import PeerPort
 from outlay.gateway.peers import Peers
@@ -133,13 +132,13 @@ async def running(
     async with AsyncExitStack() as stack:
         routes = Routes(settings.upstreams, serving.environment)
         token = _admin_token(settings, serving.environment)
-        calls = stack.enter_context(_listening(settings.listen, "listen"))
+        calls = stack.enter_context(listening(settings.listen, "listen"))
         admin = None
         if settings.admin_listen is not None:
-            admin = stack.enter_context(_listening(settings.admin_listen, "admin_listen"))
+            admin = stack.enter_context(listening(settings.admin_listen, "admin_listen"))
         peers, secret = None, _peers_secret(settings, serving.environment)
         if settings.peers_listen is not None:
-            peers = stack.enter_context(_listening(settings.peers_listen, "peers_listen"))
+            peers = stack.enter_context(listening(settings.peers_listen, "peers_listen"))
         if serving.take_up is not None:
             await stack.enter_async_context(_taking_up(serving.take_up, say))
         spool = SpoolWriter(serving.spool)
@@ -150,7 +149,7 @@ async def running(
         stack.push_async_callback(session.close)
         node = os.urandom(4).hex()
         denials = Denials(f"{serving.spool.name} {node}", serving.required_tags, clock)
-        stack.callback(_tell, denials, quotas, all=True)
+        stack.callback(denials.hand_on, quotas.tell, all=True)
         meters, ids, wrong = Meters(denials), Ids(node), _Wrong(quotas, spool)
         callers, bounds, quick = (
             Callers(keys, serving.required_tags),
@@ -200,7 +199,7 @@ async def running(
         try:
             while not all(server.started for server, _ in servers) and not ended.done():
                 await asyncio.sleep(0.005)
-            at = Listening(_name(calls), _name(admin) if admin else None, _name(peers) if peers else None)
+            at = Listening(name_of(calls), name_of(admin) if admin else None, name_of(peers) if peers else None)
             yield Running(at, quotas, meters, ended)
         finally:
             for server, _ in servers:
@@ -227,12 +226,6 @@ def _peer_port(
     seal, most = Seal(secret), serving.settings.max_body_mib << 20
     api = QuotaApi(holding, seal, serving.required_tags, most)
     return PeerPort(api, Envoy(holding, seal, callers, routes, most), secret, meters, wrong)
-
-
-def _tell(denials: Denials, quotas: EmbeddedQuotas | SharedQuotas, *, all: bool = False) -> None:
-    """Hand the denials of minutes that are over to what keeps events."""
-    for event in denials.told(all=all):
-        quotas.tell(event)
 
 
 async def _exporter(stack: AsyncExitStack, serving: Serving, meters: Meters, say: Say) -> Exporter | None:
@@ -274,7 +267,7 @@ async def _sweep(quotas: EmbeddedQuotas | SharedQuotas, denials: Denials, say: S
     while True:
         await asyncio.sleep(_SWEEP_EVERY)
         await quotas.sweep(clock())
-        _tell(denials, quotas)
+        denials.hand_on(quotas.tell)
         caution = quotas.caution if isinstance(quotas, SharedQuotas) else None
         for place, (now, well) in enumerate(((wrong(), "all is well again"), (caution, "Redis keeps everything now"))):
             if now != said[place]:
@@ -335,7 +328,7 @@ def _server(app: Callable[[Scope, Receive, Send], object], most: int) -> uvicorn
 def _admin_token(settings: GatewaySettings, environment: Mapping[str, str]) -> str:
     """The admin's secret; none is needed where only this machine reaches the port. Raises :class:`UsageError`."""
     token = environment.get(settings.admin_token_env, "")
-    if settings.admin_listen is not None and not token and not _is_loopback(settings.admin_listen):
+    if settings.admin_listen is not None and not token and not is_loopback(settings.admin_listen):
         raise UsageError(
             "is open to other machines, and nobody has to say who they are.",
             where=f"admin_listen {settings.admin_listen}",
@@ -361,39 +354,6 @@ async def _told_to_stop() -> None:
     for name in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(name, told.set)
     await told.wait()
-
-
-@contextmanager
-def _listening(address: str, option: str) -> Iterator[socket.socket]:
-    host, colon, port = address.rpartition(":")
-    if not colon or not port.isdecimal() or int(port) > 65535:
-        raise ConfigError(f"'{address}' is no address.", where=f"[gateway] {option}", hint="Write HOST:PORT.")
-    host = host.strip("[]")
-    try:
-        found = socket.create_server(
-            (host, int(port)), family=socket.AF_INET6 if ":" in host else socket.AF_INET, backlog=1024
-        )
-    except OSError as error:
-        raise UsageError(
-            f"can't be listened on: {os.strerror(error.errno) if error.errno else error}.",
-            where=f"[gateway] {option} = {address}",
-            hint="Does another gateway run? Stop it, or give this one another address.",
-        ) from None
-    with found:
-        yield found
-
-
-def _name(listener: socket.socket) -> str:
-    host, port = listener.getsockname()[:2]
-    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
-
-
-def _is_loopback(address: str) -> bool:
-    host = address.rpartition(":")[0].strip("[]")
-    try:
-        return host == "localhost" or ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return False
 
 
 def _loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:
