@@ -7,7 +7,6 @@ import signal
 import socket
 import subprocess
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -40,12 +39,12 @@ KEY = {"LOCAL_KEY": "a-key", "COLUMNS": "80"}
 
 
 @pytest.fixture
-def free() -> Iterator[int]:
+def free() -> int:
     """A port that nobody has."""
     with socket.socket() as one:
         one.bind(("127.0.0.1", 0))
         port = one.getsockname()[1]
-    yield port
+    return int(port)
 
 
 def test_without_settings_it_says_how_to_begin(tmp_path: Path) -> None:
@@ -69,7 +68,9 @@ def test_what_is_in_the_way_is_said(tmp_path: Path, free: int) -> None:
     with started(folder=tmp_path, environment=KEY) as gateway:
         _, _, said = outlay("gateway", folder=tmp_path, environment=KEY)
         assert said.startswith(f"outlay: [gateway] admin_listen 127.0.0.1:{free}: another process listens there.")
-        (tmp_path / "two.toml").write_text(SETTINGS.format(port=0, admin=0))
+        (tmp_path / "two.toml").write_text(
+            SETTINGS.format(port=0, admin=0).replace("[gateway]", "[gateway]\nspool = 'two'")
+        )
         _, _, said = outlay("gateway", "--config", "two.toml", folder=tmp_path, environment=KEY)
         assert said.startswith(f"outlay: gateway.db: process {gateway.pid} holds money in it already.")
         _, table, said = outlay("quotas", folder=tmp_path, environment=KEY)
