@@ -92,7 +92,7 @@ def test_the_unit_starts_the_command_as_it_is_and_can_be_drained() -> None:
     assert {word for word in words if word.startswith("--")} <= options()
     assert service["Restart"] == "always"
     assert (service["KillSignal"], service["KillMode"]) == ("SIGTERM", "mixed")
-    from outlay.gateway.run import _CALLS_END
+    from outlay.gateway.servers import _CALLS_END
     from outlay.receivers.keeping_up import _ENDS
 
     assert int(service["TimeoutStopSec"]) > _CALLS_END + _ENDS

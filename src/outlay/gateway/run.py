@@ -11,16 +11,16 @@ import gc
 import os
 import signal
 import time
-from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
-from contextlib import AsyncExitStack, asynccontextmanager, contextmanager, suppress
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import uvicorn
+import aiohttp
 
 from outlay.config.gateway import GatewaySettings
-from outlay.errors import UsageError
+from outlay.gateway.addresses import admin_token, listening, name_of, peers_secret
 from outlay.gateway.admin import Admin
 from outlay.gateway.app import Gateway
 from outlay.gateway.bound import Bounds
@@ -28,26 +28,22 @@ from outlay.gateway.call import Ids, Sender
 from outlay.gateway.callers import Callers, Keys
 from outlay.gateway.denials import Denials
 from outlay.gateway.envoy import Envoy
-from outlay.gateway.event import SPOOLED, ran_out
+from outlay.gateway.event import SPOOLED
 from outlay.gateway.granted import Seal
-from outlay.gateway.http import Receive, Scope, Send
-from outlay.gateway.listening import is_loopback, listening, name_of
+from outlay.gateway.keeping import Check, LedgerTakeUp, Say, Trouble, quotas_in, sweeping
 from outlay.gateway.meters import Meters
 from outlay.gateway.peer_port import PeerPort
 from outlay.gateway.peers import Peers
-from outlay.gateway.protocol import GuardedProtocol
 from outlay.gateway.quota_api import QuotaApi
 from outlay.gateway.routes import Routes
 from outlay.gateway.sending import opened
-from outlay.operate.quotas.embedded import EmbeddedQuotas
+from outlay.gateway.servers import server_of
 from outlay.operate.quotas.quota import Quota
-from outlay.operate.quotas.shared import SharedQuotas
 from outlay.operate.quotas.store import QuotaStore
 from outlay.prices.ceiling import Ceilings
 from outlay.prices.quick import QuickPrices
 from outlay.prices.tokens import TokenPrices
-from outlay.receivers.keeping_up import KeepingUp
-from outlay.receivers.taking_up import TakingUp, Work
+from outlay.receivers.taking_up import Work
 from outlay.spool.writer import SpoolWriter
 
 if TYPE_CHECKING:
@@ -55,12 +51,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Listening", "Running", "Serving", "clock", "running", "serve"]
 
-_CALLS_END = 30
-_SWEEP_EVERY = 1.0
-_KEEP_ALIVE = 75
 _ADMINS = 100
-_LEAST_SECRET = 16
-Say = Callable[[str], None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,74 +122,56 @@ async def running(
     settings = serving.settings
     async with AsyncExitStack() as stack:
         routes = Routes(settings.upstreams, serving.environment)
-        token = _admin_token(settings, serving.environment)
+        token, secret = admin_token(settings, serving.environment), peers_secret(settings, serving.environment)
         calls = stack.enter_context(listening(settings.listen, "listen"))
-        admin = None
-        if settings.admin_listen is not None:
-            admin = stack.enter_context(listening(settings.admin_listen, "admin_listen"))
-        peers, secret = None, _peers_secret(settings, serving.environment)
-        if settings.peers_listen is not None:
-            peers = stack.enter_context(listening(settings.peers_listen, "peers_listen"))
-        if serving.take_up is not None:
-            await stack.enter_async_context(_taking_up(serving.take_up, say))
+        admin, peers = (
+            None if address is None else stack.enter_context(listening(address, option))
+            for option, address in (("admin_listen", settings.admin_listen), ("peers_listen", settings.peers_listen))
+        )
+        taking_up = LedgerTakeUp(serving.take_up, say)
+        stack.push_async_callback(taking_up.stop)
         spool = SpoolWriter(serving.spool)
         stack.callback(spool.close)  # what it seals is taken up
-        quotas = _store(serving, lambda events: spool.append(SPOOLED, b"\n".join(events)))
+        quotas, caution = quotas_in(
+            settings,
+            serving.quotas,
+            folder=serving.folder,
+            spool=serving.spool,
+            now=clock(),
+            relay=lambda events: spool.append(SPOOLED, b"\n".join(events)),
+            relay_every=serving.relay_every,
+        )
         stack.push_async_callback(quotas.close)
         session = opened(settings.max_connections)
         stack.push_async_callback(session.close)
-        node = os.urandom(4).hex()
+        wrong, node = Trouble(quotas, spool), os.urandom(4).hex()
         denials = Denials(f"{serving.spool.name} {node}", serving.required_tags, clock)
         stack.callback(denials.hand_on, quotas.tell, all=True)
-        meters, ids, wrong = Meters(denials), Ids(node), _Wrong(quotas, spool)
-        callers, bounds, quick = (
-            Callers(keys, serving.required_tags),
-            Bounds(Ceilings(prices), settings),
-            QuickPrices(prices),
-        )
-        sender = Sender(
-            session,
-            quotas=quotas,
-            bounds=bounds,
-            prices=quick,
-            settings=settings,
+        meters = Meters(denials)
+        parts = _Parts(
+            settings,
+            quotas,
+            bounds=Bounds(Ceilings(prices), settings),
+            prices=QuickPrices(prices),
+            routes=routes,
+            callers=Callers(keys, serving.required_tags),
             meters=meters,
-            ids=ids,
-            clock=clock,
+            ids=Ids(node),
             exporter=await _exporter(stack, serving, meters, say),
         )
-        gateway = Gateway(
-            settings,
-            callers=callers,
-            routes=routes,
-            sender=sender,
-            meters=meters,
-            ids=ids,
-            clock=clock,
-            wrong=wrong,
-        )
-        servers = [(_server(gateway, settings.max_connections), calls)]
+        servers = [(server_of(parts.gateway(session, wrong), settings.max_connections), calls)]
         if admin is not None:
-            servers.append((_server(Admin(quotas, meters, token, clock, wrong), _ADMINS), admin))
+            servers.append((server_of(Admin(quotas, meters, token, clock, wrong), _ADMINS), admin))
         if peers is not None:
-            holding = Peers(
-                quotas,
-                bounds=bounds,
-                prices=quick,
-                settings=settings,
-                routes=routes,
-                meters=meters,
-                ids=ids,
-                clock=clock,
-            )
-            port = _peer_port(serving, holding, secret, callers=callers, routes=routes, meters=meters, wrong=wrong)
-            servers.append((_server(port, settings.max_connections), peers))
+            port = parts.peer_port(secret, serving.required_tags, wrong)
+            servers.append((server_of(port, settings.max_connections), peers))
         tasks = [asyncio.create_task(server.serve([listener])) for server, listener in servers]
-        sweep = asyncio.create_task(_sweep(quotas, denials, say, wrong))
+        sweep = asyncio.create_task(sweeping(quotas, clock, say, wrong, caution, denials=denials))
         ended = asyncio.ensure_future(asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED))
         try:
             while not all(server.started for server, _ in servers) and not ended.done():
                 await asyncio.sleep(0.005)
+            taking_up.start()
             at = Listening(name_of(calls), name_of(admin) if admin else None, name_of(peers) if peers else None)
             yield Running(at, quotas, meters, ended)
         finally:
@@ -212,20 +185,59 @@ async def running(
             raise error
 
 
-def _peer_port(
-    serving: Serving,
-    holding: Peers,
-    secret: str,
-    *,
-    callers: Callers,
-    routes: Routes,
-    meters: Meters,
-    wrong: Callable[[], str | None],
-) -> PeerPort:
-    """What other gateways ask."""
-    seal, most = Seal(secret), serving.settings.max_body_mib << 20
-    api = QuotaApi(holding, seal, serving.required_tags, most)
-    return PeerPort(api, Envoy(holding, seal, callers, routes, most), secret, meters, wrong)
+@dataclass(frozen=True, slots=True)
+class _Parts:
+    """What the applications of the ports have in common."""
+
+    settings: GatewaySettings
+    quotas: QuotaStore
+    bounds: Bounds
+    prices: QuickPrices
+    routes: Routes
+    callers: Callers
+    meters: Meters
+    ids: Ids
+    exporter: Exporter | None
+
+    def gateway(self, session: aiohttp.ClientSession, wrong: Check) -> Gateway:
+        """The callers' port."""
+        sender = Sender(
+            session,
+            quotas=self.quotas,
+            bounds=self.bounds,
+            prices=self.prices,
+            settings=self.settings,
+            meters=self.meters,
+            ids=self.ids,
+            clock=clock,
+            exporter=self.exporter,
+        )
+        return Gateway(
+            self.settings,
+            callers=self.callers,
+            routes=self.routes,
+            sender=sender,
+            meters=self.meters,
+            ids=self.ids,
+            clock=clock,
+            wrong=wrong,
+        )
+
+    def peer_port(self, secret: str, required: Sequence[str], wrong: Check) -> PeerPort:
+        """The port of other gateways."""
+        peers = Peers(
+            self.quotas,
+            bounds=self.bounds,
+            prices=self.prices,
+            settings=self.settings,
+            routes=self.routes,
+            meters=self.meters,
+            ids=self.ids,
+            clock=clock,
+        )
+        seal, most = Seal(secret), self.settings.max_body_mib << 20
+        envoy = Envoy(peers, seal, self.callers, self.routes, most)
+        return PeerPort(QuotaApi(peers, seal, required, most), envoy, secret, self.meters, wrong)
 
 
 async def _exporter(stack: AsyncExitStack, serving: Serving, meters: Meters, say: Say) -> Exporter | None:
@@ -237,116 +249,6 @@ async def _exporter(stack: AsyncExitStack, serving: Serving, meters: Meters, say
     instance = f"{serving.spool.name}-{os.getpid()}"
     found = exporting(serving.settings, serving.environment, meters=meters, say=say, instance=instance)
     return await stack.enter_async_context(found)
-
-
-@asynccontextmanager
-async def _taking_up(work: Work, say: Say) -> AsyncIterator[None]:
-    """The process that takes the spool up, until the block is left: then it takes up what is sealed."""
-    ledger = KeepingUp(lambda: TakingUp(work), say)
-    watch = asyncio.create_task(ledger.watch())
-    try:
-        yield
-    finally:
-        watch.cancel()
-        await asyncio.gather(watch, return_exceptions=True)
-        await ledger.stop()
-
-
-class _Wrong:
-    """What is wrong, if anything: said on /healthz and on the terminal."""
-
-    def __init__(self, quotas: QuotaStore, spool: SpoolWriter) -> None:
-        self._quotas, self._spool = quotas, spool
-
-    def __call__(self) -> str | None:
-        return self._quotas.wrong or self._spool.broken
-
-
-async def _sweep(quotas: EmbeddedQuotas | SharedQuotas, denials: Denials, say: Say, wrong: _Wrong) -> None:
-    said: list[str | None] = [None, None]
-    while True:
-        await asyncio.sleep(_SWEEP_EVERY)
-        await quotas.sweep(clock())
-        denials.hand_on(quotas.tell)
-        caution = quotas.caution if isinstance(quotas, SharedQuotas) else None
-        for place, (now, well) in enumerate(((wrong(), "all is well again"), (caution, "Redis keeps everything now"))):
-            if now != said[place]:
-                said[place] = now
-                say(now or well)
-
-
-def _store(serving: Serving, relay: Callable[[Sequence[bytes]], None]) -> EmbeddedQuotas | SharedQuotas:
-    """The quotas: in a file of this gateway's own, or in the Redis that it shares with others."""
-    settings = serving.settings
-    if settings.state.startswith("sqlite:///"):
-        return EmbeddedQuotas(
-            serving.folder / settings.state.removeprefix("sqlite:///"),
-            serving.quotas,
-            now=clock(),
-            on_expiry=settings.on_expiry,
-            relay=relay,
-            relay_every=serving.relay_every,
-            ran_out=ran_out,
-        )
-    return SharedQuotas(
-        settings.state,
-        serving.spool.with_name(f"{serving.spool.name}.db"),
-        serving.quotas,
-        on_expiry=settings.on_expiry,
-        relay=relay,
-        relay_every=serving.relay_every,
-        ran_out=ran_out,
-    )
-
-
-class _Server(uvicorn.Server):
-    @contextmanager
-    def capture_signals(self) -> Iterator[None]:
-        yield  # the holds under way have to be settled too
-
-
-def _server(app: Callable[[Scope, Receive, Send], object], most: int) -> uvicorn.Server:
-    return _Server(
-        uvicorn.Config(
-            app,
-            interface="asgi3",
-            http=GuardedProtocol,
-            ws="none",
-            lifespan="off",
-            log_config=None,
-            access_log=False,
-            server_header=False,
-            date_header=True,
-            proxy_headers=False,
-            limit_concurrency=most,
-            timeout_keep_alive=_KEEP_ALIVE,
-            timeout_graceful_shutdown=_CALLS_END,
-        )
-    )
-
-
-def _admin_token(settings: GatewaySettings, environment: Mapping[str, str]) -> str:
-    """The admin's secret; none is needed where only this machine reaches the port. Raises :class:`UsageError`."""
-    token = environment.get(settings.admin_token_env, "")
-    if settings.admin_listen is not None and not token and not is_loopback(settings.admin_listen):
-        raise UsageError(
-            "is open to other machines, and nobody has to say who they are.",
-            where=f"admin_listen {settings.admin_listen}",
-            hint=f"Put a secret into the environment variable {settings.admin_token_env}.",
-        )
-    return token
-
-
-def _peers_secret(settings: GatewaySettings, environment: Mapping[str, str]) -> str:
-    """The secret of other gateways, which their port is not opened without. Raises :class:`UsageError`."""
-    secret = environment.get(settings.peers_secret_env, "").strip()
-    if settings.peers_listen is not None and len(secret) < _LEAST_SECRET:
-        raise UsageError(
-            f"needs a secret of {_LEAST_SECRET} characters or more: who reaches it can use up budgets.",
-            where=f"peers_listen {settings.peers_listen}",
-            hint=f"Put one into the environment variable {settings.peers_secret_env}, there and here.",
-        )
-    return secret
 
 
 async def _told_to_stop() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tracemalloc
 from decimal import Decimal
 
 from outlay.operate.quotas.ask import Ask, Denied, Held
@@ -253,3 +254,20 @@ def test_counters_that_count_nothing_any_more_are_forgotten() -> None:
     gone, _ = book.tidy(NOW + 61_000)
     assert len(gone) == 50
     assert book.standings(NOW + 61_000) == []
+
+
+def test_a_settled_hold_leaves_no_memory_behind_and_the_others_still_run_out() -> None:
+    book = Book([quota("q", "900M tokens/day")])
+    book.hold(Ask("first", SEARCH, {"tokens": 1}, lives=900_000), NOW)
+    tracemalloc.start()
+    try:
+        before = tracemalloc.get_traced_memory()[0]
+        for number in range(20_000):
+            book.hold(Ask(f"call-{number}", SEARCH, {"tokens": 1}, lives=900_000), NOW)
+            book.settle(f"call-{number}", {"tokens": 1}, NOW)
+        grown = tracemalloc.get_traced_memory()[0] - before
+    finally:
+        tracemalloc.stop()
+
+    assert grown < 500_000
+    assert [held.id for held, _ in book.expire(NOW + 900_000)] == ["first"]

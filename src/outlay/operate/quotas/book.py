@@ -13,7 +13,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from heapq import heappop, heappush
+from heapq import heapify, heappop, heappush
 from typing import Literal
 
 from outlay.operate.quotas.ask import SHARE_OF_ROOM, Amounts, Ask, Denied, Held
@@ -27,6 +27,8 @@ OnExpiry = Literal["charge", "release"]
 _REMEMBERED = 86_400_000
 """For how long, in milliseconds, a hold that ran out can still be settled."""
 _TIDY_EVERY = 60_000
+_MOST_SETTLED = 1_000
+"""So many settled holds, and as many as live ones, may wait among the expiries for their time to come."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -238,6 +240,9 @@ class Book:
     def _keep(self, held: Held) -> None:
         self._holds[held.id] = held
         heappush(self._expiries, (held.expires, held.id))
+        if len(self._expiries) > 2 * len(self._holds) + _MOST_SETTLED:
+            self._expiries = [(one.expires, one.id) for one in self._holds.values()]
+            heapify(self._expiries)
 
     def _matching(self, attributes: Attributes) -> tuple[tuple[Quota, tuple[str, ...]], ...]:
         seen = tuple(attributes.get(name, "") for name in self._names)
