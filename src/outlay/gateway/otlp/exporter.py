@@ -48,7 +48,7 @@ __all__ = ["Exporter", "Pace", "Way", "exporting", "headers_of"]
 _MOST_WAITING = 8_192
 _MOST_UNSENT = 4_096
 _AT_ONCE = 512
-_SLICE = 16
+_SLICE = 8
 _TRIES = 5
 _ANSWER_SECONDS = 10
 _MOST_ANSWER = 1 << 16
@@ -139,7 +139,7 @@ class Exporter:
             await self._build()
 
     async def _build(self) -> None:
-        """Spans and totals of what waits, a few at a time: a span takes about 30 microseconds."""
+        """Spans and totals of what waits, a few at a time: each takes some 55 microseconds."""
         while self._waiting:
             for _ in range(min(_SLICE, len(self._waiting))):
                 event, line, way, ended = self._waiting.popleft()
