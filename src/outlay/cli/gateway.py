@@ -126,7 +126,8 @@ def _show(at: Listening, common: Common, settings: Settings, keys: str | None) -
     say(f"Calls on http://{at.calls}" + (f", to {upstreams}" if upstreams else ""))
     say(f"  OPENAI_BASE_URL=http://{at.calls}/v1\n  ANTHROPIC_BASE_URL=http://{at.calls}")
     if settings.quotas:
-        say(f"{len(settings.quotas)} quotas" + (": `outlay quotas` tells how they stand" if at.admin else ""))
+        number = len(settings.quotas)
+        say(f"{number} quota{'s' if number > 1 else ''}" + (": `outlay quotas` tells how they stand" if at.admin else ""))
     else:
         say("No [[quotas]]: calls are metered, and nothing limits them")
     if at.admin:
