@@ -127,7 +127,8 @@ def _show(at: Listening, common: Common, settings: Settings, keys: str | None) -
     say(f"  OPENAI_BASE_URL=http://{at.calls}/v1\n  ANTHROPIC_BASE_URL=http://{at.calls}")
     if settings.quotas:
         number = len(settings.quotas)
-        say(f"{number} quota{'s' if number > 1 else ''}" + (": `outlay quotas` tells how they stand" if at.admin else ""))
+        told = ": `outlay quotas` tells what is spent and held" if at.admin else ""
+        say(f"{number} quota{'s' if number > 1 else ''}{told}")
     else:
         say("No [[quotas]]: calls are metered, and nothing limits them")
     if at.admin:
