@@ -23,6 +23,7 @@ MLFLOW := .venv-mlflow/.outlay-mlflow
 MLFLOW_WITHOUT := matplotlib pyarrow scikit-learn scipy skops
 CHROMIUM := /usr/bin/chromium
 PROMETHEUS := /usr/bin/prometheus
+SYSTEMD := /usr/bin/systemd-analyze
 
 .PHONY: help setup demo test test-system lint fix docs bench lock build clean
 
@@ -62,15 +63,15 @@ test: $(DEV) ## Run all tests but those that need other programs
 	@$(BIN)/python -m pytest -q -m "not system" $(ARGS)
 
 test-system: $(DEV) $(MLFLOW) ## Run the tests that need a browser, a Prometheus or an MLflow server; installs what is missing
-	@if [ ! -x $(CHROMIUM) ] || [ ! -x $(PROMETHEUS) ]; then \
+	@if [ ! -x $(CHROMIUM) ] || [ ! -x $(PROMETHEUS) ] || [ ! -x $(SYSTEMD) ]; then \
 	  if [ "$$(id -u)" -eq 0 ] && command -v apt-get >/dev/null; then \
-	    echo "Installing chromium and prometheus with apt-get ..." >&2; \
+	    echo "Installing chromium, prometheus and systemd with apt-get ..." >&2; \
 	    apt-get -qq update; \
 	    DEBIAN_FRONTEND=noninteractive apt-get -qq -o Dpkg::Use-Pty=0 install -y --no-install-recommends \
-	      chromium fonts-dejavu-core prometheus >/dev/null; \
+	      chromium fonts-dejavu-core prometheus systemd >/dev/null; \
 	  else \
-	    echo "The system tests need $(CHROMIUM) and $(PROMETHEUS). Install them first:" >&2; \
-	    echo "  sudo apt-get install chromium fonts-dejavu-core prometheus" >&2; exit 1; \
+	    echo "The system tests need $(CHROMIUM), $(PROMETHEUS) and $(SYSTEMD). Install them first:" >&2; \
+	    echo "  sudo apt-get install chromium fonts-dejavu-core prometheus systemd" >&2; exit 1; \
 	  fi; \
 	fi
 	@$(BIN)/python -m pytest -q -m system $(ARGS)

@@ -90,11 +90,17 @@ def free_bytes(folder: Path) -> int:
     return found.f_bavail * found.f_frsize
 
 
+_USUAL_HINT = "Stop it first, or use another ledger: one process at a time may do this."
+
+
 class Lock:
     """A file that one process at a time holds; the system lets go of it when the process ends, however it ends."""
 
-    def __init__(self, path: Path, whose: str) -> None:
-        """Take it. Raises :class:`SpoolError` when another process has it; ``whose`` says what that one does."""
+    def __init__(self, path: Path, whose: str, *, of: Path | None = None, hint: str = _USUAL_HINT) -> None:
+        """Take it. Raises :class:`SpoolError` when another process has it; ``whose`` says what that one does.
+
+        ``of`` is what the lock is for, where that is not its folder.
+        """
         try:
             import fcntl
         except ImportError:
@@ -110,8 +116,8 @@ class Lock:
             os.close(self._descriptor)
             raise SpoolError(
                 f"process {holder} {whose} already.",
-                where=str(path.parent),
-                hint="Stop it first, or use another ledger: one process at a time may do this.",
+                where=str(of or path.parent),
+                hint=hint,
             ) from None
         with suppress(OSError):  # a full disk: it is held all the same, and only who holds it is not told
             os.ftruncate(self._descriptor, 0)

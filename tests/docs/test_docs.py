@@ -53,7 +53,12 @@ from outlay.problems import CATALOGUE
 cli = import_module("outlay.cli.main")  # the package exports a function of this name
 _ROOT = Path(__file__).resolve().parents[2]
 _DOCS = _ROOT / "docs"
-_PAGES = [*sorted(_ROOT.glob("*.md")), *sorted(_DOCS.rglob("*.md")), _ROOT / "bench/README.md"]
+_PAGES = [
+    *sorted(_ROOT.glob("*.md")),
+    *sorted(_DOCS.rglob("*.md")),
+    _ROOT / "bench/README.md",
+    _ROOT / "examples/gateway/README.md",
+]
 _LINK = re.compile(r"\]\(([^)\s]+)\)|(?:src|srcset)=\"([^\"]+)\"")
 _BLOCK = re.compile(r"^```(\w+)\n(.*?)^```", re.MULTILINE | re.DOTALL)
 _COMMON = {"--ledger", "--config", "--json", "--help", "-h"}

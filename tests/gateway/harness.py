@@ -68,10 +68,11 @@ class Harness:
         return client
 
     def events(self) -> list[dict[str, Any]]:
-        """The events that are in the spool, in their order."""
+        """The events of calls that are in the spool, in their order; those of denied calls are left out."""
         paths = [one.path for one in sealed(self.spool)] + segments(self.spool, OPEN)
         records = [one for path in paths for one in read_records(path) if isinstance(one, Record)]
-        return [json.loads(line) for record in records for line in record.body.splitlines()]
+        events = [json.loads(line) for record in records for line in record.body.splitlines()]
+        return [event for event in events if "kind" not in event]
 
     @asynccontextmanager
     async def peer(self, secret: str = PEER_SECRET) -> AsyncIterator[aiohttp.ClientSession]:

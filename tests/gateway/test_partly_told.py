@@ -10,6 +10,7 @@ import pytest
 
 from outlay.config.gateway import GatewaySettings
 from outlay.gateway.bound import Bounds
+from outlay.gateway.denials import Denials
 from outlay.gateway.granted import Seal
 from outlay.gateway.ids import Ids
 from outlay.gateway.meters import Meters
@@ -38,7 +39,7 @@ def test_the_input_of_the_first_round_is_not_that_of_all(tmp_path: Path, more: d
             prices=QuickPrices(PRICES),
             settings=settings,
             routes=Routes((), {}),
-            meters=Meters(),
+            meters=Meters(Denials("gateway", (), clock)),
             ids=Ids("a"),
             clock=clock,
         )

@@ -40,6 +40,11 @@ class Common:
         return load_settings(self._config)
 
     @property
+    def settings_file(self) -> Path:
+        """Where the settings are read from; it may not be there."""
+        return self._config or Path("outlay.toml")
+
+    @property
     def folder(self) -> Path:
         """Where the settings file lies: relative paths in it start there."""
         return Path() if self._config is None else self._config.parent

@@ -16,9 +16,20 @@ from outlay.errors import ConfigError, MissingExtraError
 from outlay.spool.folders import gateway_spool
 
 if TYPE_CHECKING:
+    from outlay.config import Settings
     from outlay.gateway.run import Listening
 
 _TAKEN_UP_EVERY = 10.0
+_FIRST = """\
+    [[gateway.upstreams]]
+    id = "openai"
+    provider = "openai"
+    base_url = "https://api.openai.com/v1"
+    api_key_env = "OPENAI_API_KEY"
+
+    [[quotas]]
+    limit = "50 USD/day"
+"""
 
 
 @click.command("gateway", epilog="Example: outlay gateway --config outlay.toml")
@@ -46,7 +57,7 @@ def _serve(common: Common) -> None:
         raise MissingExtraError(
             f"`outlay gateway` needs the package {error.name}.", hint="Run: pip install 'outlay[gateway]'"
         ) from None
-    from outlay.operate.keys.place import open_ring, required_tags
+    from outlay.operate.keys.place import is_there, open_ring, required_tags
     from outlay.operate.quotas.declared import quotas_of
     from outlay.prices.contract import read_contract
     from outlay.prices.tokens import TokenPrices
@@ -54,11 +65,9 @@ def _serve(common: Common) -> None:
 
     settings = common.settings()
     if not settings.gateway.upstreams and settings.gateway.peers_listen is None:
-        raise ConfigError(
-            "the settings name no provider to send calls to.",
-            where="[[gateway.upstreams]]",
-            hint="Add one: id, provider, base_url, api_key_env. docs/reference/gateway.md has an example.",
-        )
+        there = common.settings_file.exists()
+        why = "names no provider to send calls to. Add one" if there else "is not there. Write one, and begin with"
+        raise ConfigError(f"{why}:\n\n{_FIRST}", where=str(common.settings_file))
     spool = _spool(common, settings.gateway.spool, settings.gateway.listen)
     serving = Serving(
         settings.gateway,
@@ -72,8 +81,22 @@ def _serve(common: Common) -> None:
     prices = TokenPrices([read_contract(path) for path in settings.prices.tokens])
     ring = open_ring(settings, common.folder)
     ring.watch()
+
+    def about_keys() -> str | None:
+        """What keeps all callers out, if anything does."""
+        if not is_there(settings, common.folder) or not (len(ring) or ring.wrong):
+            from outlay.cli.keys import option_of
+
+            wanted = " ".join(map(option_of, required_tags(settings)))
+            return f"No key yet, so no call is let in. Make one: outlay keys create {wanted}".rstrip()
+        return f"Keys: {ring.wrong}" if ring.wrong else None
+
+    def started(at: Listening) -> None:
+        gc.enable()
+        _show(at, common, settings, about_keys())
+
     try:
-        serve(serving, prices, RingKeys(ring, clock), lambda at: _started(at, common), _said)
+        serve(serving, prices, RingKeys(ring, clock), started, _said)
     finally:
         ring.close()
 
@@ -89,12 +112,7 @@ def _spool(common: Common, named: Path | None, listen: str) -> Path:
     return gateway_spool(common.ledger_path, f"{socket.gethostname()}-{listen.rpartition(':')[2]}")
 
 
-def _started(at: Listening, common: Common) -> None:
-    gc.enable()
-    _show(at, common)
-
-
-def _show(at: Listening, common: Common) -> None:
+def _show(at: Listening, common: Common, settings: Settings, keys: str | None) -> None:
     if common.as_json:
         import json
 
@@ -104,9 +122,19 @@ def _show(at: Listening, common: Common) -> None:
         click.echo(json.dumps({"url": f"http://{at.calls}", **others, "pid": os.getpid()}))
         sys.stdout.flush()
         return
-    say(f"Calls on http://{at.calls} (OPENAI_BASE_URL=http://{at.calls}/v1, ANTHROPIC_BASE_URL=http://{at.calls})")
+    upstreams = ", ".join(one.id for one in settings.gateway.upstreams)
+    say(f"Calls on http://{at.calls}" + (f", to {upstreams}" if upstreams else ""))
+    say(f"  OPENAI_BASE_URL=http://{at.calls}/v1\n  ANTHROPIC_BASE_URL=http://{at.calls}")
+    if settings.quotas:
+        number = len(settings.quotas)
+        told = ": `outlay quotas` tells what is spent and held" if at.admin else ""
+        say(f"{number} quota{'s' if number > 1 else ''}{told}")
+    else:
+        say("No [[quotas]]: calls are metered, and nothing limits them")
     if at.admin:
-        say(f"Metrics and admin on http://{at.admin}/metrics, /quotas and /stops")
+        say(f"Metrics on http://{at.admin}/metrics")
     if at.peers:
         say(f"Quotas for other gateways on http://{at.peers}")
+    if keys is not None:
+        say(keys)
     say("Stop with Ctrl-C.")

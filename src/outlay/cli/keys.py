@@ -79,7 +79,7 @@ def create(
     if missing and not allow_missing_tags:
         raise UsageError(
             f"the key lacks required tags: {', '.join(missing)}.",
-            hint=f"Give {' '.join(_option(tag) for tag in missing)}; or --allow-missing-tags, if calls bring them.",
+            hint=f"Give {' '.join(option_of(tag) for tag in missing)}; or --allow-missing-tags, if calls bring them.",
         )
     at = now()
     new = NewKey(name, tags, models, upstreams, _when(expires, at))
@@ -221,7 +221,8 @@ def _tags(own: dict[str, str | None], more: tuple[str, ...]) -> dict[str, str]:
     return tags
 
 
-def _option(tag: str) -> str:
+def option_of(tag: str) -> str:
+    """How a tag is given on the command line."""
     own = {"team": "--team T", "use_case": "--use-case U", "environment": "--environment E"}
     return own.get(tag, f"--tag {tag}=VALUE")
 

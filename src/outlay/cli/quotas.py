@@ -8,13 +8,18 @@ import textwrap
 import urllib.error
 import urllib.parse
 import urllib.request
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
+from datetime import datetime
+from decimal import Decimal
 from typing import Any
 
 import click
 
 from outlay.cli.common import Common, common_options, say, show_json
 from outlay.errors import UsageError
+from outlay.operate.quotas.declared import quotas_of
+from outlay.operate.quotas.limit import REQUESTS, TOKENS
 
 _TIMEOUT = 5
 
@@ -30,28 +35,60 @@ def command(context: click.Context, *, common: Common) -> None:
     if common.as_json:
         show_json(found)
         return
+    _table(found["quotas"])
+    if shadows := sorted({one["id"] for one in found["quotas"] if one["mode"] == "shadow"}):
+        say(f"In shadow mode, so they deny nothing: {', '.join(shadows)}")
+    standing = {one["id"] for one in found["quotas"]}
+    declared = [quota.id for quota in quotas_of(common.settings().quotas)]
+    if unused := [name for name in declared if name not in standing]:
+        say(f"No call has come under these yet: {', '.join(unused)}")
+    if not declared and not standing:
+        say("The settings have no [[quotas]].")
+
+
+def _table(quotas: Sequence[Mapping[str, Any]]) -> None:
+    """One line a quota, and a value that it counts by itself, within 80 columns where the names are short."""
     from rich.console import Console
     from rich.table import Table
 
-    if not found["quotas"]:
-        say("The settings have no [[quotas]].")
+    if not quotas:
         return
-    table = Table("quota", "of", "limit", "spent", "held", "left", "until", box=None, header_style="bold")
-    for one in found["quotas"]:
-        from decimal import Decimal
-
-        left = Decimal(one["limit"]) - Decimal(one["spent"]) - Decimal(one["held"])
-        shadow = " (shadow)" if one["mode"] == "shadow" else ""
+    table = Table(box=None, header_style="bold", pad_edge=False, padding=(0, 2, 0, 0))
+    table.add_column("quota", overflow="fold")
+    table.add_column("of", overflow="fold")
+    table.add_column("limit", no_wrap=True)
+    for name in ("spent", "held", "left"):
+        table.add_column(name, justify="right", no_wrap=True)
+    table.add_column("until (UTC)", no_wrap=True)
+    for one in quotas:
+        spent, held, limit = (Decimal(one[name]) for name in ("spent", "held", "limit"))
+        measure = one["measure"]
         table.add_row(
-            one["id"] + shadow,
+            one["id"],
             ", ".join(one["values"]),
-            f"{one['limit']} {one['measure']}",
-            one["spent"],
-            one["held"],
-            f"{left:f}",
-            one["resets_at"][:16].replace("T", " "),
+            f"{_short(limit)} {measure}/{one['window'].partition(' ')[2]}",
+            *(_shown(amount, measure) for amount in (spent, held, limit - spent - held)),
+            f"{datetime.fromisoformat(one['resets_at']):%b %d %H:%M}",
         )
     Console().print(table)
+
+
+def _short(limit: Decimal) -> str:
+    """A limit as it may be written: 2M, 900."""
+    for scale, letter in ((10**9, "B"), (10**6, "M"), (10**3, "k")):
+        if limit and not limit % scale:
+            return f"{limit / scale:,f}{letter}"
+    return f"{limit.normalize():,f}"
+
+
+def _shown(amount: Decimal, measure: str) -> str:
+    """An amount for a person: whole counts, cents, and of less than a cent two digits. ``--json`` has all of them."""
+    if measure in (REQUESTS, TOKENS):
+        return f"{amount:,f}"
+    if amount and abs(amount) < 1:
+        places = max(2, 1 - amount.adjusted())
+        return f"{amount:.{places}f}"
+    return f"{amount:,.2f}"
 
 
 @command.command("stop", epilog="Example: outlay quotas stop team=search --why 'an agent loops'")
@@ -68,7 +105,7 @@ def stop(*, scope: tuple[str, ...], why: str, name: str | None, common: Common) 
             raise UsageError(f"'{one}' is no scope.", hint="Write NAME=VALUE, e.g. team=search or model=gpt-5*.")
         wanted[key] = value
     said = {"id": name or ",".join(scope), "scope": wanted, "why": why}
-    _shown(_ask(common, "POST", "/stops", said), common)
+    _stopped(_ask(common, "POST", "/stops", said), common)
 
 
 @command.command("resume", epilog="Example: outlay quotas resume team=search")
@@ -76,14 +113,14 @@ def stop(*, scope: tuple[str, ...], why: str, name: str | None, common: Common) 
 @common_options
 def resume(*, name: str, common: Common) -> None:
     """Take a stop back."""
-    _shown(_ask(common, "DELETE", f"/stops/{urllib.parse.quote(name, safe='')}"), common)
+    _stopped(_ask(common, "DELETE", f"/stops/{urllib.parse.quote(name, safe='')}"), common)
 
 
 @command.command("stops", epilog="Example: outlay quotas stops")
 @common_options
 def stops(*, common: Common) -> None:
     """The stops that are on."""
-    _shown(_ask(common, "GET", "/stops"), common)
+    _stopped(_ask(common, "GET", "/stops"), common)
 
 
 @command.command("holds", epilog="Example: outlay quotas holds")
@@ -126,7 +163,7 @@ def settle(*, name: str, cost: str | None, read: int | None, made: int | None, n
         click.echo(f"Settled {found['id']}: {listed}.")
 
 
-def _shown(found: Any, common: Common) -> None:  # noqa: ANN401 - JSON
+def _stopped(found: Any, common: Common) -> None:  # noqa: ANN401 - JSON
     if common.as_json:
         show_json(found)
     elif not found["stops"]:
@@ -156,5 +193,6 @@ def _ask(common: Common, method: str, path: str, body: Any = None) -> Any:  # no
             raise UsageError(f"{said.rstrip('.')}.", where=url) from None
         raise UsageError(f"it answers {error.code} {error.reason}.", where=url, hint="Is it the admin port?") from None
     except OSError as error:
-        why = getattr(error, "reason", error)
+        reason = getattr(error, "reason", error)
+        why = getattr(reason, "strerror", None) or reason
         raise UsageError(f"no gateway answers: {why}.", where=url, hint="Start it: outlay gateway") from None

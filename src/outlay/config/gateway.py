@@ -112,6 +112,15 @@ class GatewaySettings(Frozen):
     hold_seconds: int = Field(3900, ge=60, le=86_400, description="for how long an unsettled hold is kept")
     max_body_mib: int = Field(64, ge=1, le=512, description="longest request")
     max_connections: int = Field(1000, ge=1, description="callers at a time")
+    otlp_endpoint: str | None = Field(
+        None,
+        pattern=r"^https?://[^/?#\s@]+(/[^?#\s]*)?$",
+        description="where spans and metrics are sent over OTLP/HTTP, without /v1/traces; unless given, nowhere",
+    )
+    otlp_headers_env: str = Field(
+        "OTEL_EXPORTER_OTLP_HEADERS",
+        description="environment variable with its headers, as name=value,...",
+    )
 
     @field_validator("state")
     @classmethod

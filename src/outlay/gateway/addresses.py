@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import ipaddress
 import socket
 from collections.abc import Iterator, Mapping
@@ -51,9 +52,10 @@ def listening(address: str, option: str) -> Iterator[socket.socket]:
             (host, int(port)), family=socket.AF_INET6 if ":" in host else socket.AF_INET, backlog=1024
         )
     except OSError as error:
-        raise UsageError(
-            f"can't be listened on: {error.strerror}.", where=f"{option} {address}", hint="Is it in use? Try another."
-        ) from None
+        taken = error.errno == errno.EADDRINUSE
+        hint = "Is it another gateway? Stop it, or give this one another address." if taken else "Try another address."
+        why = "another process listens there" if taken else f"it can't be listened on: {error.strerror}"
+        raise UsageError(f"{why}.", where=f"[gateway] {option} {address}", hint=hint) from None
     with found:
         yield found
 

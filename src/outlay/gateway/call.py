@@ -180,6 +180,7 @@ class Sender:
         except TypeError:  # orjson reads deeper than it writes
             raise Refusal(400, "invalid_json", "the body is nested too deeply.") from None
         headers = onward(call.headers, route)
+        self._tries.goes(one, headers)
         self._meters.added(call.microseconds() - one.held.delay * 1000)
         one.sent = True
         async with await send(self._session, route, headers, body) as response:

@@ -8,6 +8,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from outlay.config.gateway import GatewaySettings
+from outlay.gateway.denials import Denials
 from outlay.gateway.event import ran_out
 from outlay.operate.quotas.embedded import EmbeddedQuotas
 from outlay.operate.quotas.journal import Relay
@@ -73,8 +74,10 @@ class Trouble:
         return self._quotas.wrong or self._spool.broken
 
 
-async def sweeping(quotas: QuotaStore, clock: Callable[[], int], say: Say, wrong: Check, caution: Check) -> None:
-    """See to holds whose time ran out, every second, and say what is wrong and when it is over."""
+async def sweeping(
+    quotas: QuotaStore, clock: Callable[[], int], say: Say, wrong: Check, caution: Check, *, denials: Denials
+) -> None:
+    """See to holds whose time ran out, every second, and say what is wrong and when it is over; tell of denials."""
     said: list[str | None] = [None, None]
     while True:
         await asyncio.sleep(_SWEEP_EVERY)
@@ -82,6 +85,7 @@ async def sweeping(quotas: QuotaStore, clock: Callable[[], int], say: Say, wrong
             await quotas.sweep(clock())
         except Exception:  # one bad hold must not keep all others from running out
             _logger.exception("an error in Outlay; holds that ran out are seen to a second later")
+        denials.hand_on(quotas.tell)
         checked = ((wrong(), "all is well again"), (caution(), "Redis keeps everything now"))
         for place, (now, well) in enumerate(checked):
             if now != said[place]:

@@ -9,6 +9,7 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING
 
+from outlay.gateway.denials import Denials
 from outlay.gateway.event import CallEvent
 from outlay.operate.quotas.ask import Amounts, Denied, Held
 from outlay.operate.quotas.book import Standing
@@ -25,9 +26,10 @@ _MICROSECONDS = (500, 1_000, 2_000, 5_000, 10_000, 25_000, 50_000, 100_000, 250_
 
 
 class Meters:
-    """The counts of one gateway since it started."""
+    """The counts of one gateway since it started; ``denials`` has those for the ledger."""
 
-    def __init__(self) -> None:
+    def __init__(self, denials: Denials) -> None:
+        self.denials = denials
         self._calls: Counter[tuple[str, ...]] = Counter()
         self._spend: Counter[tuple[str, ...]] = Counter()
         self._tokens: Counter[tuple[str, ...]] = Counter()
@@ -37,6 +39,7 @@ class Meters:
         self._retries: Counter[tuple[str, ...]] = Counter()
         self._refusals: Counter[tuple[str, ...]] = Counter()
         self._over: Counter[tuple[str, ...]] = Counter()
+        self._telemetry: Counter[tuple[str, ...]] = Counter()
         self._names: dict[str, set[str]] = {"team": set(), "model": set()}
         self._routed: Counter[tuple[str, ...]] = Counter()
         self._saved: Counter[tuple[str, ...]] = Counter()
@@ -71,6 +74,7 @@ class Meters:
     def denied(self, denied: Denied, attributes: Mapping[str, str]) -> None:
         """A call that a quota did not let through."""
         self._denials[denied.quota or "", denied.reason] += 1
+        self.denials.add(denied, attributes)
 
     def shadowed(self, denied: Denied) -> None:
         """A call that a quota in shadow mode would not have let through."""
@@ -106,6 +110,10 @@ class Meters:
         """A call that went without a hold, because the settings let it."""
         self._unheld += 1
 
+    def telemetry(self, signal: str, outcome: str, number: int) -> None:
+        """What became of so many spans, or of the metrics, on their way to an OpenTelemetry backend."""
+        self._telemetry[signal, outcome] += number
+
     def added(self, microseconds: int) -> None:
         """What the gateway took before a call went out."""
         self._overhead_sum += microseconds
@@ -139,6 +147,7 @@ class Meters:
         yield _counter("cache_saved", "Money that answers of before saved", ("currency",), spared)
         yield _counter("over_bound", "Calls that used more than the bound", ("upstream", "measure"), self._over)
         yield _counter("unheld", "Calls let through without a hold", (), {(): self._unheld})
+        yield _counter("telemetry", "Spans and metrics for OpenTelemetry", ("signal", "outcome"), self._telemetry)
         yield self._histogram(HistogramMetricFamily)
         gauges = {
             name: GaugeMetricFamily(f"outlay_gateway_quota_{name}", help, labels=["quota", "values", "measure"])

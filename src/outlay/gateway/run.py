@@ -18,28 +18,24 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import aiohttp
 import uvicorn
 
 from outlay.config.gateway import GatewaySettings
 from outlay.gateway.addresses import admin_token, listening, name_of, peers_secret
 from outlay.gateway.admin import Admin
-from outlay.gateway.app import Gateway
 from outlay.gateway.bound import Bounds
-from outlay.gateway.call import Sender
 from outlay.gateway.callers import Callers, Keys
 from outlay.gateway.declared_rules import rules_of
+from outlay.gateway.denials import Denials
 from outlay.gateway.event import SPOOLED
 from outlay.gateway.ids import Ids
-from outlay.gateway.keeping import Check, LedgerTakeUp, Say, Trouble, quotas_in, sweeping
+from outlay.gateway.keeping import LedgerTakeUp, Say, Trouble, quotas_in, sweeping
 from outlay.gateway.meters import Meters
-from outlay.gateway.repeats import Repeats
+from outlay.gateway.parts import Parts
 from outlay.gateway.routes import Routes
-from outlay.gateway.rules import Rules
 from outlay.gateway.sending import opened
 from outlay.gateway.servers import server_of
 from outlay.gateway.shadows import Shadows
-from outlay.gateway.tries import Tries
 from outlay.operate.quotas.quota import Quota
 from outlay.operate.quotas.store import QuotaStore
 from outlay.prices.ceiling import Ceilings
@@ -49,7 +45,7 @@ from outlay.receivers.taking_up import Work
 from outlay.spool.writer import SpoolWriter
 
 if TYPE_CHECKING:
-    from outlay.gateway.peer_port import PeerPort
+    from outlay.gateway.otlp.exporter import Exporter
 
 __all__ = ["Listening", "Running", "Serving", "clock", "running", "serve"]
 
@@ -151,8 +147,11 @@ async def running(
         stack.push_async_callback(quotas.close)
         session = opened(settings.max_connections)
         stack.push_async_callback(session.close)
-        wrong = Trouble(quotas, spool)
-        parts = _Parts(
+        wrong, node = Trouble(quotas, spool), os.urandom(4).hex()
+        denials = Denials(f"{serving.spool.name} {node}", serving.required_tags, clock)
+        stack.callback(denials.hand_on, quotas.tell, all=True)
+        meters = Meters(denials)
+        parts = Parts(
             settings,
             quotas,
             bounds=Bounds(Ceilings(prices), settings),
@@ -160,28 +159,30 @@ async def running(
             routes=routes,
             rules=rules,
             callers=Callers(keys, serving.required_tags),
-            meters=Meters(),
-            ids=Ids(os.urandom(4).hex()),
+            meters=meters,
+            ids=Ids(node),
+            clock=clock,
+            wrong=wrong,
         )
-        tries = Tries(quotas=quotas, prices=parts.prices, meters=parts.meters, clock=clock)
+        tries = parts.tries(await _exporter(stack, serving, meters, say))
         sender = parts.sender(session, tries)
-        shadows = Shadows(sender, parts.meters)
+        shadows = Shadows(sender, meters)
         stack.push_async_callback(shadows.close)
-        servers = [(server_of(parts.gateway(sender, tries, shadows, wrong), settings.max_connections), calls)]
+        servers = [(server_of(parts.gateway(sender, tries, shadows), settings.max_connections), calls)]
         if admin is not None:
-            servers.append((server_of(Admin(quotas, parts.meters, token, clock, wrong), _ADMINS), admin))
+            servers.append((server_of(Admin(quotas, meters, token, clock, wrong), _ADMINS), admin))
         if peers is not None:
-            port = parts.peer_port(secret, serving.required_tags, wrong)
+            port = parts.peer_port(secret, serving.required_tags)
             servers.append((server_of(port, settings.max_connections), peers))
         tasks = [asyncio.create_task(server.serve([listener])) for server, listener in servers]
-        sweep = asyncio.create_task(sweeping(quotas, clock, say, wrong, caution))
+        sweep = asyncio.create_task(sweeping(quotas, clock, say, wrong, caution, denials=denials))
         ended = asyncio.ensure_future(asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED))
         try:
             while not all(server.started for server, _ in servers) and not ended.done():
                 await asyncio.sleep(0.005)
             taking_up.start()
             at = Listening(name_of(calls), name_of(admin) if admin else None, name_of(peers) if peers else None)
-            yield Running(at, quotas, parts.meters, ended, lambda: _cut(server for server, _ in servers))
+            yield Running(at, quotas, meters, ended, lambda: _cut(server for server, _ in servers))
         finally:
             for server, _ in servers:
                 server.should_exit = True
@@ -193,70 +194,15 @@ async def running(
             raise error
 
 
-@dataclass(frozen=True, slots=True)
-class _Parts:
-    """What the applications of the ports have in common."""
+async def _exporter(stack: AsyncExitStack, serving: Serving, meters: Meters, say: Say) -> Exporter | None:
+    """What sends spans and metrics of calls, until the stack is left; None where nobody wants them."""
+    if serving.settings.otlp_endpoint is None:
+        return None
+    from outlay.gateway.otlp.exporter import exporting
 
-    settings: GatewaySettings
-    quotas: QuotaStore
-    bounds: Bounds
-    prices: QuickPrices
-    routes: Routes
-    rules: Rules | None
-    callers: Callers
-    meters: Meters
-    ids: Ids
-
-    def sender(self, session: aiohttp.ClientSession, tries: Tries) -> Sender:
-        """What sends calls."""
-        return Sender(
-            session,
-            quotas=self.quotas,
-            bounds=self.bounds,
-            tries=tries,
-            settings=self.settings,
-            meters=self.meters,
-            ids=self.ids,
-            clock=clock,
-        )
-
-    def gateway(self, sender: Sender, tries: Tries, shadows: Shadows, wrong: Check) -> Gateway:
-        """The callers' port."""
-        cache = self.settings.cache
-        return Gateway(
-            self.settings,
-            callers=self.callers,
-            routes=self.routes,
-            sender=Repeats(sender, cache, tries=tries, meters=self.meters, clock=clock) if cache else sender,
-            meters=self.meters,
-            ids=self.ids,
-            clock=clock,
-            wrong=wrong,
-            rules=self.rules,
-            shadows=shadows,
-        )
-
-    def peer_port(self, secret: str, required: Sequence[str], wrong: Check) -> PeerPort:
-        """The port of other gateways. Few have it, and the rest start without its imports."""
-        from outlay.gateway.envoy import Envoy
-        from outlay.gateway.granted import Seal
-        from outlay.gateway.peer_port import PeerPort
-        from outlay.gateway.peers import Peers
-        from outlay.gateway.quota_api import QuotaApi
-
-        peers = Peers(
-            self.quotas,
-            bounds=self.bounds,
-            prices=self.prices,
-            settings=self.settings,
-            routes=self.routes,
-            meters=self.meters,
-            ids=self.ids,
-            clock=clock,
-        )
-        seal, most = Seal(secret), self.settings.max_body_mib << 20
-        envoy = Envoy(peers, seal, self.callers, self.routes, most)
-        return PeerPort(QuotaApi(peers, seal, required, most), envoy, secret, self.meters, wrong)
+    instance = f"{serving.spool.name}-{os.getpid()}"
+    found = exporting(serving.settings, serving.environment, meters=meters, say=say, instance=instance)
+    return await stack.enter_async_context(found)
 
 
 async def _told_to_stop() -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from outlay.gateway.event import CallEvent, Settled
 from outlay.gateway.incoming import Call
@@ -21,6 +21,9 @@ from outlay.operate.quotas.window import moment
 from outlay.prices.quick import QuickPrices
 from outlay.prices.usage import Usage
 
+if TYPE_CHECKING:
+    from outlay.gateway.otlp.exporter import Exporter, Way
+
 __all__ = ["Tries", "Try", "event_of"]
 
 
@@ -36,6 +39,7 @@ class Try:
     held: Held
     each: Mapping[str, int]
     event: CallEvent
+    way: Way | None = None
     sent: bool = False
     done: bool = False
     lost: str | None = None
@@ -52,7 +56,7 @@ class Try:
 
 
 class Tries:
-    """Settles tries with the quotas, by the prices."""
+    """Settles tries with the quotas, by the prices; ``exporter`` makes spans of them, where somebody wants them."""
 
     def __init__(
         self,
@@ -61,11 +65,18 @@ class Tries:
         prices: QuickPrices,
         meters: Meters,
         clock: Callable[[], int],
+        exporter: Exporter | None = None,
     ) -> None:
         self._quotas = quotas
         self._prices = prices
         self._meters = meters
         self._clock = clock
+        self._exporter = exporter
+
+    def goes(self, one: Try, headers: dict[str, str]) -> None:
+        """A try that goes out with these headers, to which the span that it is in is added."""
+        if self._exporter is not None:
+            one.way = self._exporter.enter(headers, one.route)
 
     def by_answer(self, one: Try, said: Said | None, *, complete: bool, error: str | None = None) -> None:
         """Settle by the usage that was told; by the bound where none was."""
@@ -109,6 +120,8 @@ class Tries:
         self._meters.settled(event, done.used, held.bound)
         if saved is not None and one.call.decision is not None:
             self._meters.saved(one.call.decision.rule, event.currency or "", saved)
+        if self._exporter is not None and one.way is not None:
+            self._exporter.settled(event, told, one.way)
 
     def _saved(self, one: Try, done: Settlement) -> int | None:
         """What a rule saved with this try, which is written down in the event with its estimate.

@@ -116,7 +116,7 @@ async def _serve(serving: Serving, settings: Settings, started: Callable[[Listen
             stack.push_async_callback(grpc.stop, _REQUESTS_END)
         while not server.started and not http.done():
             await asyncio.sleep(0.01)
-        stop = asyncio.create_task(_told_to_stop())
+        stop = asyncio.create_task(_told_to_stop().wait())
         watch = asyncio.create_task(ledger.watch())
         recommend = asyncio.create_task(keep_current(serving.ledger, settings, say))
         at_grpc = Address(serving.grpc.host, grpc_port) if serving.grpc else None
@@ -133,11 +133,12 @@ async def _serve(serving: Serving, settings: Settings, started: Callable[[Listen
             raise error
 
 
-async def _told_to_stop() -> None:
+def _told_to_stop() -> asyncio.Event:
+    """Set when the process is told to stop; from now on, as who was told where to send may tell so at once."""
     told = asyncio.Event()
     for name in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(name, told.set)
-    await told.wait()
+    return told
 
 
 @contextmanager

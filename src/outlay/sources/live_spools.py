@@ -21,7 +21,7 @@ __all__ = ["all_spools", "of_gateway", "of_telemetry"]
 
 def of_telemetry(ledger: Ledger) -> LiveSpool:
     """What ``outlay serve`` received."""
-    return LiveSpool(telemetry_spool(ledger.path), LiveOtlp)
+    return LiveSpool(telemetry_spool(ledger.path), lambda state: LiveOtlp(state, partial(_known, ledger)))
 
 
 def of_gateway(ledger: Ledger, folder: Path) -> LiveSpool:

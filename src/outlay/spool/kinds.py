@@ -4,7 +4,13 @@ from __future__ import annotations
 
 from enum import IntEnum
 
-__all__ = ["Kind"]
+__all__ = ["EVENT_ATTRIBUTE", "GATEWAY_SCOPE", "Kind"]
+
+GATEWAY_SCOPE = "outlay.gateway"
+"""The instrumentation scope of the spans and metrics that a gateway sends over OTLP: they tell what its events tell."""
+
+EVENT_ATTRIBUTE = "outlay.gateway.event"
+"""The attribute of such a span that holds the event of its call, so that the one is known for the other."""
 
 
 class Kind(IntEnum):

@@ -242,7 +242,7 @@ def test_a_stop_holds_after_a_restart(tmp_path: Path) -> None:
 def test_one_process_at_a_time_holds_in_a_file(tmp_path: Path) -> None:
     async def run() -> None:
         quotas = EmbeddedQuotas(tmp_path / "q.db", QUOTAS, now=NOW)
-        with pytest.raises(SpoolError, match="holds money in this state already"):
+        with pytest.raises(SpoolError, match="holds money in it already"):
             EmbeddedQuotas(tmp_path / "q.db", QUOTAS, now=NOW)
         await quotas.close()
 

@@ -206,10 +206,11 @@ def test_denied_calls_are_requests_that_failed_without_usage_and_provider() -> N
         "x_ApiKey": "key-7",
         "x_Remarks": "not-sent",
     }
-    assert fact.tags == TAGS
+    assert fact.tags == {**TAGS, "quota": "daily"}
     same, other = rows(denials(8))[0], denials(7, quota="monthly")
     assert same.identity == fact.identity
     others = [other, denials(7, attributes={"team": "ads"}), denials(7, minute=STARTED), denials(7, gateway="two")]
+    others.append(denials(7, reason="stopped"))
     assert fact.identity not in {rows(one)[0].identity for one in others}
 
 

@@ -34,6 +34,7 @@ _VERSION = 3
 _LIVE, _RAN_OUT = 0, 1
 _RELAYED_BYTES = 4 << 20
 _ROW_BYTES = 1 << 20
+_TAKEN = "Is it another gateway? Stop that one, or give this one a file of its own: [gateway] state and spool."
 _BUSY_SECONDS = 2.0
 _MOMENT = 0.05
 _MOST_WAITING = 500
@@ -91,7 +92,7 @@ class Journal:
             path.parent.mkdir(parents=True, exist_ok=True)
         except OSError as error:
             raise LedgerError(f"its folder can't be made: {error.strerror}.", where=str(path)) from None
-        self._lock = Lock(path.with_name(f"{path.name}.lock"), "holds money in this state")
+        self._lock = Lock(path.with_name(f"{path.name}.lock"), "holds money in it", of=path, hint=_TAKEN)
         try:
             self._database = self._opened()
             self.kept = self._read()

@@ -48,6 +48,8 @@ _UNSETTLED = "unsettled"
 _BY_REPORT = "settled-by-report"
 _NO_USAGE = frozenset({"no usage", "unreadable usage"})
 """What the gateway calls an answer that came, and told no usage that can be read."""
+_DENIED = {"stopped": "stopped", "unbounded": "unbounded_call", "unavailable": "quota_unavailable"}
+"""Why a call was denied, where that is not that a quota had no room: in the words that its caller was told."""
 _KNOWN_ANYHOW = frozenset({"key", "model", "upstream", "provider"})
 """Attributes that are no tags: they have columns of their own."""
 _PARTS = (("input", frozenset(INPUT_METERS)), ("output", frozenset(OUTPUT_METERS)))
@@ -257,22 +259,24 @@ def _denials(event: Mapping[str, Any], gateway: str) -> Told:
     calls = _count(event.get("calls"), "calls")
     quota = text(event.get("quota")) or ""
     attributes = _attributes(event)
+    reason = text(event.get("reason")) or "limit"
     alike = ",".join(f"{name}={value}" for name, value in sorted(attributes.items()))
-    identity = f"denied {text(event.get('gateway')) or gateway} {quota} {start.isoformat()} {alike}"
+    identity = f"denied {text(event.get('gateway')) or gateway} {reason} {quota} {start.isoformat()} {alike}"
     values: dict[str, Value] = {
         "start_time": start,
         "end_time": start + _MINUTE,
         "x_Kind": "bucket",
         "x_Requests": calls,
         "x_Succeeded": 0,
-        "error_type": "quota_denied",
+        "error_type": _DENIED.get(reason, "quota_denied"),
         # No provider: none saw them, and no report of one tells of them.
         "gen_ai_request_model": attributes.get("model"),
         "x_Project": attributes.get("upstream"),
         "x_ApiKey": attributes.get("key"),
         "x_Remarks": NOT_SENT,
     }
-    return Told(identity, tuple(call_rows(identity, None, values, None, tags=_tags(attributes))))
+    tags = _tags(attributes) | ({"quota": quota} if quota else {})
+    return Told(identity, tuple(call_rows(identity, None, values, None, tags=tags)))
 
 
 def _moment(event: Mapping[str, Any], name: str) -> datetime:

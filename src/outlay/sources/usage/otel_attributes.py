@@ -12,6 +12,7 @@ conversation an emitter records never get past :func:`route`.
 from __future__ import annotations
 
 from outlay.prices.usage_shapes import SHAPES
+from outlay.spool.kinds import EVENT_ATTRIBUTE
 
 __all__ = [
     "ALIASES",
@@ -99,6 +100,7 @@ ALIASES: dict[str, tuple[str, ...]] = {
         "traceloop.association.properties.user_id",
         "ai.telemetry.metadata.userId",
     ),
+    "gateway_event": (EVENT_ATTRIBUTE,),
 }
 """What is read of a span beside usage, under which names; the first one that is there holds."""
 
@@ -110,6 +112,7 @@ _FIGURES = (
     "compaction_input",
     "compaction_output",
     "user",
+    "gateway_event",
 )
 """Of these, what differs from call to call; all else is the same for most calls of a program."""
 

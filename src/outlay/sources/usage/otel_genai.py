@@ -14,25 +14,31 @@ The traps:
 - Two instrumentations may also stand side by side (OpenLLMetry's beside the Anthropic SDK's own spans): two spans of
   two scopes with one response id that overlap in time are one call.
 - No convention parts cache writes by time to live.
+- Outlay's own gateway sends spans of calls that its events tell too. Such a span carries the event, and becomes the row
+  that the event becomes. The caller's own span of that call, above it in the trace, is a repetition.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from dataclasses import replace
 
 from outlay.errors import UsageError
 from outlay.problems import Problem
 from outlay.sources.facts import Fact
+from outlay.sources.usage.gateway_events import GATEWAY, read_event
 from outlay.sources.usage.otel_attributes import CALL_LOCAL, EMBEDDINGS, MODEL_OPERATIONS, OUTER_OPERATIONS
 from outlay.sources.usage.otel_call import Said, Sayings, call_values
 from outlay.sources.usage.otel_span import Span, forget_oldest, text
 from outlay.sources.usage.otel_usage import compaction, put_cost, put_usage
+from outlay.spool.kinds import GATEWAY_SCOPE
 
 __all__ = ["SPANS_SOURCE", "GenAiSpans"]
 
 SPANS_SOURCE = "otlp"
 """Source of requests from spans, by file or live, so that one span is one row however it came."""
 
+_LONGEST_EVENT = 1 << 20
 _LAST = 253_402_300_800 * 10**9
 _KINDS = ((True, True), (True, False), (False, True), (False, False))
 
@@ -67,7 +73,9 @@ class GenAiSpans:
         calls: list[tuple[Span, Said]] = []
         for span, said in batch:
             operation = said.operation
-            if operation is None or operation in OUTER_OPERATIONS:
+            if span.origin.scope == GATEWAY_SCOPE:
+                yield from self._of_gateway(span)
+            elif operation is None or operation in OUTER_OPERATIONS:
                 self.ignored += 1
             elif operation and operation not in MODEL_OPERATIONS:
                 self.ignored += 1
@@ -95,7 +103,9 @@ class GenAiSpans:
                 continue
             kinds = [kind for kind in _KINDS if (span.trace, span.id, *kind) in around] if around else []
             if operation is not None and (operation in MODEL_OPERATIONS or not operation):
-                kinds.append((operation not in EMBEDDINGS, bool(span.usage)))
+                generates = operation not in EMBEDDINGS
+                told = (True, False) if span.origin.scope == GATEWAY_SCOPE else (bool(span.usage),)
+                kinds += [(generates, usage) for usage in told]
             for kind in kinds:
                 parent = span.parent
                 while parent and parent != span.id and (span.trace, parent, *kind) not in around:
@@ -131,6 +141,18 @@ class GenAiSpans:
             of_batch[answer] = span
             self.answers[answer] = (span.origin.scope, span.start, span.end)
         return left_out
+
+    def _of_gateway(self, span: Span) -> Iterator[Fact | Problem]:
+        """The row of a call that Outlay's gateway tells; none where its event was left behind on the way."""
+        line = text(span.figures, "gateway_event", longest=_LONGEST_EVENT)
+        if line is None:
+            self.ignored += 1
+            return
+        told = read_event(line.encode(), self._name)
+        if isinstance(told, Problem):
+            yield replace(told, line=span.line)
+        else:
+            yield from (replace(fact, line=span.line, source=GATEWAY.id) for fact in told.facts)
 
     def _requests(self, span: Span, said: Said) -> Iterator[Fact | Problem]:
         if flaw := _flaw(span):

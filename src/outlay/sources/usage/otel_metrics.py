@@ -8,7 +8,8 @@ A delta point is a bucket. A cumulative one tells everything since its process b
 the first one seen is taken whole, from the time the process began.
 
 The traps: a histogram has no cache split, so all input is priced as uncached. And the spans of the same service tell
-the same tokens: rows from here have the source ``otlp-metrics`` and the remark ``from-metrics``.
+the same tokens: rows from here have the source ``otlp-metrics`` and the remark ``from-metrics``. Outlay's own
+gateway tells its calls by events, so its metrics are passed over.
 """
 
 from __future__ import annotations
@@ -27,6 +28,7 @@ from outlay.sources.usage.otel_providers import provider_name
 from outlay.sources.usage.otel_span import MetricPoint, forget_oldest
 from outlay.sources.usage.otel_usage import whole
 from outlay.sources.usage.row import usage_values
+from outlay.spool.kinds import GATEWAY_SCOPE
 
 __all__ = ["METRICS_SOURCE", "GenAiMetrics", "LastPoint", "Series", "is_read"]
 
@@ -104,6 +106,8 @@ class GenAiMetrics:
         """Buckets and problems of one batch."""
         buckets: dict[Series, _Bucket] = {}
         for point in points:
+            if point.origin.scope == GATEWAY_SCOPE:
+                continue
             try:
                 flaw = self._add(point, buckets)
             except UsageError as refused:

@@ -140,13 +140,13 @@ def sort(attributes: Iterable[Told | None]) -> tuple[_Scalars, _Scalars, _Scalar
     return usage, facts, figures, tags
 
 
-def text(facts: _Scalars, what: str) -> str | None:
+def text(facts: _Scalars, what: str, *, longest: int = 512) -> str | None:
     """What a span says of ``what`` (a key of ALIASES), as text; None where it says nothing."""
     for name in ALIASES[what]:
         if (found := facts.get(name)) is None:
             continue
         if isinstance(found, (str, int)) and (told := str(found).strip()):
-            return told[:512]
+            return told[:longest]
     return None
 
 

@@ -25,6 +25,7 @@ from outlay.problems import Problem
 from outlay.sources.fact_file import FactFile, Json
 from outlay.sources.facts import Fact, Value, amount
 from outlay.sources.reader import Format
+from outlay.sources.usage.gateway_events import GATEWAY
 from outlay.sources.usage.otel_attributes import FIRST_TOKEN_EVENTS, route
 from outlay.sources.usage.otel_genai import GenAiSpans
 from outlay.sources.usage.otel_metrics import GenAiMetrics, is_read
@@ -73,7 +74,7 @@ class OtlpJson:
             line, request = found
             flaws: list[str] = []
             for row in calls.facts(spans(request, line, flaws)):
-                if isinstance(row, Fact):
+                if isinstance(row, Fact) and row.source != GATEWAY.id:
                     services.add(row.values.get("x_Service"))
                 yield row
             for row in metrics.facts(metric_points(request, line, flaws)):

@@ -4,6 +4,9 @@ It is what the readers of OTLP files do, request after request without an end, s
 batch to the next and over restarts: the last point of each cumulative series of metrics, which the next one is counted
 from; the services whose spans came in, because their metrics tell the same tokens and are left out; and of the latest
 spans, which calls were counted within which and for which answers.
+
+The spans of Outlay's own gateway tell what its events tell, which may be in the ledger already: then they are passed
+over, and else they have the same rows, so that a ledger that its events never reach has its calls too.
 """
 
 from __future__ import annotations
@@ -11,6 +14,7 @@ from __future__ import annotations
 import json
 from collections import Counter
 from collections.abc import Iterator, Mapping
+from datetime import datetime
 from itertools import islice
 from typing import Any, TypeVar
 
@@ -20,6 +24,8 @@ from outlay.sources.fact_file import Json, parse_json
 from outlay.sources.facts import Fact
 from outlay.sources.reader import Format
 from outlay.sources.usage import otlp_json, otlp_protobuf
+from outlay.sources.usage.gateway_events import GATEWAY
+from outlay.sources.usage.gateway_live import Known
 from outlay.sources.usage.otel_genai import GenAiSpans
 from outlay.sources.usage.otel_metrics import GenAiMetrics, LastPoint, Series
 from outlay.sources.usage.otel_span import forget_oldest
@@ -44,8 +50,9 @@ class LiveOtlp:
     name = LIVE.id
     format = LIVE
 
-    def __init__(self, state: bytes = b"") -> None:
-        """Raises :class:`UnreadableError` for a state that is none."""
+    def __init__(self, state: bytes = b"", known: Known = lambda _: ()) -> None:
+        """``known`` is asked once a batch at most. Raises :class:`UnreadableError` for a state that is none."""
+        self._known = known
         self._spans = GenAiSpans(LIVE.id)
         self._series: dict[Series, LastPoint] = {}
         self._services: dict[str, None] = {}
@@ -58,12 +65,14 @@ class LiveOtlp:
         self._metrics = GenAiMetrics(LIVE.id, self._series)
         self._seen = dict(self._services)
         self._buckets: list[Fact] = []
+        self._of_gateways: dict[str, Fact] = {}
+        self._known_already = 0
         self._left = (self._spans.ignored, self._spans.repeated)
 
     @property
     def passed_over(self) -> int:
         """Spans of this batch that are no calls, or that repeat the usage of calls within them."""
-        return self._spans.ignored + self._spans.repeated - sum(self._left)
+        return self._spans.ignored + self._spans.repeated - sum(self._left) + self._known_already
 
     def facts(self, kind: int, body: bytes) -> Iterator[Fact | Problem]:
         """Requests and problems of one export request. Buckets of metrics come with the ``rest``."""
@@ -73,7 +82,11 @@ class LiveOtlp:
             yield Problem(LIVE.id, None, "unknown-layout", str(error))
 
     def rest(self) -> Iterator[Fact | Problem]:
-        """Buckets of the batch's metrics, of services that send no spans."""
+        """Buckets of the batch's metrics, of services that send no spans; calls of gateways that are new."""
+        of_gateways = self._of_gateways
+        known = self._known({name: _start(fact) for name, fact in of_gateways.items()}) if of_gateways else ()
+        yield from (fact for name, fact in of_gateways.items() if name not in known)
+        self._known_already = len(known)
         left_out: Counter[str] = Counter()
         for bucket in self._buckets:
             service = str(bucket.values.get("x_Service") or "")
@@ -136,6 +149,9 @@ class LiveOtlp:
 
     def _calls(self, found: Iterator[Fact | Problem]) -> Iterator[Fact | Problem]:
         for one in found:
+            if isinstance(one, Fact) and one.source == GATEWAY.id:
+                self._of_gateways[one.identity] = one
+                continue
             if isinstance(one, Fact):
                 self._seen[str(one.values.get("x_Service") or "")] = None
             yield one
@@ -157,6 +173,12 @@ def _document(body: bytes) -> Any:  # noqa: ANN401 - a JSON object
     if not isinstance(found, dict):
         raise UnreadableError("is no JSON object.", where="the request's body")
     return found
+
+
+def _start(fact: Fact) -> datetime:
+    start = fact.values["start_time"]
+    assert isinstance(start, datetime)
+    return start
 
 
 def _latest(told: Mapping[_Key, object]) -> list[_Key]:

@@ -1,0 +1,103 @@
+"""How the applications behind the gateway's ports are put together, of parts that they have in common."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import aiohttp
+
+from outlay.config.gateway import GatewaySettings
+from outlay.gateway.app import Gateway
+from outlay.gateway.bound import Bounds
+from outlay.gateway.call import Sender
+from outlay.gateway.callers import Callers
+from outlay.gateway.ids import Ids
+from outlay.gateway.keeping import Check
+from outlay.gateway.meters import Meters
+from outlay.gateway.repeats import Repeats
+from outlay.gateway.routes import Routes
+from outlay.gateway.rules import Rules
+from outlay.gateway.shadows import Shadows
+from outlay.gateway.tries import Tries
+from outlay.operate.quotas.store import QuotaStore
+from outlay.prices.quick import QuickPrices
+
+if TYPE_CHECKING:
+    from outlay.gateway.otlp.exporter import Exporter
+    from outlay.gateway.peer_port import PeerPort
+
+__all__ = ["Parts"]
+
+
+@dataclass(frozen=True, slots=True)
+class Parts:
+    """What the applications of the ports have in common."""
+
+    settings: GatewaySettings
+    quotas: QuotaStore
+    bounds: Bounds
+    prices: QuickPrices
+    routes: Routes
+    rules: Rules | None
+    callers: Callers
+    meters: Meters
+    ids: Ids
+    clock: Callable[[], int]
+    wrong: Check
+
+    def tries(self, exporter: Exporter | None) -> Tries:
+        """What settles calls."""
+        return Tries(quotas=self.quotas, prices=self.prices, meters=self.meters, clock=self.clock, exporter=exporter)
+
+    def sender(self, session: aiohttp.ClientSession, tries: Tries) -> Sender:
+        """What sends calls."""
+        return Sender(
+            session,
+            quotas=self.quotas,
+            bounds=self.bounds,
+            tries=tries,
+            settings=self.settings,
+            meters=self.meters,
+            ids=self.ids,
+            clock=self.clock,
+        )
+
+    def gateway(self, sender: Sender, tries: Tries, shadows: Shadows) -> Gateway:
+        """The callers' port."""
+        cache = self.settings.cache
+        return Gateway(
+            self.settings,
+            callers=self.callers,
+            routes=self.routes,
+            sender=Repeats(sender, cache, tries=tries, meters=self.meters, clock=self.clock) if cache else sender,
+            meters=self.meters,
+            ids=self.ids,
+            clock=self.clock,
+            wrong=self.wrong,
+            rules=self.rules,
+            shadows=shadows,
+        )
+
+    def peer_port(self, secret: str, required: Sequence[str]) -> PeerPort:
+        """The port of other gateways. Few have it, and the rest start without its imports."""
+        from outlay.gateway.envoy import Envoy
+        from outlay.gateway.granted import Seal
+        from outlay.gateway.peer_port import PeerPort
+        from outlay.gateway.peers import Peers
+        from outlay.gateway.quota_api import QuotaApi
+
+        peers = Peers(
+            self.quotas,
+            bounds=self.bounds,
+            prices=self.prices,
+            settings=self.settings,
+            routes=self.routes,
+            meters=self.meters,
+            ids=self.ids,
+            clock=self.clock,
+        )
+        seal, most = Seal(secret), self.settings.max_body_mib << 20
+        envoy = Envoy(peers, seal, self.callers, self.routes, most)
+        return PeerPort(QuotaApi(peers, seal, required, most), envoy, secret, self.meters, self.wrong)
