@@ -22,7 +22,7 @@ from tests.receivers.server import asked
 
 LIMIT = Decimal("0.5")
 QUOTAS = [{"id": "usd", "limit": f"{LIMIT} USD/30 days"}, {"id": "tokens", "limit": "900k tokens/30 days"}]
-KILLS = 4
+KILLS = 3
 
 
 @pytest.fixture
@@ -66,10 +66,10 @@ def test_killed_at_any_instant_it_loses_no_spend_leaks_no_hold_and_tells_each_ca
     dice = random.Random(7)
     for number in range(KILLS):
         gate.start()
-        asyncio.run(under_load(gate, number, dice.uniform(0.3, 1.3)))
+        asyncio.run(under_load(gate, number, dice.uniform(0.4, 1.4)))
     entries = [one for upstream in upstreams.values() for one in upstream.settled() if one.path != "/_log"]
     billed = sum((price(provider_of(one), one.model or "", one.billed) for one in entries if one.worked), Decimal(0))
-    assert len(entries) > 20
+    assert len(entries) > 10
 
     gate.start()
     (usd,) = [one for one in gate.asked("/quotas")["quotas"] if one["id"] == "usd"]
