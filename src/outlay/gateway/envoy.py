@@ -38,6 +38,9 @@ __all__ = ["CHECK", "Envoy"]
 CHECK = "/envoy/check"
 _FREE = ("/v1/models", "/openai/v1/models", "/v1beta/models")
 """Paths that may be read without a hold."""
+OWN = "envoy"
+"""The status of an answer that Envoy itself made, because no provider's came."""
+_NEVER_SENT = (b"no healthy upstream", b"remote connection failure", b"reset reason: connection timeout")
 _GIVEN_UP = Outcome("none", sent=False, error="the check was given up")
 
 
@@ -81,10 +84,14 @@ class Envoy:
         headers = {name.decode("latin-1"): value.decode("latin-1") for name, value in scope["headers"]}
         granted = hold_of(self._seal, headers.get("x-outlay-hold"))
         status = headers.get("x-outlay-status", "")
-        if len(status) != 3 or not status.isascii() or not status.isdigit():
-            raise Refusal(400, "invalid_request", "x-outlay-status is missing: send the status of the answer.")
         content = await body_of(receive, self._most_body)
-        return settled_json(granted, self._peers, _outcome(granted, int(status), headers, content))
+        if status == OWN:
+            outcome = _own(content)
+        elif len(status) == 3 and status.isascii() and status.isdigit():
+            outcome = _outcome(granted, int(status), headers, content)
+        else:
+            raise Refusal(400, "invalid_request", "'x-outlay-status' must be the status of the answer, or 'envoy'.")
+        return settled_json(granted, self._peers, outcome)
 
     def _named(self, path: str) -> tuple[Upstream | None, str]:
         """The upstream that a check's prefix names, and the path after it."""
@@ -142,6 +149,13 @@ def _says_all_once(raw: bytes) -> None:
         json.loads(raw, object_pairs_hook=once)
     except (ValueError, RecursionError):
         raise Refusal(400, "invalid_json", "the body is no JSON that every provider reads.") from None
+
+
+def _own(content: bytes) -> Outcome:
+    """How a call ended that Envoy answered itself: not sent, or broken off after a provider had it."""
+    if any(one in content for one in _NEVER_SENT):
+        return Outcome("none", sent=False, error="no connection")
+    return Outcome("bound", error="broke off")
 
 
 def _outcome(granted: Granted, status: int, headers: Mapping[str, str], content: bytes) -> Outcome:

@@ -127,13 +127,13 @@ def hold_of(seal: Seal, text: object) -> Granted:
 
 
 def settled_json(granted: Granted, peers: Peers, outcome: Outcome) -> Json:
-    """Settle, and say how."""
+    """Settle, and say how. What an earlier settlement counted is not known any more."""
     event, counted = peers.settle(granted, outcome)
     return {
         "id": granted.held.id,
         "settled": event.settled,
-        "cost": event.cost,
-        "currency": event.currency,
+        "cost": event.cost if counted else None,
+        "currency": event.currency if counted else None,
         "counted": counted,
     }
 
