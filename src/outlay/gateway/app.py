@@ -6,6 +6,7 @@ import asyncio
 import logging
 import time
 from collections.abc import Callable
+from typing import TYPE_CHECKING
 
 import orjson
 
@@ -18,12 +19,14 @@ from outlay.gateway.incoming import Call
 from outlay.gateway.meters import Meters
 from outlay.gateway.paths import KNOWN, Path, like, path_of
 from outlay.gateway.refusal import Refusal
-from outlay.gateway.repeats import Repeats
 from outlay.gateway.routes import Routes
-from outlay.gateway.rules import Rules
-from outlay.gateway.shadows import Shadows
 from outlay.gateway.wires.spoken import Json, Malformed
 from outlay.gateway.wires.wire import Beside, Wire
+
+if TYPE_CHECKING:
+    from outlay.gateway.repeats import Repeats
+    from outlay.gateway.rules import Rules
+    from outlay.gateway.shadows import Shadows
 
 __all__ = ["Gateway"]
 

@@ -16,10 +16,7 @@ from outlay.gateway.callers import Callers
 from outlay.gateway.ids import Ids
 from outlay.gateway.keeping import Check
 from outlay.gateway.meters import Meters
-from outlay.gateway.repeats import Repeats
 from outlay.gateway.routes import Routes
-from outlay.gateway.rules import Rules
-from outlay.gateway.shadows import Shadows
 from outlay.gateway.tries import Tries
 from outlay.operate.quotas.store import QuotaStore
 from outlay.prices.quick import QuickPrices
@@ -27,6 +24,9 @@ from outlay.prices.quick import QuickPrices
 if TYPE_CHECKING:
     from outlay.gateway.otlp.exporter import Exporter
     from outlay.gateway.peer_port import PeerPort
+    from outlay.gateway.repeats import Repeats
+    from outlay.gateway.rules import Rules
+    from outlay.gateway.shadows import Shadows
 
 __all__ = ["Parts"]
 
@@ -64,14 +64,29 @@ class Parts:
             clock=self.clock,
         )
 
-    def gateway(self, sender: Sender, tries: Tries, shadows: Shadows) -> Gateway:
+    def shadows(self, sender: Sender) -> Shadows | None:
+        """What sends copies of calls, where there are rules that may say so."""
+        if self.rules is None:
+            return None
+        from outlay.gateway.shadows import Shadows
+
+        return Shadows(sender, self.meters)
+
+    def repeats(self, sender: Sender, tries: Tries) -> Sender | Repeats:
+        """What gives answers again, where the settings say so; else what sends."""
+        if self.settings.cache is None:
+            return sender
+        from outlay.gateway.repeats import Repeats
+
+        return Repeats(sender, self.settings.cache, tries=tries, meters=self.meters, clock=self.clock)
+
+    def gateway(self, sender: Sender | Repeats, shadows: Shadows | None) -> Gateway:
         """The callers' port."""
-        cache = self.settings.cache
         return Gateway(
             self.settings,
             callers=self.callers,
             routes=self.routes,
-            sender=Repeats(sender, cache, tries=tries, meters=self.meters, clock=self.clock) if cache else sender,
+            sender=sender,
             meters=self.meters,
             ids=self.ids,
             clock=self.clock,

@@ -25,7 +25,6 @@ from outlay.gateway.addresses import admin_token, listening, name_of, peers_secr
 from outlay.gateway.admin import Admin
 from outlay.gateway.bound import Bounds
 from outlay.gateway.callers import Callers, Keys
-from outlay.gateway.declared_rules import rules_of
 from outlay.gateway.denials import Denials
 from outlay.gateway.event import SPOOLED
 from outlay.gateway.ids import Ids
@@ -35,7 +34,6 @@ from outlay.gateway.parts import Parts
 from outlay.gateway.routes import Routes
 from outlay.gateway.sending import opened
 from outlay.gateway.servers import server_of
-from outlay.gateway.shadows import Shadows
 from outlay.operate.quotas.quota import Quota
 from outlay.operate.quotas.store import QuotaStore
 from outlay.prices.ceiling import Ceilings
@@ -46,6 +44,7 @@ from outlay.spool.writer import SpoolWriter
 
 if TYPE_CHECKING:
     from outlay.gateway.otlp.exporter import Exporter
+    from outlay.gateway.rules import Rules
 
 __all__ = ["Listening", "Running", "Serving", "clock", "running", "serve"]
 
@@ -122,9 +121,7 @@ async def running(
     settings = serving.settings
     async with AsyncExitStack() as stack:
         routes = Routes(settings.upstreams, serving.environment)
-        rules = rules_of(settings.routes, routes, serving.folder)
-        for note in rules.notes if rules else ():
-            say(note)
+        rules = _rules(serving, routes, say)
         token, secret = admin_token(settings, serving.environment), peers_secret(settings, serving.environment)
         calls = stack.enter_context(listening(settings.listen, "listen"))
         admin, peers = (
@@ -166,9 +163,11 @@ async def running(
         )
         tries = parts.tries(await _exporter(stack, serving, meters, say))
         sender = parts.sender(session, tries)
-        shadows = Shadows(sender, meters)
-        stack.push_async_callback(shadows.close)
-        servers = [(server_of(parts.gateway(sender, tries, shadows), settings.max_connections), calls)]
+        shadows = parts.shadows(sender)
+        if shadows is not None:
+            stack.push_async_callback(shadows.close)
+        gateway = parts.gateway(parts.repeats(sender, tries), shadows)
+        servers = [(server_of(gateway, settings.max_connections), calls)]
         if admin is not None:
             servers.append((server_of(Admin(quotas, meters, token, clock, wrong), _ADMINS), admin))
         if peers is not None:
@@ -192,6 +191,18 @@ async def running(
     for task in tasks:
         if not task.cancelled() and (error := task.exception()) is not None:
             raise error
+
+
+def _rules(serving: Serving, routes: Routes, say: Say) -> Rules | None:
+    """The rules of the settings. Without any a gateway starts without what they need."""
+    if not serving.settings.routes:
+        return None
+    from outlay.gateway.declared_rules import rules_of
+
+    rules = rules_of(serving.settings.routes, routes, serving.folder)
+    for note in rules.notes if rules else ():
+        say(note)
+    return rules
 
 
 async def _exporter(stack: AsyncExitStack, serving: Serving, meters: Meters, say: Say) -> Exporter | None:
