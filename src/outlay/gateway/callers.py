@@ -10,6 +10,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Protocol
 
 from outlay.gateway.refusal import Refusal
@@ -74,7 +75,8 @@ def with_tags(caller: Caller, said: bytes | None, required: Sequence[str]) -> di
     return tags
 
 
-def _read(said: bytes) -> list[tuple[str, str]]:
+@lru_cache(maxsize=256)
+def _read(said: bytes) -> tuple[tuple[str, str], ...]:
     try:
         text = said.decode("utf-8")
     except UnicodeDecodeError:
@@ -91,7 +93,7 @@ def _read(said: bytes) -> list[tuple[str, str]]:
         found.append((name, value))
     if len(found) > _MOST_TAGS:
         raise Refusal(400, "bad_tags", f"x-outlay-tags: {len(found)} tags are more than {_MOST_TAGS}.")
-    return found
+    return tuple(found)
 
 
 class Callers:

@@ -59,15 +59,11 @@ class GuardedProtocol(HttpToolsProtocol):
         super().on_message_begin()
         self._came = max(self._came, 1)
 
-    def on_header(self, name: bytes, value: bytes) -> None:
-        """A header is whole, or a trailer."""
-        if not self._in_body:
-            super().on_header(name, value)
-
     def on_headers_complete(self) -> None:
-        """The head is whole."""
+        """The head is whole. What comes of headers from now on are trailers, which go into a list that nobody reads."""
         self._in_body, self._came, self._content = True, 0, 0
         super().on_headers_complete()
+        self.headers = []
 
     def on_body(self, body: bytes) -> None:
         """Some of the body has come."""

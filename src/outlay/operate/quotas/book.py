@@ -92,7 +92,7 @@ class Book:
         self._on_expiry = on_expiry
         self._names = tuple(sorted({name for quota in self.quotas for name in quota.scope.names}))
         self._counters: dict[str, Counter] = {}
-        self._matches: dict[tuple[str, ...], tuple[tuple[Quota, tuple[str, ...]], ...]] = {}
+        self._matches: dict[tuple[str, ...], tuple[tuple[Quota, str], ...]] = {}
         self._holds: dict[str, Held] = {}
         self._expiries: list[tuple[int, str]] = []
         self._late: dict[str, Late] = {}
@@ -274,19 +274,24 @@ class Book:
             self._expiries = [(one.expires, one.id) for one in self._holds.values()]
             heapify(self._expiries)
 
-    def _matching(self, attributes: Attributes) -> tuple[tuple[Quota, tuple[str, ...]], ...]:
+    def _matching(self, attributes: Attributes) -> tuple[tuple[Quota, str], ...]:
+        """The quotas that count calls with these attributes, each with the key of its counter."""
         seen = tuple(attributes.get(name, "") for name in self._names)
         found = self._matches.get(seen)
         if found is None:
             if len(self._matches) >= 10_000:
                 self._matches.clear()
-            found = tuple((one, one.scope.apart(attributes)) for one in self.quotas if one.scope.fits(attributes))
+            found = tuple(
+                (one, "\0".join((one.identity, *one.scope.apart(attributes))))
+                for one in self.quotas
+                if one.scope.fits(attributes)
+            )
             self._matches[seen] = found
         return found
 
     def _counting(self, attributes: Attributes) -> Iterator[Counter]:
-        for quota, values in self._matching(attributes):
-            yield self._counter(quota, "\0".join((quota.identity, *values)))
+        for quota, key in self._matching(attributes):
+            yield self._counter(quota, key)
 
     def _counter(self, quota: Quota, key: str) -> Counter:
         found = self._counters.get(key)
