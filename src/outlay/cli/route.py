@@ -22,6 +22,9 @@ if TYPE_CHECKING:
     from outlay.optimize.routing.log_file import Pricer
     from outlay.optimize.routing.pair import Pair
 
+_NAMES = ("model", "way", "dominated by")
+"""Columns of names, which may be longer than a line."""
+
 
 @click.group("route", epilog="Example: outlay route evaluate prompts.csv")
 def command() -> None:
@@ -113,7 +116,7 @@ def _show(found: Evaluation) -> None:
 
     from outlay.optimize.routing.wording import amount, dominance_line, ranged, score
 
-    console = Console(highlight=False, width=200, soft_wrap=True)
+    console = Console(highlight=False)
     console.print(
         f"{Path(found.source).name}: {found.rows:,} prompts. Scores and intervals (95%) are estimates.", markup=False
     )
@@ -136,24 +139,29 @@ def _show(found: Evaluation) -> None:
 
 def _show_pair(console: Console, pair: Pair, currency: str) -> None:
     from outlay.optimize.routing.pair import TARGETS
-    from outlay.optimize.routing.wording import amount, pair_line, percent, ranged, score, sentences, share_cell
+    from outlay.optimize.routing.wording import (
+        amount,
+        pair_line,
+        percent,
+        ranged,
+        saved_cell,
+        score,
+        sentences,
+        share_cell,
+    )
 
     console.print(f"\n{pair_line(pair)}", style="bold", markup=False)
     if pair.ways:
-        console.print("Strong calls needed for a part of the gap, and what of the strong model's cost that saves:")
-        parts = [percent(part) for part in TARGETS]
-        table = _table("way", "APGR", *parts, *(f"saves at {part}" for part in parts))
-        for way in pair.ways:
-            if way.apgr is None:
-                table.add_row(way.name, "-")
-                continue
-            saved = [
-                "-" if one.saved_share is None else percent(float(one.saved_share)) + _percents(one.saved_interval)
-                for one in way.targets
-            ]
-            apgr = f"{way.apgr:.3f}{ranged(way.apgr_interval, 3)}"
-            table.add_row(way.name, apgr, *(share_cell(one) for one in way.targets), *saved)
-        console.print(table)
+        cells = {"Share of strong calls that recovers so much of the gap": share_cell}
+        if any(one.saved_share is not None for way in pair.ways for one in way.targets):
+            cells["What that saves of the strong model's cost"] = saved_cell
+        for title, cell in cells.items():
+            console.print(f"{title}:")
+            table = _table("way", "APGR", *map(percent, TARGETS))
+            for way in pair.ways:
+                apgr = "-" if way.apgr is None else f"{way.apgr:.3f}{ranged(way.apgr_interval, 3)}"
+                table.add_row(way.name, apgr, *map(cell, way.targets))
+            console.print(table)
     for sentence in sentences(pair):
         console.print(f"- {sentence}", markup=False)
     if pair.frontier:
@@ -162,10 +170,6 @@ def _show_pair(console: Console, pair: Pair, currency: str) -> None:
         for one in pair.frontier:
             table.add_row(one.way, percent(one.share), score(one.quality), amount(one.cost))
         console.print(table)
-
-
-def _percents(found: tuple[float, float] | None) -> str:
-    return "" if found is None else f" ({100 * found[0]:.0f} to {100 * found[1]:.0f})"
 
 
 def _escaped(text: str) -> str:
@@ -177,7 +181,7 @@ def _escaped(text: str) -> str:
 def _table(*columns: str) -> Table:
     from rich.table import Table
 
-    table = Table(box=None, pad_edge=False, padding=(0, 3, 0, 0))
+    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0))
     for number, name in enumerate(columns):
-        table.add_column(name, justify="right" if number else "left", no_wrap=True)
+        table.add_column(name, justify="right" if number else "left", overflow="fold", no_wrap=name not in _NAMES)
     return table

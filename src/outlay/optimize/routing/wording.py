@@ -9,7 +9,17 @@ from outlay.optimize.routing.evaluation import Evaluation
 from outlay.optimize.routing.pair import CLASSIFIER, LENGTH, Pair, Target
 from outlay.optimize.routing.resampling import Interval
 
-__all__ = ["amount", "dominance_line", "pair_line", "percent", "ranged", "score", "sentences", "share_cell"]
+__all__ = [
+    "amount",
+    "dominance_line",
+    "pair_line",
+    "percent",
+    "ranged",
+    "saved_cell",
+    "score",
+    "sentences",
+    "share_cell",
+]
 
 _FOUR_DIGITS = Context(prec=4)
 
@@ -70,7 +80,17 @@ def score(value: float) -> str:
 
 def ranged(found: Interval | None, places: int) -> str:
     """An interval beside its figure; nothing where there is none."""
-    return "" if found is None else f" ({found[0]:.{places}f} to {found[1]:.{places}f})"
+    return "" if found is None else f" ({_between(found[0], found[1], places)})"
+
+
+def percents(found: Interval | None) -> str:
+    """An interval of shares beside its figure, in whole percents."""
+    return "" if found is None else f" ({_between(100 * found[0], 100 * found[1], 0)})"
+
+
+def _between(low: float, high: float, places: int) -> str:
+    between = "\N{EN DASH}" if low >= 0 else " to "
+    return f"{low:.{places}f}{between}{high:.{places}f}"
 
 
 def percent(value: float) -> str:
@@ -80,10 +100,12 @@ def percent(value: float) -> str:
 
 def share_cell(one: Target) -> str:
     """The share of strong calls, with its interval."""
-    if one.share_interval is None:
-        return percent(one.share)
-    low, high = one.share_interval
-    return f"{percent(one.share)} ({100 * low:.0f} to {100 * high:.0f})"
+    return percent(one.share) + percents(one.share_interval)
+
+
+def saved_cell(one: Target) -> str:
+    """The part of the strong model's cost that is saved, with its interval; - where costs are unknown."""
+    return "-" if one.saved_share is None else percent(float(one.saved_share)) + percents(one.saved_interval)
 
 
 def amount(value: Decimal | None) -> str:
