@@ -9,7 +9,7 @@ import pytest
 
 from outlay.errors import ConfigError
 from outlay.operate.quotas.limit import parse_limit, shown, whole
-from outlay.operate.quotas.window import Window, milliseconds, moment
+from outlay.operate.quotas.window import UNITS, Kind, Window, milliseconds, moment
 
 USD = 10**18
 
@@ -85,6 +85,19 @@ def test_calendar_windows_begin_and_end_with_the_calendar(unit: str, begins: str
     )
     assert window.bucket(window.ends(bucket) - 1) == bucket
     assert window.bucket(window.ends(bucket)) == window.ends(bucket)
+
+
+@pytest.mark.parametrize("unit", UNITS)
+@pytest.mark.parametrize(("kind", "count"), [("calendar", 1), ("sliding", 1), ("sliding", 7)])
+def test_a_bucket_ends_where_the_next_begins(unit: str, kind: Kind, count: int) -> None:
+    """What the counter remembers of the bucket that it counted in last rests on that."""
+    window = Window(unit, count, kind)
+    bucket = window.bucket(milliseconds(datetime(2026, 1, 31, 22, 47, 31)))
+    for _ in range(500):
+        following = window.next(bucket)
+        assert window.bucket(following) == following > bucket
+        assert window.bucket(following - 1) == bucket
+        bucket = following
 
 
 def test_a_sunday_belongs_to_the_week_of_the_monday_before() -> None:

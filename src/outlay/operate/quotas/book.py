@@ -15,7 +15,7 @@ up: a window that has ended would begin anew otherwise, as if nothing had been s
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from heapq import heapify, heappop, heappush
 from types import MappingProxyType
@@ -120,7 +120,7 @@ class Book:
         if (denied := stopped(self.stops.values(), ask.attributes)) is not None:
             return denied
         now = self._not_before(now)
-        counters = list(self._counting(ask.attributes))
+        counters = self._counting(ask.attributes)
         units = self._units(ask, counters, now)
         bound = ask.bound(units)
         shadowed = []
@@ -206,7 +206,7 @@ class Book:
 
     def counting(self, attributes: Attributes) -> list[Counter]:
         """The counters that a call with these attributes falls under."""
-        return list(self._counting(attributes))
+        return self._counting(attributes)
 
     def measures(self, attributes: Attributes) -> set[Measure]:
         """What the quotas limit that a call with these attributes falls under; those in shadow mode limit nothing."""
@@ -289,9 +289,9 @@ class Book:
             self._matches[seen] = found
         return found
 
-    def _counting(self, attributes: Attributes) -> Iterator[Counter]:
-        for quota, key in self._matching(attributes):
-            yield self._counter(quota, key)
+    def _counting(self, attributes: Attributes) -> list[Counter]:
+        counters = self._counters
+        return [counters.get(key) or self._counter(quota, key) for quota, key in self._matching(attributes)]
 
     def _counter(self, quota: Quota, key: str) -> Counter:
         found = self._counters.get(key)

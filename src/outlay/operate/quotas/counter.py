@@ -13,7 +13,7 @@ class Counter:
     ``key`` names it for good, across restarts; the buckets that it forgets are added to ``gone``.
     """
 
-    __slots__ = ("_buckets", "_ends", "_gone", "_paced", "held", "key", "quota", "spent")
+    __slots__ = ("_begins", "_buckets", "_ends", "_gone", "_next", "_paced", "held", "key", "quota", "spent")
 
     def __init__(self, quota: Quota, key: str, gone: list[tuple[str, int]]) -> None:
         self.quota, self.key = quota, key
@@ -21,6 +21,7 @@ class Counter:
         self.spent = self.held = 0
         self._buckets: dict[int, list[int]] = {}  # begins -> spent, held
         self._ends = 0
+        self._begins = self._next = 0  # of the bucket that was last counted in: nearly all calls are of the same
         self._paced = 0
 
     def roll(self, now: int) -> None:
@@ -92,10 +93,14 @@ class Counter:
 
     def bucket_of(self, at: int) -> int:
         """When the bucket of a moment begins."""
-        return self.quota.limit.window.bucket(at)
+        if not self._begins <= at < self._next:
+            window = self.quota.limit.window
+            self._begins = window.bucket(at)
+            self._next = window.next(self._begins)
+        return self._begins
 
     def _bucket(self, at: int) -> list[int]:
-        begins = self.quota.limit.window.bucket(at)
+        begins = self.bucket_of(at)
         bucket = self._buckets.get(begins)
         if bucket is None:
             bucket = self._buckets[begins] = [0, 0]
@@ -105,7 +110,7 @@ class Counter:
 
     def _add(self, at: int, spent: int, held: int, now: int) -> list[int] | None:
         self.roll(now)
-        bucket = self._buckets.get(self.quota.limit.window.bucket(at))
+        bucket = self._buckets.get(self.bucket_of(at))
         if bucket is None:
             return None
         bucket[0] += spent

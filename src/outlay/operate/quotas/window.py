@@ -71,6 +71,10 @@ class Window:
             return milliseconds(first)
         return at - at % UNITS[self.unit]
 
+    def next(self, bucket: int) -> int:
+        """When the bucket after this one begins."""
+        return bucket + max(1, self.length // _PARTS) if self.kind == "sliding" else self.ends(bucket)
+
     def ends(self, bucket: int) -> int:
         """From when on what is in a bucket no longer counts."""
         if self.kind == "sliding":
