@@ -187,9 +187,8 @@ async def _body(headers: dict[bytes, bytes], receive: Receive, most: int) -> byt
     if headers.get(b"content-encoding", b"identity") != b"identity":
         raise Refusal(415, "encoding", "Send the body as it is, not compressed.", close=True)
     said = headers.get(b"content-length", b"")
-    too_long = Refusal(413, "too_large", f"the body is longer than {most:,} bytes.", close=True)
     if said.isdigit() and int(said) > most:
-        raise too_long
+        raise _too_long(most)
     message = await receive()
     if message["type"] == "http.disconnect":
         raise _Gone
@@ -206,10 +205,14 @@ async def _body(headers: dict[bytes, bytes], receive: Receive, most: int) -> byt
                 chunks.append(message.get("body", b""))
                 size += len(chunks[-1])
                 if size > most:
-                    raise too_long
+                    raise _too_long(most)
     except TimeoutError:
         raise Refusal(408, "slow_body", f"the body took more than {_BODY_SECONDS} seconds.", close=True) from None
     return b"".join(chunks)
+
+
+def _too_long(most: int) -> Refusal:
+    return Refusal(413, "too_large", f"the body is longer than {most:,} bytes.", close=True)
 
 
 def _object(raw: bytes) -> Json:

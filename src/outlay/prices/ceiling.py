@@ -44,6 +44,9 @@ _Found = Mapping[str, list[tuple[Call, PriceRow | None]]]
 
 _PLAIN = ("",)
 _GEO = "inference_geo"
+_TELLING = frozenset({"service_tier", "serviceTier", "speed", _GEO})
+_NOTHING_ASKED = (("processing", _PLAIN), ("speed", _PLAIN))
+"""What a request leaves possible that tells none of these, as nearly all."""
 _MOST_CIRCUMSTANCES = 2000
 _OTHER = {"any other": "circumstance"}
 """A circumstance that no price names. It still makes a call special, for which a price for every context may hold."""
@@ -124,6 +127,8 @@ def asked(
     Give :meth:`TokenPrices.price` the same ``context`` at the settlement. A live call is no batch, and no provider
     serves one fast that didn't ask for it.
     """
+    if not context and _TELLING.isdisjoint(request):
+        return _NOTHING_ASKED
     only: dict[str, tuple[str, ...]] = {"processing": _PLAIN}
     tier = request.get("service_tier", request.get("serviceTier"))
     tier = tier.get("type") if isinstance(tier, Mapping) else tier  # Bedrock: {"type": "flex"}

@@ -33,6 +33,9 @@ _SEARCHES, _RESEARCHES = "-search-", "deep-research"
 """In the names of models that search whatever the call says: once, or as often as they like."""
 _RUN_BY_CALLER = ("function", "custom")
 _THINKING_IN = ("extra_body", "google", "thinking_config")
+_STRANGE = frozenset({*_NOT_INLINE, *_OTHER_MODELS, *_OWN_DATA, "serviceTier", "extra_body"})
+_THOUGHT = frozenset({"thinking_budget", *_THINKING_IN})
+"""Hardly any body has one of these, so that one look tells."""
 _ANYWHERE = Beside()
 
 
@@ -41,6 +44,8 @@ def strange(body: Mapping[str, Any]) -> tuple[set[str], str | None]:
 
     Raises :class:`Malformed`.
     """
+    if _STRANGE.isdisjoint(body):
+        return set(), None
     if "serviceTier" in body:
         raise Malformed("'serviceTier' is service_tier here.")
     beyond = {key for key in _NOT_INLINE if body.get(key)}
@@ -157,6 +162,8 @@ def _predicted(body: Json) -> int:
 
 def _thought(body: Mapping[str, Any], depth: int = 0) -> int:
     """What a model may think beside its limit of output, at the top or in a provider's own object."""
+    if _THOUGHT.isdisjoint(body):
+        return 0
     most = count(body, "thinking_budget", least=-1) or 0
     for key in _THINKING_IN:
         inside = body.get(key)

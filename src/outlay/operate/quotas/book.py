@@ -117,7 +117,7 @@ class Book:
         """
         if (known := self._holds.get(ask.id)) is not None:
             return known
-        if (denied := stopped(self.stops.values(), ask.attributes)) is not None:
+        if self.stops and (denied := stopped(self.stops.values(), ask.attributes)) is not None:
             return denied
         now = self._not_before(now)
         counters = self._counting(ask.attributes)
@@ -132,7 +132,7 @@ class Book:
                 return denied
             shadowed.append(denied)
         for counter in counters:
-            counter.hold(now, bound.get(counter.quota.limit.measure, 0))
+            counter.hold(now, bound.get(counter.measure, 0))
         delay, slowed_by = self._delay(counters, bound, now)
         held = Held(ask.id, ask.attributes, now, now + ask.lives, bound, units, delay, slowed_by, tuple(shadowed))
         self._keep(held)
@@ -185,7 +185,7 @@ class Book:
                 self._counter(quota, change.counter).restore(change.bucket, change.spent)
         for held in holds:
             for counter in self._counting(held.attributes):
-                counter.hold(held.at, held.bound.get(counter.quota.limit.measure, 0))
+                counter.hold(held.at, held.bound.get(counter.measure, 0))
             self._keep(held)
         self._late.update((one.held.id, one) for one in late)
 
@@ -216,9 +216,9 @@ class Book:
         """How many units of output: as many as wanted, or fewer where the choice is ours and less is left."""
         units = ask.most
         for counter in counters:
-            rate = ask.each.get(counter.quota.limit.measure, 0)
+            rate = ask.each.get(counter.measure, 0)
             if rate and counter.quota.mode == "enforce":
-                fixed = ask.fixed.get(counter.quota.limit.measure, 0)
+                fixed = ask.fixed.get(counter.measure, 0)
                 units = min(units, (counter.room(now) // SHARE_OF_ROOM - fixed) // rate)
         return max(ask.least, min(units, ask.most))
 
@@ -238,14 +238,14 @@ class Book:
         longest, slowed_by = 0, None
         for counter in counters:
             if counter.quota.throttle_at is not None and counter.quota.mode == "enforce":
-                delay = counter.delay(now, bound.get(counter.quota.limit.measure, 0))
+                delay = counter.delay(now, bound.get(counter.measure, 0))
                 if delay > longest:
                     longest, slowed_by = delay, counter.quota.id
         return longest, slowed_by
 
     def _run_out(self, held: Held, now: int) -> tuple[Late, list[Change]]:
         charged = held.bound if self._on_expiry == "charge" else {}
-        counted = {one.key: charged.get(one.quota.limit.measure, 0) for one in self._counting(held.attributes)}
+        counted = {one.key: charged.get(one.measure, 0) for one in self._counting(held.attributes)}
         late = self._late[held.id] = Late(held, counted)
         return late, self._move(held, held.bound, charged, now)
 
@@ -255,7 +255,7 @@ class Book:
         changes = []
         now = self._not_before(now)
         for counter in self._counting(held.attributes):
-            measure = counter.quota.limit.measure
+            measure = counter.measure
             more = used.get(measure, 0) - counted.get(counter.key, 0)
             spent = counter.settle(held.at, bound.get(measure, 0), more, now)
             if spent is not None:

@@ -13,10 +13,11 @@ class Counter:
     ``key`` names it for good, across restarts; the buckets that it forgets are added to ``gone``.
     """
 
-    __slots__ = ("_begins", "_buckets", "_ends", "_gone", "_next", "_paced", "held", "key", "quota", "spent")
+    __slots__ = ("_begins", "_buckets", "_ends", "_gone", "_next", "_paced", "held", "key", "measure", "quota", "spent")
 
     def __init__(self, quota: Quota, key: str, gone: list[tuple[str, int]]) -> None:
         self.quota, self.key = quota, key
+        self.measure = quota.limit.measure
         self._gone = gone
         self.spent = self.held = 0
         self._buckets: dict[int, list[int]] = {}  # begins -> spent, held
