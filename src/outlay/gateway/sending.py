@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping
+from functools import cache
 
 import aiohttp
 
@@ -127,14 +128,18 @@ def retry_after(headers: Mapping[str, str]) -> float:
     return float(said) if _SECONDS.fullmatch(said) else 0.5
 
 
+@cache
+def _timeout(whole: int, first_byte: int) -> aiohttp.ClientTimeout:
+    """Those of an upstream; there are as many as upstreams differ in them."""
+    return aiohttp.ClientTimeout(total=whole, sock_connect=_CONNECT_SECONDS, sock_read=first_byte)
+
+
 async def send(
     session: aiohttp.ClientSession, route: Route, headers: Mapping[str, str], body: bytes
 ) -> aiohttp.ClientResponse:
     """Send a call; the answer's head. Raises :class:`NotSent`; any other error leaves open what the provider did."""
     settings = route.upstream.settings
-    timeout = aiohttp.ClientTimeout(
-        total=settings.timeout_seconds, sock_connect=_CONNECT_SECONDS, sock_read=settings.first_byte_seconds
-    )
+    timeout = _timeout(settings.timeout_seconds, settings.first_byte_seconds)
     try:
         return await session.post(route.url, data=body, headers=headers, allow_redirects=False, timeout=timeout)
     except (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError) as error:

@@ -72,6 +72,17 @@ def test_a_hold_is_in_the_file_when_it_is_granted(tmp_path: Path) -> None:
     asyncio.run(run())
 
 
+def test_nobody_else_reads_the_file(tmp_path: Path) -> None:
+    async def run() -> None:
+        quotas = EmbeddedQuotas(tmp_path / "q.db", QUOTAS, now=NOW)
+        await quotas.hold(ask("a"), NOW)
+        modes = {one.name: one.stat().st_mode & 0o777 for one in tmp_path.iterdir()}
+        await quotas.close()
+        assert modes == dict.fromkeys(("q.db", "q.db-wal", "q.db-shm", "q.db.lock"), 0o600)
+
+    asyncio.run(run())
+
+
 def test_the_next_process_goes_on_with_what_was_spent_and_held(tmp_path: Path) -> None:
     async def run() -> None:
         quotas = EmbeddedQuotas(tmp_path / "q.db", QUOTAS, now=NOW)

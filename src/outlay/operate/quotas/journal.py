@@ -97,7 +97,7 @@ class Journal:
             self._database = self._opened()
             self.kept = self._read()
             self._number = int(self._database.execute("SELECT coalesce(max(number), 0) FROM events").fetchone()[0])
-        except sqlite3.Error as error:
+        except (sqlite3.Error, OSError) as error:
             self._lock.release()
             raise LedgerError(f"can't be opened: {error}.", where=str(path), hint="Is it a gateway's state?") from None
         self._relay = relay
@@ -197,6 +197,8 @@ class Journal:
     # What follows runs in the writing thread, but for `_opened` and `_read`.
 
     def _opened(self) -> sqlite3.Connection:
+        if not self.path.exists():  # SQLite gives the files beside it the same rights
+            self.path.touch(mode=0o600)
         database = sqlite3.connect(self.path, isolation_level=None, check_same_thread=False, timeout=_BUSY_SECONDS)
         database.execute("PRAGMA journal_mode=WAL")
         database.execute("PRAGMA synchronous=FULL")
