@@ -319,7 +319,6 @@ def test_a_caller_that_leaves_while_it_is_held_gives_the_hold_back(tmp_path: Pat
             with contextlib.suppress(asyncio.CancelledError):
                 await begun
                 await hooks.async_post_call_failure_hook({}, RuntimeError(), USER)
-        await asyncio.sleep(0.2)
 
     assert {one[1] for one in run(tmp_path, course)} <= {"none"}
 

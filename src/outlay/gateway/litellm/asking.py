@@ -48,7 +48,7 @@ class Quotas:
     def __init__(self, url: str, secret: str, *, is_open: bool = False, waits: tuple[float, ...] = _WAITS) -> None:
         self._url, self._secret, self._is_open, self._waits = url.rstrip("/"), secret, is_open, waits
         self._session: aiohttp.ClientSession | None = None
-        self._settling: set[asyncio.Task[None]] = set()
+        self._under_way: set[asyncio.Future[Any]] = set()
 
     async def hold(self, wanted: Mapping[str, Any]) -> Held:
         """Hold the most that a call can use. Raises :class:`No`.
@@ -59,6 +59,7 @@ class Quotas:
         try:
             return await asyncio.shield(asking)
         except asyncio.CancelledError:
+            self._under_way.add(asking)
             asking.add_done_callback(self._give_back)
             raise
 
@@ -67,13 +68,13 @@ class Quotas:
         if held.text is None:
             return
         task = asyncio.ensure_future(self._settle({"hold": held.text, "status": status, **said}))
-        self._settling.add(task)
-        task.add_done_callback(self._settling.discard)
+        self._under_way.add(task)
+        task.add_done_callback(self._under_way.discard)
 
     async def close(self) -> None:
-        """Wait for settlements under way, and let go of the connections."""
-        while self._settling:
-            await asyncio.gather(*self._settling, return_exceptions=True)
+        """Wait for settlements under way, and for holds that are to be given back; let go of the connections."""
+        while self._under_way:
+            await asyncio.gather(*self._under_way, return_exceptions=True)
         if self._session is not None:
             await self._session.close()
             self._session = None
@@ -130,5 +131,6 @@ class Quotas:
             return answer.status, found, answer.headers
 
     def _give_back(self, asked: asyncio.Future[Held]) -> None:
+        self._under_way.discard(asked)
         if not asked.cancelled() and asked.exception() is None:
             self.settle(asked.result(), "unsent", error="the caller went away")
