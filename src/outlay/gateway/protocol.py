@@ -7,12 +7,15 @@ not at all, keeps a head of any length, and keeps an answer for ever that nobody
 - a body: 65 seconds, five more than after which the application answers 408; what of it is no content (chunk sizes and
   extensions, trailers) is a small multiple of what is. Trailers are dropped: they would be read as headers;
 - an answer: 60 seconds without anything of it being read.
+
+uvicorn also writes the head of an answer and its body apart, each with a system call; here they go as one.
 """
 
 from __future__ import annotations
 
 import asyncio
 from http import HTTPStatus
+from typing import Any, cast
 
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
@@ -39,6 +42,7 @@ class GuardedProtocol(HttpToolsProtocol):
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """A client has connected."""
         super().connection_made(transport)
+        self.transport = cast("asyncio.Transport", _Joined(transport))
         self._watch()
 
     def connection_lost(self, exc: Exception | None) -> None:
@@ -88,9 +92,13 @@ class GuardedProtocol(HttpToolsProtocol):
 
     def on_response_complete(self) -> None:
         """All of an answer is written, and perhaps not read."""
+        self._joined().flush()
         super().on_response_complete()
         if self.transport.get_write_buffer_size():
             self._wait_for_reader()
+
+    def _joined(self) -> _Joined:
+        return cast("_Joined", self.transport)
 
     def _limit(self) -> None:
         if self._guard is None or self._guards_body is not self._in_body:
@@ -136,3 +144,36 @@ class GuardedProtocol(HttpToolsProtocol):
         head = f"HTTP/1.1 {status.value} {status.phrase}\r\ncontent-length: 0\r\nconnection: close\r\n\r\n"
         self.transport.write(head.encode())
         self.transport.close()
+
+
+class _Joined:
+    """A transport that keeps a head which tells the length of its body until that comes, and writes both at once."""
+
+    __slots__ = ("_head", "_transport")
+
+    def __init__(self, transport: asyncio.Transport) -> None:
+        self._transport = transport
+        self._head = b""
+
+    def __getattr__(self, name: str) -> Any:  # noqa: ANN401 - all else is the transport's own
+        return getattr(self._transport, name)
+
+    def write(self, data: bytes) -> None:
+        if self._head:
+            data, self._head = self._head + data, b""
+        elif data.startswith(b"HTTP/1.1 ") and b"\r\ncontent-length: " in data:
+            self._head = data
+            return
+        self._transport.write(data)
+
+    def flush(self) -> None:
+        """Write a head whose body does not come: that of an answer to HEAD."""
+        if self._head:
+            self.write(b"")
+
+    def close(self) -> None:
+        self.flush()
+        self._transport.close()
+
+    def is_closing(self) -> bool:
+        return self._transport.is_closing()
