@@ -57,6 +57,7 @@ class Shadows:
             send=_nowhere,
             began=time.perf_counter_ns(),
             answering=False,
+            costs={},
             answered=None,
             decision=decision,
             turned_back=None,
