@@ -312,13 +312,16 @@ def test_a_fallback_in_the_middle_of_a_stream_leaves_the_first_attempt_at_its_bo
 
 def test_a_caller_that_leaves_while_it_is_held_gives_the_hold_back(tmp_path: Path) -> None:
     async def course(hooks: Hooks, gate: Harness) -> None:
-        for pause in (0, 0.0005, 0.001, 0.002, 0.004):
-            begun = asyncio.create_task(_Proxy(hooks).begin())
+        async def request() -> None:
+            await _Proxy(hooks).begin()
+            await hooks.async_post_call_failure_hook({}, RuntimeError(), USER)
+
+        for pause in (0, 0.0005, 0.001, 0.002, 0.004, 0.05):
+            begun = asyncio.create_task(request())
             await asyncio.sleep(pause)
             begun.cancel()
             with contextlib.suppress(asyncio.CancelledError):
                 await begun
-                await hooks.async_post_call_failure_hook({}, RuntimeError(), USER)
 
     assert {one[1] for one in run(tmp_path, course)} <= {"none"}
 
