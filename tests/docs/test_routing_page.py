@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any, get_args
 
 from outlay.config.routing import RouteSettings
-from outlay.gateway.rules import Kind, Outcome
+from outlay.gateway.rules.rules import Kind, Outcome
 from outlay.optimize.routing.document import document
 from outlay.optimize.routing.evaluation import evaluate
 from tests.optimize.routing.logs import hard_prompts, read

@@ -17,7 +17,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from outlay.config.gateway import GatewaySettings, UpstreamSettings
-from outlay.gateway.bound import Bounds
+from outlay.gateway.metering.bound import Bounds
 from outlay.gateway.routes import Upstream
 from outlay.gateway.wires.anthropic_messages import MESSAGES
 from outlay.gateway.wires.bedrock_converse import CONVERSE

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from outlay.gateway.checks import CHECKED, failed_check
+from outlay.gateway.rules.checks import CHECKED, failed_check
 
 ALL = ("length", "refusal", "invalid_json", "empty")
 

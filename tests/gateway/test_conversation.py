@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from outlay.gateway.conversation import Conversation, Stays
+from outlay.gateway.rules.conversation import Conversation, Stays
 
 
 def talk(body: dict[str, Any], key: str = "key-1", session: bytes | None = None) -> Conversation:

@@ -14,9 +14,9 @@ from pydantic import ValidationError
 from outlay.config.gateway import GatewaySettings, UpstreamSettings
 from outlay.config.routing import RouteSettings
 from outlay.errors import ConfigError, UnreadableError
-from outlay.gateway.declared_rules import rules_of
 from outlay.gateway.routes import Routes
-from outlay.gateway.rules import Rules
+from outlay.gateway.rules.declared import rules_of
+from outlay.gateway.rules.rules import Rules
 from outlay.optimize.routing.evaluation import evaluate
 from outlay.optimize.routing.evidence import evidence_of
 from tests.gateway.harness import gateway

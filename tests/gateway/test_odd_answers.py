@@ -99,7 +99,9 @@ def test_an_odd_answer_is_settled_once_and_by_the_bound_where_it_tells_no_usage(
 
 
 @pytest.mark.parametrize("error", [KeyError("a"), RuntimeError("b"), MemoryError()])
-@pytest.mark.parametrize("where", ["outlay.gateway.settlement._cost", "outlay.gateway.tries.Tries.by_answer"])
+@pytest.mark.parametrize(
+    "where", ["outlay.gateway.metering.settlement._cost", "outlay.gateway.metering.tries.Tries.by_answer"]
+)
 @pytest.mark.parametrize("body", [BODY, STREAM])
 def test_an_error_of_ours_in_the_settlement_counts_the_bound(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, error: Exception, where: str, body: bytes

@@ -9,12 +9,12 @@ from typing import Any
 import pytest
 
 from outlay.config.gateway import GatewaySettings
-from outlay.gateway.bound import Bounds
 from outlay.gateway.denials import Denials
-from outlay.gateway.granted import Seal
 from outlay.gateway.ids import Ids
+from outlay.gateway.metering.bound import Bounds
 from outlay.gateway.meters import Meters
-from outlay.gateway.peers import Outcome, Peers, Wanted
+from outlay.gateway.peers.granted import Seal
+from outlay.gateway.peers.peers import Outcome, Peers, Wanted
 from outlay.gateway.routes import Routes
 from outlay.gateway.run import clock
 from outlay.gateway.wires.anthropic_messages import MESSAGES

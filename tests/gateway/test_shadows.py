@@ -107,8 +107,8 @@ def test_shadows_under_way_end_before_the_gateway_does_and_are_settled(tmp_path:
 
 
 def test_no_more_shadows_than_there_is_room_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    from outlay.gateway import shadows as module
-    from outlay.gateway.shadows import Shadows
+    from outlay.gateway.rules import shadows as module
+    from outlay.gateway.rules.shadows import Shadows
 
     monkeypatch.setattr(module, "Shadows", lambda sender, meters: Shadows(sender, meters, most=2, most_bytes=10_000))
 

@@ -14,7 +14,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from outlay.config import Settings
-from outlay.gateway.event import SPOOLED, ran_out
+from outlay.gateway.metering.event import SPOOLED, ran_out
 from outlay.ledger.engine.duckdb import session
 from outlay.ledger.store import FACT_TABLES, Ledger
 from outlay.metrics.answer import answer

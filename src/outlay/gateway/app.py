@@ -25,8 +25,8 @@ from outlay.gateway.wires.wire import Beside, Wire
 
 if TYPE_CHECKING:
     from outlay.gateway.repeats import Repeats
-    from outlay.gateway.rules import Rules
-    from outlay.gateway.shadows import Shadows
+    from outlay.gateway.rules.rules import Rules
+    from outlay.gateway.rules.shadows import Shadows
 
 __all__ = ["Gateway"]
 

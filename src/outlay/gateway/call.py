@@ -16,17 +16,17 @@ import aiohttp
 import orjson
 
 from outlay.config.gateway import GatewaySettings
-from outlay.gateway.bound import Bounds
-from outlay.gateway.checks import failed_check
-from outlay.gateway.event import Settled
 from outlay.gateway.ids import Ids
 from outlay.gateway.incoming import Call
+from outlay.gateway.metering.bound import Bounds
+from outlay.gateway.metering.event import Settled
+from outlay.gateway.metering.told import answer_of, is_charged
+from outlay.gateway.metering.tries import Tries, Try, event_of
 from outlay.gateway.meters import Meters
 from outlay.gateway.refusal import Refusal, denial
 from outlay.gateway.routes import Route
+from outlay.gateway.rules.checks import failed_check
 from outlay.gateway.sending import NotSent, back, onward, retry_after, retryable, send
-from outlay.gateway.told import answer_of, is_charged
-from outlay.gateway.tries import Tries, Try, event_of
 from outlay.operate.quotas.ask import Ask, Denied, Held
 from outlay.operate.quotas.limit import REQUESTS
 from outlay.operate.quotas.store import QuotaStore

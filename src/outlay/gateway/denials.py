@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterable, Mapping
 
 import orjson
 
-from outlay.gateway.event import VERSION
+from outlay.gateway.metering.event import VERSION
 from outlay.operate.quotas.ask import Denied
 
 __all__ = ["Denials"]

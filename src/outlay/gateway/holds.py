@@ -13,7 +13,7 @@ from typing import Any
 
 import orjson
 
-from outlay.gateway.event import by_report
+from outlay.gateway.metering.event import by_report
 from outlay.gateway.refusal import Refusal
 from outlay.money import plain
 from outlay.operate.quotas.limit import TOKENS, in_unit, is_money, whole

@@ -12,9 +12,9 @@ from outlay.operate.quotas.limit import in_unit
 
 if TYPE_CHECKING:
     from outlay.gateway.http import Receive, Send
+    from outlay.gateway.metering.tries import Try
     from outlay.gateway.routes import Route
-    from outlay.gateway.rules import Decision
-    from outlay.gateway.tries import Try
+    from outlay.gateway.rules.rules import Decision
     from outlay.gateway.wires.wire import Wire
 
 __all__ = ["Call"]

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from outlay.config.gateway import GatewaySettings
 from outlay.gateway.denials import Denials
-from outlay.gateway.event import ran_out
+from outlay.gateway.metering.event import ran_out
 from outlay.operate.quotas.embedded import EmbeddedQuotas
 from outlay.operate.quotas.journal import Relay
 from outlay.operate.quotas.quota import Quota

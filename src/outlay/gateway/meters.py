@@ -11,7 +11,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING
 
 from outlay.gateway.denials import Denials
-from outlay.gateway.event import CallEvent
+from outlay.gateway.metering.event import CallEvent
 from outlay.operate.quotas.ask import Amounts, Denied, Held
 from outlay.operate.quotas.book import Standing
 from outlay.operate.quotas.limit import REQUESTS, TOKENS, in_unit

@@ -10,23 +10,23 @@ import aiohttp
 
 from outlay.config.gateway import GatewaySettings
 from outlay.gateway.app import Gateway
-from outlay.gateway.bound import Bounds
 from outlay.gateway.call import Sender
 from outlay.gateway.callers import Callers
 from outlay.gateway.ids import Ids
 from outlay.gateway.keeping import Check
+from outlay.gateway.metering.bound import Bounds
+from outlay.gateway.metering.tries import Tries
 from outlay.gateway.meters import Meters
 from outlay.gateway.routes import Routes
-from outlay.gateway.tries import Tries
 from outlay.operate.quotas.store import QuotaStore
 from outlay.prices.quick import QuickPrices
 
 if TYPE_CHECKING:
     from outlay.gateway.otlp.exporter import Exporter
-    from outlay.gateway.peer_port import PeerPort
+    from outlay.gateway.peers.port import PeerPort
     from outlay.gateway.repeats import Repeats
-    from outlay.gateway.rules import Rules
-    from outlay.gateway.shadows import Shadows
+    from outlay.gateway.rules.rules import Rules
+    from outlay.gateway.rules.shadows import Shadows
 
 __all__ = ["Parts"]
 
@@ -68,7 +68,7 @@ class Parts:
         """What sends copies of calls, where there are rules that may say so."""
         if self.rules is None:
             return None
-        from outlay.gateway.shadows import Shadows
+        from outlay.gateway.rules.shadows import Shadows
 
         return Shadows(sender, self.meters)
 
@@ -97,11 +97,11 @@ class Parts:
 
     def peer_port(self, secret: str, required: Sequence[str]) -> PeerPort:
         """The port of other gateways. Few have it, and the rest start without its imports."""
-        from outlay.gateway.envoy import Envoy
-        from outlay.gateway.granted import Seal
-        from outlay.gateway.peer_port import PeerPort
-        from outlay.gateway.peers import Peers
-        from outlay.gateway.quota_api import QuotaApi
+        from outlay.gateway.peers.api import QuotaApi
+        from outlay.gateway.peers.envoy import Envoy
+        from outlay.gateway.peers.granted import Seal
+        from outlay.gateway.peers.peers import Peers
+        from outlay.gateway.peers.port import PeerPort
 
         peers = Peers(
             self.quotas,

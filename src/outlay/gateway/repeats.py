@@ -27,9 +27,9 @@ if TYPE_CHECKING:
     from outlay.gateway.call import Sender
     from outlay.gateway.http import Message
     from outlay.gateway.incoming import Call
+    from outlay.gateway.metering.tries import Tries
     from outlay.gateway.meters import Meters
     from outlay.gateway.routes import Route
-    from outlay.gateway.tries import Tries
 
 __all__ = ["Repeats"]
 

@@ -23,12 +23,12 @@ import uvicorn
 from outlay.config.gateway import GatewaySettings
 from outlay.gateway.addresses import admin_token, listening, name_of, peers_secret
 from outlay.gateway.admin import Admin
-from outlay.gateway.bound import Bounds
 from outlay.gateway.callers import Callers, Keys
 from outlay.gateway.denials import Denials
-from outlay.gateway.event import SPOOLED
 from outlay.gateway.ids import Ids
 from outlay.gateway.keeping import LedgerTakeUp, Say, Trouble, quotas_in, sweeping
+from outlay.gateway.metering.bound import Bounds
+from outlay.gateway.metering.event import SPOOLED
 from outlay.gateway.meters import Meters
 from outlay.gateway.parts import Parts
 from outlay.gateway.routes import Routes
@@ -44,7 +44,7 @@ from outlay.spool.writer import SpoolWriter
 
 if TYPE_CHECKING:
     from outlay.gateway.otlp.exporter import Exporter
-    from outlay.gateway.rules import Rules
+    from outlay.gateway.rules.rules import Rules
 
 __all__ = ["Listening", "Running", "Serving", "clock", "running", "serve"]
 
@@ -201,7 +201,7 @@ def _rules(serving: Serving, routes: Routes, say: Say) -> Rules | None:
     """The rules of the settings. Without any a gateway starts without what they need."""
     if not serving.settings.routes:
         return None
-    from outlay.gateway.declared_rules import rules_of
+    from outlay.gateway.rules.declared import rules_of
 
     rules = rules_of(serving.settings.routes, routes, serving.folder)
     for note in rules.notes if rules else ():

@@ -7,7 +7,7 @@ from typing import Any
 
 import orjson
 
-from outlay.gateway.event import CallEvent
+from outlay.gateway.metering.event import CallEvent
 from outlay.money import plain
 from outlay.operate.quotas.limit import in_unit
 from outlay.operate.quotas.window import moment

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from outlay.gateway.event import VERSION, ran_out
+from outlay.gateway.metering.event import VERSION, ran_out
 from outlay.operate.quotas.ask import Held
 from outlay.prices.usage import normalise
 from outlay.problems import Problem

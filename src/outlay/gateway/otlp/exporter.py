@@ -23,7 +23,7 @@ import aiohttp
 import outlay
 from outlay.config.gateway import GatewaySettings
 from outlay.errors import ConfigError, MissingExtraError
-from outlay.gateway.event import CallEvent
+from outlay.gateway.metering.event import CallEvent
 from outlay.gateway.meters import Meters
 from outlay.gateway.otlp.context import Context, entered
 from outlay.gateway.routes import Route

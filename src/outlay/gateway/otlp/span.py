@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from opentelemetry.proto.common.v1.common_pb2 import AnyValue, KeyValue
 from opentelemetry.proto.trace.v1.trace_pb2 import Span, Status
 
-from outlay.gateway.event import CallEvent
+from outlay.gateway.metering.event import CallEvent
 from outlay.gateway.otlp.context import Context
 from outlay.spool.kinds import EVENT_ATTRIBUTE
 

@@ -15,9 +15,9 @@ from decimal import Decimal
 from typing import TYPE_CHECKING, Any, Literal
 
 from outlay.config.routing import named
-from outlay.gateway.checks import CHECKED
-from outlay.gateway.conversation import Conversation, Stays
 from outlay.gateway.refusal import Refusal
+from outlay.gateway.rules.checks import CHECKED
+from outlay.gateway.rules.conversation import Conversation, Stays
 from outlay.operate.quotas.quota import Scope
 
 if TYPE_CHECKING:

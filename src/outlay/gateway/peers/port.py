@@ -13,12 +13,12 @@ from collections.abc import Callable
 
 import orjson
 
-from outlay.gateway.envoy import CHECK, Envoy
 from outlay.gateway.http import Receive, Scope, Send
 from outlay.gateway.meters import Meters
 from outlay.gateway.paths import like
-from outlay.gateway.peer_request import answer
-from outlay.gateway.quota_api import QuotaApi
+from outlay.gateway.peers.api import QuotaApi
+from outlay.gateway.peers.envoy import CHECK, Envoy
+from outlay.gateway.peers.request import answer
 from outlay.gateway.refusal import Refusal
 from outlay.gateway.wires.openai_chat import CHAT
 from outlay.gateway.wires.wire import Wire

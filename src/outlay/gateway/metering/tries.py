@@ -6,12 +6,12 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from outlay.gateway.event import CallEvent, Settled
 from outlay.gateway.incoming import Call
+from outlay.gateway.metering.event import CallEvent, Settled
+from outlay.gateway.metering.served import with_what_was_asked
+from outlay.gateway.metering.settlement import Settlement, read_usage, settlement
 from outlay.gateway.meters import Meters
 from outlay.gateway.routes import Route
-from outlay.gateway.served import with_what_was_asked
-from outlay.gateway.settlement import Settlement, read_usage, settlement
 from outlay.gateway.wires.wire import Said
 from outlay.money import plain
 from outlay.operate.quotas.ask import Held

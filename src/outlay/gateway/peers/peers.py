@@ -1,8 +1,8 @@
 """The quotas for other gateways: what one is about to send is held here, and settled here when it is over.
 
-The bound is that of the gateway's own calls (:class:`outlay.gateway.bound.Bounds`), and so are the denials, the events
-for the ledger and what counts when nobody tells a usage. What differs is who keeps to it: the other gateway must send
-the call once, with no more output tokens than were granted, and only after it was granted.
+The bound is that of the gateway's own calls (:class:`outlay.gateway.metering.bound.Bounds`), and so are the denials,
+the events for the ledger and what counts when nobody tells a usage. What differs is who keeps to it: the other gateway
+must send the call once, with no more output tokens than were granted, and only after it was granted.
 """
 
 from __future__ import annotations
@@ -11,14 +11,14 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from outlay.config.gateway import PROVIDERS, GatewaySettings, UpstreamSettings
-from outlay.gateway.bound import Bounds
-from outlay.gateway.event import CallEvent, Settled
-from outlay.gateway.granted import Granted
 from outlay.gateway.ids import Ids
+from outlay.gateway.metering.bound import Bounds
+from outlay.gateway.metering.event import CallEvent, Settled
+from outlay.gateway.metering.settlement import read_usage, settlement
 from outlay.gateway.meters import Meters
+from outlay.gateway.peers.granted import Granted
 from outlay.gateway.refusal import Refusal, denial
 from outlay.gateway.routes import Routes, Upstream
-from outlay.gateway.settlement import read_usage, settlement
 from outlay.gateway.wires.spoken import Json, Spoken
 from outlay.gateway.wires.wire import Wire
 from outlay.operate.quotas.ask import Ask, Denied, Held

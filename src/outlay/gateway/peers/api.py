@@ -9,12 +9,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from outlay.gateway.callers import Caller, with_tags
-from outlay.gateway.event import Settled
-from outlay.gateway.granted import Granted, Seal
 from outlay.gateway.http import Receive
+from outlay.gateway.metering.event import Settled
 from outlay.gateway.paths import WIRES
-from outlay.gateway.peer_request import body_of, name_of, number_of, object_of, told_attributes
-from outlay.gateway.peers import Outcome, Peers, Wanted
+from outlay.gateway.peers.granted import Granted, Seal
+from outlay.gateway.peers.peers import Outcome, Peers, Wanted
+from outlay.gateway.peers.request import body_of, name_of, number_of, object_of, told_attributes
 from outlay.gateway.refusal import Refusal
 from outlay.gateway.wires.openai_chat import CHAT
 from outlay.gateway.wires.spoken import Json, Malformed, Spoken

@@ -17,7 +17,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from outlay.gateway.event import CallEvent
+from outlay.gateway.metering.event import CallEvent
 from outlay.operate.quotas.ask import Held
 from outlay.operate.quotas.limit import Measure
 

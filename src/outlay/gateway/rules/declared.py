@@ -12,7 +12,7 @@ from pathlib import Path
 from outlay.config.routing import RouteSettings
 from outlay.errors import ConfigError, nearest
 from outlay.gateway.routes import Routes
-from outlay.gateway.rules import Kind, Rule, Rules
+from outlay.gateway.rules.rules import Kind, Rule, Rules
 from outlay.operate.quotas.quota import Scope
 from outlay.optimize.routing.evidence import Evidence, PairEvidence, read_evidence
 

@@ -14,7 +14,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from outlay.errors import UsageError
-from outlay.gateway.event import CallEvent, Settled
+from outlay.gateway.metering.event import CallEvent, Settled
 from outlay.gateway.wires.spoken import Json
 from outlay.money import plain
 from outlay.operate.quotas.ask import Held

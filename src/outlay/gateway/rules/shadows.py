@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from outlay.gateway.http import Message
     from outlay.gateway.incoming import Call
     from outlay.gateway.meters import Meters
-    from outlay.gateway.rules import Decision
+    from outlay.gateway.rules.rules import Decision
 
 __all__ = ["Shadows"]
 

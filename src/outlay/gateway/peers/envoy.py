@@ -19,16 +19,16 @@ from collections.abc import Mapping
 from typing import Any
 
 from outlay.gateway.callers import Caller, Callers
-from outlay.gateway.event import Settled
-from outlay.gateway.granted import Granted, Seal
 from outlay.gateway.http import Receive, Scope, Send
+from outlay.gateway.metering.event import Settled
+from outlay.gateway.metering.told import is_charged, plain_body, said_of
 from outlay.gateway.paths import KNOWN, WIRES, Path, path_of
-from outlay.gateway.peer_request import answer, body_of, object_of
-from outlay.gateway.peers import Outcome, Peers, Wanted
-from outlay.gateway.quota_api import hold_of, settled_json
+from outlay.gateway.peers.api import hold_of, settled_json
+from outlay.gateway.peers.granted import Granted, Seal
+from outlay.gateway.peers.peers import Outcome, Peers, Wanted
+from outlay.gateway.peers.request import answer, body_of, object_of
 from outlay.gateway.refusal import Refusal
 from outlay.gateway.routes import Routes, Upstream
-from outlay.gateway.told import is_charged, plain_body, said_of
 from outlay.gateway.wires.spoken import Json, Malformed
 from outlay.gateway.wires.wire import Beside, Wire
 from outlay.operate.quotas.quota import Scope as QuotaScope

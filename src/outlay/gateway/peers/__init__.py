@@ -1,0 +1,1 @@
+"""The quotas for other gateways: over HTTP, and as Envoy asks."""

@@ -1,0 +1,1 @@
+"""``[[gateway.routes]]``: which calls go to another model than they ask for."""
