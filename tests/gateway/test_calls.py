@@ -9,6 +9,7 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
+import aiohttp
 import openai
 import pytest
 
@@ -139,12 +140,29 @@ def test_the_provider_sees_its_own_secret_and_nothing_of_the_caller(tmp_path: Pa
             assert KEY not in str(entry.headers)
             assert not {"openai-organization", "cookie", "x-forwarded-for", "x-outlay-tags"} & sent.keys()
             assert (sent["openai-beta"], sent["x-of-my-own"]) == ("assistants=v2", "kept")
+            assert sent["user-agent"].startswith("AsyncOpenAI/")
             assert entry.body["metadata"] == {"of": "mine"}
             assert entry.body["max_tokens"] == 50
             (event,) = await gate.told(1)
             assert event["attributes"]["feature"] == "summary"
             assert KEY not in str(gate.events())
             assert "weather" not in str(gate.events())
+
+    asyncio.run(run())
+
+
+def test_a_caller_that_names_no_program_goes_on_as_outlay(tmp_path: Path) -> None:
+    async def run() -> None:
+        async with gateway(tmp_path, "openai") as gate, aiohttp.ClientSession() as session:
+            async with session.post(
+                f"{gate.url}/v1/chat/completions",
+                json={"model": "gpt-4o-mini", "messages": MESSAGES},
+                headers={"authorization": f"Bearer {KEY}"},
+                skip_auto_headers=["user-agent"],
+            ) as response:
+                assert response.status == 200
+            (entry,) = gate.upstreams["openai"].log.entries
+            assert dict(entry.headers)["user-agent"] == "outlay"
 
     asyncio.run(run())
 

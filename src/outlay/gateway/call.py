@@ -243,7 +243,7 @@ class Sender:
         if one.lost is not None:
             call.spare = response.status, headers, content
             raise _NextRoute(f"the answer of '{one.route.model}' failed a check: {one.lost}")
-        call.answered = one
+        call.answered = one.route, one.event
         await reply(call, response.status, [*headers, *_costs(call)], content)
 
     async def _stream(self, one: Try, response: aiohttp.ClientResponse, strip: bool) -> None:
@@ -254,7 +254,7 @@ class Sender:
         try:
             async with asyncio.timeout(one.route.upstream.settings.timeout_seconds):
                 headers = [*back(response.headers), *one.headers()]
-                call.answering, call.answered = True, one
+                call.answering, call.answered = True, (one.route, one.event)
                 await call.send({"type": "http.response.start", "status": response.status, "headers": headers})
                 async for chunk in response.content.iter_any():
                     out = meter.feed(chunk)

@@ -12,7 +12,7 @@ from outlay.operate.quotas.limit import in_unit
 
 if TYPE_CHECKING:
     from outlay.gateway.http import Receive, Send
-    from outlay.gateway.metering.tries import Try
+    from outlay.gateway.metering.event import CallEvent
     from outlay.gateway.routes import Route
     from outlay.gateway.rules.rules import Decision
     from outlay.gateway.wires.wire import Wire
@@ -25,7 +25,7 @@ class Call:
     """``attributes`` are what quotas look at; ``raw`` is the body as it came, ``body`` what it says.
 
     ``began`` is the monotonic time in nanoseconds; ``answering`` is set once something of an answer went out, and
-    ``answered`` is the try whose answer it was, if one was good;
+    ``answered`` is the route whose answer it was, if one was good, and its event;
     ``decision`` is what a rule made of it, and ``turned_back`` why the model that the rule chose did not answer.
     ``spare`` is what that model said where it failed a check: status, headers, content. ``costs`` is
     what its tries cost so far, by currency.
@@ -44,7 +44,7 @@ class Call:
     began: int = field(default_factory=time.perf_counter_ns)
     answering: bool = False
     costs: dict[str, int] = field(default_factory=dict)
-    answered: Try | None = field(default=None, repr=False)
+    answered: tuple[Route, CallEvent] | None = field(default=None, repr=False)
     decision: Decision | None = None
     turned_back: str | None = None
     spare: tuple[int, list[tuple[bytes, bytes]], bytes] | None = field(default=None, repr=False)

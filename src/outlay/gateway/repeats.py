@@ -115,14 +115,15 @@ class Repeats:
 
     def _keep(self, question: bytes, call: Call, heard: _Heard) -> None:
         """Keep an answer that was good and whole, and whose cost is known; let the oldest go for it."""
-        one = call.answered
-        if one is None or one.event.settled != "usage" or one.event.cost is None or one.event.currency is None:
+        if call.answered is None:
+            return
+        route, event = call.answered
+        if event.settled != "usage" or event.cost is None or event.currency is None:
             return
         until = self._clock() + self._settings.seconds * 1000
         headers = [(name, value) for name, value in heard.headers if name in _TOLD]
-        event = one.event
         answer = _Answer(
-            event.id, one.route, event.answered_model, one.event.cost, one.event.currency, until, headers, heard.content
+            event.id, route, event.answered_model, event.cost, event.currency, until, headers, heard.content
         )
         if heard.status != 200 or answer.size > self._most // _LARGEST:
             return

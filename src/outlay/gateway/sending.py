@@ -73,6 +73,8 @@ _NOT_BACK = frozenset(
         "upgrade",
     }
 )
+_EVERY = {"content-type": "application/json", "accept-encoding": "identity", "accept": "*/*", "user-agent": "outlay"}
+"""The last two are the caller's own where it tells them."""
 _CONTROL = re.compile(r"[\x00-\x08\x0a-\x1f\x7f]")
 _CONTROL_BYTE = re.compile(rb"[\x00-\x08\x0a-\x1f\x7f]")
 _SECONDS = re.compile(r"[0-9]{1,6}(\.[0-9]{1,6})?")
@@ -91,13 +93,12 @@ def opened(most: int) -> aiohttp.ClientSession:
         connector=aiohttp.TCPConnector(limit=most, keepalive_timeout=_KEPT_ALIVE_SECONDS, ttl_dns_cache=60),
         auto_decompress=False,
         cookie_jar=aiohttp.DummyCookieJar(),
-        skip_auto_headers=("user-agent", "accept-encoding", "accept"),
     )
 
 
 def onward(headers: Iterable[tuple[bytes, bytes]], route: Route) -> dict[str, str]:
     """The headers that a provider gets: the caller's own but those that end here, and the provider's secret."""
-    found = {"content-type": "application/json", "accept-encoding": "identity"}
+    found = dict(_EVERY)
     for name, value in headers:
         if name not in _STAY and not name.startswith(_STAY_BEGINNINGS) and not _CONTROL_BYTE.search(value):
             found[name.decode("latin-1")] = value.decode("latin-1")
